@@ -1,0 +1,135 @@
+//! Compiles the templates and expressions of a recipe to trees, or says what is
+//! wrong with them and where.
+
+mod compile;
+mod names;
+mod nesting;
+mod place;
+mod template;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+pub(crate) const SOURCE_BYTES_MAX: usize = 4096;
+pub(crate) const DEPTH_MAX: usize = 64;
+
+/// Checks a request as `docs/expressions.md` describes it.
+///
+/// # Errors
+/// If the request is not one; what is wrong with a template is part of the
+/// answer instead.
+pub fn check(request: &str) -> Result<String, String> {
+    let request: Request = serde_json::from_str(request)
+        .map_err(|error| format!("the check request is not valid: {error}"))?;
+    let mut answer = Answer::default();
+    for entry in &request.templates {
+        let names = Names {
+            variables: &entry.variables,
+            steps: &entry.steps,
+        };
+        let mut problems = Vec::new();
+        let tree = match (entry.kind, &entry.value) {
+            (Kind::Template, value) => template::compile(value, &names, &mut problems),
+            (Kind::Expression, Json::String(source)) => {
+                compile::expression(source, source, 0, "", 0, &names, &mut problems)
+            }
+            (Kind::Expression, _) => {
+                problems.push(Problem::of_place(
+                    "",
+                    "an expression is a string",
+                    "quote it",
+                ));
+                Json::Null
+            }
+        };
+        if problems.is_empty() {
+            answer.trees.push(Compiled {
+                id: &entry.id,
+                tree,
+            });
+        }
+        answer
+            .errors
+            .extend(problems.into_iter().map(|problem| Located {
+                id: &entry.id,
+                problem,
+            }));
+    }
+    serde_json::to_string(&answer).map_err(|error| error.to_string())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    templates: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: String,
+    kind: Kind,
+    value: Json,
+    variables: Vec<String>,
+    #[serde(default)]
+    steps: Vec<String>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Template,
+    Expression,
+}
+
+#[derive(Serialize, Default)]
+struct Answer<'a> {
+    trees: Vec<Compiled<'a>>,
+    errors: Vec<Located<'a>>,
+}
+
+#[derive(Serialize)]
+struct Compiled<'a> {
+    id: &'a str,
+    tree: Json,
+}
+
+#[derive(Serialize)]
+struct Located<'a> {
+    id: &'a str,
+    #[serde(flatten)]
+    problem: Problem,
+}
+
+/// The names that an expression may use.
+pub(crate) struct Names<'a> {
+    pub(crate) variables: &'a [String],
+    pub(crate) steps: &'a [String],
+}
+
+/// What is wrong, where, and what to do.
+#[derive(Serialize, Debug)]
+pub(crate) struct Problem {
+    /// JSON pointer inside the template's value.
+    pub(crate) pointer: String,
+    /// The expression.
+    pub(crate) source: String,
+    /// Inside the string that holds the expression; both count from 1.
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) message: String,
+    pub(crate) remedy: String,
+}
+
+impl Problem {
+    pub(crate) fn of_place(pointer: &str, message: &str, remedy: &str) -> Self {
+        Self {
+            pointer: pointer.to_owned(),
+            source: String::new(),
+            line: 1,
+            column: 1,
+            message: message.to_owned(),
+            remedy: remedy.to_owned(),
+        }
+    }
+}

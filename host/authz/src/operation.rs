@@ -1,0 +1,141 @@
+//! Outward operations: each a type, so that a permit for one opens no other.
+
+use keyway_model::net::{Method, PathTemplate, RequestUrl};
+use keyway_model::{ConnectionId, CredentialSlot};
+
+use crate::policy::PolicyRequest;
+use crate::record::Target;
+
+/// Something that reaches outside or changes state.
+pub trait Operation: Send + Sync + std::fmt::Debug {
+    /// The operation's name in records.
+    fn name(&self) -> &str;
+    /// Where it goes, as a record says it.
+    fn target(&self) -> Target;
+}
+
+/// An operation that may open one credential.
+pub trait NamesSecret: Operation {
+    /// The connection whose credential this operation carries, if any.
+    fn secret(&self) -> Option<ConnectionId>;
+}
+
+/// One HTTP request to the outside. Its fields are what was decided on and
+/// what is sent; there is no second target.
+#[derive(Debug)]
+pub struct HttpSend {
+    pub(crate) method: Method,
+    pub(crate) url: RequestUrl,
+    pub(crate) path: PathTemplate,
+    pub(crate) connection: ConnectionId,
+    pub(crate) credential: Option<CredentialSlot>,
+}
+
+impl HttpSend {
+    /// The method.
+    pub const fn method(&self) -> Method {
+        self.method
+    }
+    /// The target.
+    pub const fn url(&self) -> &RequestUrl {
+        &self.url
+    }
+    /// The slot to fill with the connection's credential, if it goes here.
+    pub const fn credential(&self) -> Option<&CredentialSlot> {
+        self.credential.as_ref()
+    }
+    /// The connection that this request is made for.
+    pub const fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+}
+
+impl Operation for HttpSend {
+    fn name(&self) -> &str {
+        "http.send"
+    }
+    fn target(&self) -> Target {
+        Target::Http {
+            method: self.method.to_string(),
+            origin: self.url.origin.to_string(),
+            path: Some(self.path.to_string()),
+        }
+    }
+}
+
+impl NamesSecret for HttpSend {
+    fn secret(&self) -> Option<ConnectionId> {
+        self.credential.is_some().then_some(self.connection)
+    }
+}
+
+/// A change of a connection's state.
+#[derive(Debug)]
+pub struct StateWrite {
+    pub(crate) connection: ConnectionId,
+    pub(crate) key: String,
+    pub(crate) change: StateChange,
+}
+
+/// What happens to a key of state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateChange {
+    /// It gets this value.
+    Set(String),
+    /// It goes.
+    Delete,
+}
+
+impl StateWrite {
+    /// Whose state.
+    pub const fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+    /// Which key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+    /// What happens to it.
+    pub const fn change(&self) -> &StateChange {
+        &self.change
+    }
+}
+
+impl Operation for StateWrite {
+    fn name(&self) -> &str {
+        match self.change {
+            StateChange::Set(_) => "state.set",
+            StateChange::Delete => "state.delete",
+        }
+    }
+    fn target(&self) -> Target {
+        Target::State {
+            connection: self.connection.to_string(),
+        }
+    }
+}
+
+/// One call of the control path, decided by the roles.
+#[derive(Debug)]
+pub struct ControlCall {
+    pub(crate) request: PolicyRequest,
+}
+
+impl ControlCall {
+    /// What was asked for.
+    pub const fn request(&self) -> &PolicyRequest {
+        &self.request
+    }
+}
+
+impl Operation for ControlCall {
+    fn name(&self) -> &str {
+        self.request.operation
+    }
+    fn target(&self) -> Target {
+        Target::Resource {
+            kind: self.request.resource.kind.to_owned(),
+            id: self.request.resource.id.clone(),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What a platform administrator decides about the way out.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyway_model::net::HostName;
+
+use crate::resolve::{Resolve, SystemResolver};
+
+/// A place that may be reached although its address is not public.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AllowedPlace {
+    /// The host, exactly as a URL names it.
+    pub host: HostName,
+    /// The port, exactly.
+    pub port: u16,
+    /// Whether a credential may travel there in clear.
+    pub cleartext: bool,
+}
+
+/// How the way out is set up.
+#[derive(Clone)]
+pub struct EgressConfig {
+    /// Private or loopback places that may be reached, each by host and port.
+    pub allowed: Vec<AllowedPlace>,
+    /// Addresses that are refused although they are public: those of this
+    /// machine's own interfaces.
+    pub also_denied: Vec<IpAddr>,
+    /// PEM texts of certificate authorities to trust beside Mozilla's.
+    pub extra_roots_pem: Vec<String>,
+    /// How long each part of an exchange may take.
+    pub timeouts: Timeouts,
+    /// How large each part of an exchange may be.
+    pub limits: Limits,
+    /// How names become addresses.
+    pub resolver: Arc<dyn Resolve>,
+}
+
+impl Default for EgressConfig {
+    /// Public places only, Mozilla's roots, the machine's name servers.
+    fn default() -> Self {
+        Self {
+            allowed: Vec::new(),
+            also_denied: Vec::new(),
+            extra_roots_pem: Vec::new(),
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            resolver: Arc::new(SystemResolver::new()),
+        }
+    }
+}
+
+impl fmt::Debug for EgressConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EgressConfig")
+            .field("allowed", &self.allowed)
+            .field("also_denied", &self.also_denied)
+            .field("extra_roots", &self.extra_roots_pem.len())
+            .field("timeouts", &self.timeouts)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long each part of an exchange may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// A name becomes addresses.
+    pub resolve: Duration,
+    /// A connection opens, over all addresses; also the wait for a free one
+    /// when [`Limits::connections_max`] are open.
+    pub connect: Duration,
+    /// TLS is agreed.
+    pub tls: Duration,
+    /// From the start to the reply's head, connecting included: give it more
+    /// than the three above together, so that a failure to connect is known
+    /// as one.
+    pub head: Duration,
+    /// Between two pieces of the reply's body.
+    pub idle: Duration,
+    /// From the start to the last byte of the reply.
+    pub total: Duration,
+    /// How long an unused connection is kept.
+    pub keep: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            resolve: Duration::from_secs(5),
+            connect: Duration::from_secs(5),
+            tls: Duration::from_secs(5),
+            head: Duration::from_secs(30),
+            idle: Duration::from_secs(30),
+            total: Duration::from_secs(120),
+            keep: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How large each part of an exchange may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Addresses of one name that are looked at.
+    pub addresses_max: usize,
+    /// Headers of a request.
+    pub request_headers_max: usize,
+    /// Bytes of a request's header names and values.
+    pub request_header_bytes_max: usize,
+    /// Bytes of a request's body.
+    pub request_body_bytes_max: u64,
+    /// Bytes of a reply's head.
+    pub reply_header_bytes_max: u32,
+    /// Bytes of a reply's body, as received and as decoded, each.
+    pub reply_body_bytes_max: u64,
+    /// Connections open at once, over all tenants.
+    pub connections_max: usize,
+    /// Unused connections kept for one connection of a tenant and one origin.
+    pub idle_connections_max: usize,
+    /// Places whose connections are kept; the least recently used goes first.
+    pub places_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            addresses_max: 16,
+            request_headers_max: 64,
+            request_header_bytes_max: 32 << 10,
+            request_body_bytes_max: 64 << 20,
+            reply_header_bytes_max: 64 << 10,
+            reply_body_bytes_max: 64 << 20,
+            connections_max: 1_024,
+            idle_connections_max: 64,
+            places_max: 1_024,
+        }
+    }
+}

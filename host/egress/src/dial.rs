@@ -1,0 +1,156 @@
+//! Opens connections to one origin: vet, dial that very address, agree on TLS.
+//!
+//! A socket is opened here and nowhere else. `TcpSocket::connect` takes an
+//! address and cannot look a name up, so what was vetted is what is dialled.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Uri;
+use keyway_model::net::Origin;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tower_service::Service;
+
+use crate::config::Timeouts;
+use crate::error::{EgressError, Wait};
+use crate::pool::Pool;
+use crate::stream::Stream;
+use crate::vet::{Vetted, Vetting};
+
+/// Opens connections to one origin.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    pub(crate) origin: Origin,
+    pub(crate) vetting: Arc<Vetting>,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    pub(crate) pool: Weak<Pool>,
+}
+
+impl Dialer {
+    async fn dial(&self) -> Result<Stream, EgressError> {
+        let vetted = self.vetting.vet(&self.origin).await?;
+        let counted = self.count_one().await?;
+        let tcp = self.connect(&vetted).await?;
+        match &self.tls {
+            None => Ok(Stream::clear(tcp, counted)),
+            Some((config, name)) => {
+                let tls = self
+                    .agree_on_tls(tcp, Arc::clone(config), name.clone())
+                    .await?;
+                Ok(Stream::tls(tls, counted))
+            }
+        }
+    }
+
+    /// Waits until fewer than `connections_max` are open; unused ones of other
+    /// places make room.
+    async fn count_one(&self) -> Result<OwnedSemaphorePermit, EgressError> {
+        if let Ok(counted) = Arc::clone(&self.connections).try_acquire_owned() {
+            return Ok(counted);
+        }
+        if let Some(pool) = self.pool.upgrade() {
+            pool.close_unused_except(&self.origin);
+        }
+        let free = Arc::clone(&self.connections).acquire_owned();
+        match timeout(self.timeouts.connect, free).await {
+            Ok(Ok(counted)) => Ok(counted),
+            Ok(Err(_)) | Err(_) => Err(self.timed_out(Wait::Connect, self.timeouts.connect)),
+        }
+    }
+
+    /// Tries the addresses in order; each gets its share of the time left.
+    async fn connect(&self, vetted: &Vetted) -> Result<TcpStream, EgressError> {
+        let end = Instant::now() + self.timeouts.connect;
+        let mut last = self.timed_out(Wait::Connect, self.timeouts.connect);
+        let mut left = u32::try_from(vetted.addresses().len()).unwrap_or(u32::MAX);
+        for address in vetted.addresses() {
+            let share = end.saturating_duration_since(Instant::now()) / left.max(1);
+            left = left.saturating_sub(1);
+            match timeout_at(Instant::now() + share, open(*address)).await {
+                Ok(Ok(tcp)) => return Ok(tcp),
+                Ok(Err(error)) => {
+                    let origin = self.origin.clone();
+                    last = EgressError::Connect {
+                        origin,
+                        source: Arc::new(error),
+                    };
+                }
+                Err(_) => last = self.timed_out(Wait::Connect, self.timeouts.connect),
+            }
+        }
+        Err(last)
+    }
+
+    async fn agree_on_tls(
+        &self,
+        tcp: TcpStream,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<TlsStream<TcpStream>, EgressError> {
+        match timeout(
+            self.timeouts.tls,
+            TlsConnector::from(config).connect(name, tcp),
+        )
+        .await
+        {
+            Ok(Ok(tls)) => Ok(tls),
+            Ok(Err(error)) => Err(EgressError::Tls {
+                origin: self.origin.clone(),
+                source: Arc::new(error),
+            }),
+            Err(_) => Err(self.timed_out(Wait::Tls, self.timeouts.tls)),
+        }
+    }
+
+    const fn timed_out(&self, which: Wait, after: Duration) -> EgressError {
+        EgressError::Timeout { which, after }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that dials: an address that was vetted for a recorded operation"
+)]
+async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    let tcp = socket.connect(address).await?;
+    tcp.set_nodelay(true)?;
+    Ok(tcp)
+}
+
+/// The dialler as the connection pool asks for it. The URI that the pool names
+/// is not read: a dialler knows its one origin.
+#[derive(Clone, Debug)]
+pub(crate) struct Connector(pub(crate) Arc<Dialer>);
+
+impl Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = EgressError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, EgressError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), EgressError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let dialer = Arc::clone(&self.0);
+        Box::pin(async move { dialer.dial().await })
+    }
+}

@@ -1,0 +1,332 @@
+//! What can go wrong on the way out, in words for operators.
+//!
+//! A guest never sees these texts: the gate gives it one uniform answer, so
+//! that it cannot map a private network by trying.
+
+use std::error::Error;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::client::legacy;
+use keyway_model::net::{HostName, Origin};
+
+use crate::address::AddressClass;
+
+/// Whether a request may have had an effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sent {
+    /// Not one byte of it reached the upstream.
+    No,
+    /// Some of it may have.
+    Maybe,
+}
+
+/// What was waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wait {
+    /// The name's addresses.
+    Resolve,
+    /// A connection.
+    Connect,
+    /// The agreement on TLS.
+    Tls,
+    /// The reply's head.
+    Head,
+    /// The next piece of the reply's body.
+    Idle,
+    /// The end of the exchange.
+    Total,
+}
+
+impl Wait {
+    const fn what(self) -> &'static str {
+        match self {
+            Self::Resolve => "the addresses of the host",
+            Self::Connect => "a connection",
+            Self::Tls => "the TLS handshake",
+            Self::Head => "the head of the reply",
+            Self::Idle => "the next bytes of the reply",
+            Self::Total => "the end of the exchange",
+        }
+    }
+}
+
+/// Which limit was exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// `request_headers_max`, a count.
+    RequestHeaders,
+    /// `request_header_bytes_max`.
+    RequestHeaderBytes,
+    /// `request_body_bytes_max`.
+    RequestBodyBytes,
+    /// `reply_header_bytes_max`.
+    ReplyHeaderBytes,
+    /// `reply_body_bytes_max`.
+    ReplyBodyBytes,
+    /// How many bytes one byte of an encoded reply may become.
+    ReplyExpansion,
+}
+
+impl Limit {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::RequestHeaders => "request_headers_max",
+            Self::RequestHeaderBytes => "request_header_bytes_max",
+            Self::RequestBodyBytes => "request_body_bytes_max",
+            Self::ReplyHeaderBytes => "reply_header_bytes_max",
+            Self::ReplyBodyBytes => "reply_body_bytes_max",
+            Self::ReplyExpansion => "expansion of an encoded reply",
+        }
+    }
+}
+
+/// Why a header cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum HeaderProblem {
+    /// The host writes it, or it belongs to one hop.
+    #[error("it is written by the host")]
+    Reserved,
+    /// Space or tab at either end of the value.
+    #[error("its value begins or ends with white space")]
+    Whitespace,
+    /// `content-length` is not one decimal number.
+    #[error("it is not one decimal number")]
+    NotANumber,
+    /// `content-length` differs from the length of the body.
+    #[error("it differs from the length of the body")]
+    WrongLength,
+}
+
+/// Why an exchange failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EgressError {
+    /// A header that must not be sent.
+    #[error("header `{name}` cannot be sent: {problem}")]
+    Header {
+        /// The header's name.
+        name: String,
+        /// What is wrong with it.
+        problem: HeaderProblem,
+    },
+    /// A target that HTTP cannot express.
+    #[error("the request to {origin} cannot be written: {detail}")]
+    Target {
+        /// Where it was to go.
+        origin: Origin,
+        /// What is wrong; never the path or the query.
+        detail: &'static str,
+    },
+    /// A credential would travel in clear.
+    #[error(
+        "a credential would travel in clear to {origin}: use https, or add [[egress.allow]] host = \"{}\", port = {}, cleartext = true",
+        origin.host, origin.port
+    )]
+    Cleartext {
+        /// Where it was to go.
+        origin: Origin,
+    },
+    /// The name has no addresses.
+    #[error("{host} does not resolve: {detail}")]
+    Unresolvable {
+        /// The name.
+        host: HostName,
+        /// What the resolver said.
+        detail: String,
+    },
+    /// Every address of the host is one that must not be reached.
+    #[error(
+        "{host} is {address} ({class}), which is not a public address: if it is meant to be reached, add [[egress.allow]] host = \"{host}\", port = {port}"
+    )]
+    AddressDenied {
+        /// The host.
+        host: HostName,
+        /// The port.
+        port: u16,
+        /// The first of its addresses.
+        address: IpAddr,
+        /// What that address is.
+        class: AddressClass,
+    },
+    /// No connection could be opened.
+    #[error("cannot connect to {origin}")]
+    Connect {
+        /// Where to.
+        origin: Origin,
+        /// Why not, for the last address tried.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// TLS was not agreed, or the certificate does not hold.
+    #[error("no trusted TLS with {origin}")]
+    Tls {
+        /// With whom.
+        origin: Origin,
+        /// Why not.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// Something took too long.
+    #[error("no more than {} ms are waited for {}", after.as_millis(), which.what())]
+    Timeout {
+        /// What was waited for.
+        which: Wait,
+        /// How long.
+        after: Duration,
+    },
+    /// The connection broke.
+    #[error("the connection to {origin} broke")]
+    Reset {
+        /// Which.
+        origin: Origin,
+        /// Whether the request may have arrived.
+        sent: Sent,
+        /// How it broke.
+        #[source]
+        source: Source,
+    },
+    /// Something is larger than its limit.
+    #[error("{} is {max}: the exchange was ended", limit.name())]
+    TooLarge {
+        /// Which limit.
+        limit: Limit,
+        /// Its value.
+        max: u64,
+        /// Whether the request may have arrived.
+        sent: Sent,
+    },
+    /// The upstream does not speak HTTP as it should.
+    #[error("{origin} does not answer in valid HTTP")]
+    Protocol {
+        /// Who.
+        origin: Origin,
+        /// What was wrong.
+        #[source]
+        source: Source,
+    },
+    /// The request's body could not be read to its end, or was not as long as said.
+    #[error("the body of the request failed")]
+    RequestBody {
+        /// Why.
+        #[source]
+        source: Source,
+    },
+    /// The reply is encoded in a way that cannot be searched.
+    #[error("the reply has content-encoding `{coding}`: {detail}")]
+    ContentCoding {
+        /// The coding, cut to 40 characters.
+        coding: String,
+        /// What is wrong with it.
+        detail: &'static str,
+    },
+}
+
+/// The cause of an error, shared so that the error can be passed on.
+pub(crate) type Source = Arc<dyn Error + Send + Sync>;
+
+/// Why the way out cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// A PEM text that holds no readable certificate.
+    #[error("extra root {index} is not a PEM certificate: {detail}")]
+    Root {
+        /// Which, counted from 1.
+        index: usize,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The TLS library refuses its own settings.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] rustls::Error),
+}
+
+impl EgressError {
+    /// Whether the request may have had an effect; what a `once` action is
+    /// judged by.
+    pub const fn was_sent(&self) -> Sent {
+        match self {
+            Self::Header { .. }
+            | Self::Target { .. }
+            | Self::Cleartext { .. }
+            | Self::Unresolvable { .. }
+            | Self::AddressDenied { .. }
+            | Self::Connect { .. }
+            | Self::Tls { .. } => Sent::No,
+            Self::Timeout { which, .. } => match which {
+                Wait::Resolve | Wait::Connect | Wait::Tls => Sent::No,
+                Wait::Head | Wait::Idle | Wait::Total => Sent::Maybe,
+            },
+            Self::Reset { sent, .. } | Self::TooLarge { sent, .. } => *sent,
+            Self::Protocol { .. } | Self::RequestBody { .. } | Self::ContentCoding { .. } => {
+                Sent::Maybe
+            }
+        }
+    }
+
+    /// The error and its causes in one line, for records and operators.
+    pub fn operator_text(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let words = error.to_string();
+            if !text.ends_with(&words) {
+                text.push_str(": ");
+                text.push_str(&words);
+            }
+            cause = error.source();
+        }
+        text
+    }
+
+    /// What the HTTP client reports before there is a reply.
+    pub(crate) fn from_client(origin: &Origin, limit: u32, error: legacy::Error) -> Self {
+        Self::from_chain(origin, limit, Arc::new(error))
+    }
+
+    /// What HTTP reports while the reply's body arrives.
+    pub(crate) fn from_body(origin: &Origin, limit: u32, error: hyper::Error) -> Self {
+        Self::from_chain(origin, limit, Arc::new(error))
+    }
+
+    /// Finds what happened among the causes: our own error first, from the
+    /// dialler or the request's body, then what hyper says.
+    fn from_chain(origin: &Origin, limit: u32, source: Source) -> Self {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&*source);
+        let (mut sent, mut malformed) = (Sent::Maybe, false);
+        while let Some(error) = cause {
+            if let Some(ours) = error.downcast_ref::<Self>() {
+                return ours.clone();
+            }
+            if let Some(http) = error.downcast_ref::<hyper::Error>() {
+                if http.is_parse_too_large() {
+                    let limit_kind = Limit::ReplyHeaderBytes;
+                    return Self::TooLarge {
+                        limit: limit_kind,
+                        max: limit.into(),
+                        sent,
+                    };
+                }
+                malformed |= http.is_parse();
+                // hyper gives a request back as canceled only if it was never started.
+                if http.is_canceled() {
+                    sent = Sent::No;
+                }
+            }
+            cause = error.source();
+        }
+        let origin = origin.clone();
+        if malformed {
+            Self::Protocol { origin, source }
+        } else {
+            Self::Reset {
+                origin,
+                sent,
+                source,
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Connections that are kept, each for one tenant's one connection.
+//!
+//! The key of a place is scope, connection and origin. Each place has an HTTP
+//! client with a pool of its own and TLS settings with a memory of sessions of
+//! its own, so neither a socket nor a session crosses from one to another.
+//! There is one TLS identity today; client certificates join the key with it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use http::uri::{Authority, Scheme as UriScheme};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use keyway_model::net::{HostName, Origin, Scheme};
+use keyway_model::{ConnectionId, Scope};
+use parking_lot::Mutex;
+use rustls_pki_types::ServerName;
+use tokio::sync::Semaphore;
+
+use crate::config::{EgressConfig, Limits, Timeouts};
+use crate::dial::{Connector, Dialer};
+use crate::error::{EgressError, SetupError};
+use crate::request::RequestBody;
+use crate::tls::TlsTemplate;
+use crate::vet::Vetting;
+
+/// Bytes of one HTTP/2 reply, and of all on one connection, on the way unread.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+
+/// Whose connections, and where to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct PlaceKey {
+    pub(crate) scope: Scope,
+    pub(crate) connection: ConnectionId,
+    pub(crate) origin: Origin,
+}
+
+/// One origin, as one connection of one tenant reaches it.
+pub(crate) struct Place {
+    pub(crate) client: Client<Connector, RequestBody>,
+    pub(crate) scheme: UriScheme,
+    pub(crate) authority: Authority,
+}
+
+/// All places, of which the least recently used goes first.
+pub(crate) struct Pool {
+    this: Weak<Self>,
+    tls: TlsTemplate,
+    vetting: Arc<Vetting>,
+    timeouts: Timeouts,
+    limits: Limits,
+    connections: Arc<Semaphore>,
+    places: Mutex<Places>,
+}
+
+#[derive(Default)]
+struct Places {
+    known: HashMap<PlaceKey, Known>,
+    uses: u64,
+}
+
+struct Known {
+    place: Arc<Place>,
+    last_use: u64,
+}
+
+impl Pool {
+    pub(crate) fn new(
+        config: &EgressConfig,
+        vetting: Arc<Vetting>,
+    ) -> Result<Arc<Self>, SetupError> {
+        let tls = TlsTemplate::new(&config.extra_roots_pem)?;
+        Ok(Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            tls,
+            vetting,
+            timeouts: config.timeouts,
+            limits: config.limits,
+            connections: Arc::new(Semaphore::new(config.limits.connections_max)),
+            places: Mutex::default(),
+        }))
+    }
+
+    /// The place with this key.
+    pub(crate) fn place(&self, key: PlaceKey) -> Result<Arc<Place>, EgressError> {
+        let mut places = self.places.lock();
+        places.uses += 1;
+        let now = places.uses;
+        if let Some(known) = places.known.get_mut(&key) {
+            known.last_use = now;
+            return Ok(Arc::clone(&known.place));
+        }
+        let place = Arc::new(self.open(&key.origin)?);
+        if places.known.len() >= self.limits.places_max {
+            places.forget_oldest();
+        }
+        places.known.insert(
+            key,
+            Known {
+                place: Arc::clone(&place),
+                last_use: now,
+            },
+        );
+        Ok(place)
+    }
+
+    /// Closes the unused connections to every other origin. Those in use end
+    /// with their exchange.
+    pub(crate) fn close_unused_except(&self, origin: &Origin) {
+        let forgotten: Vec<Known> = {
+            let mut places = self.places.lock();
+            places
+                .known
+                .extract_if(|key, _| key.origin != *origin)
+                .map(|(_, known)| known)
+                .collect()
+        };
+        tracing::warn!(
+            places = forgotten.len(),
+            "connections_max is reached: unused connections are closed"
+        );
+    }
+
+    fn open(&self, origin: &Origin) -> Result<Place, EgressError> {
+        let refuse = |detail| EgressError::Target {
+            origin: origin.clone(),
+            detail,
+        };
+        let tls = match origin.scheme {
+            Scheme::Http => None,
+            Scheme::Https => {
+                let name = ServerName::try_from(origin.host.as_str().to_owned())
+                    .map_err(|_| refuse("TLS cannot name this host"))?;
+                Some((self.tls.for_one_place(), name))
+            }
+        };
+        let dialer = Dialer {
+            origin: origin.clone(),
+            vetting: Arc::clone(&self.vetting),
+            timeouts: self.timeouts,
+            connections: Arc::clone(&self.connections),
+            tls,
+            pool: Weak::clone(&self.this),
+        };
+        Ok(Place {
+            client: self.client(dialer),
+            scheme: match origin.scheme {
+                Scheme::Http => UriScheme::HTTP,
+                Scheme::Https => UriScheme::HTTPS,
+            },
+            authority: authority_of(origin)
+                .ok_or_else(|| refuse("the host is not an authority"))?,
+        })
+    }
+
+    /// The client retries a request only if the connection was a kept one and
+    /// HTTP gave the whole request back unstarted, not one byte of it written
+    /// (`TrySendError::take_message`). That has no effect upstream, so it is
+    /// safe for every effect class, and without it each connection that an
+    /// upstream closes while unused would fail a request.
+    fn client(&self, dialer: Dialer) -> Client<Connector, RequestBody> {
+        let header_bytes = self.limits.reply_header_bytes_max;
+        Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(self.timeouts.keep)
+            .pool_max_idle_per_host(self.limits.idle_connections_max)
+            .retry_canceled_requests(true)
+            .http1_max_buf_size(
+                usize::try_from(header_bytes)
+                    .unwrap_or(usize::MAX)
+                    .max(8 << 10),
+            )
+            .http2_max_header_list_size(header_bytes)
+            .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .build(Connector(Arc::new(dialer)))
+    }
+}
+
+impl Places {
+    fn forget_oldest(&mut self) {
+        let oldest = self.known.iter().min_by_key(|(_, known)| known.last_use);
+        if let Some(key) = oldest.map(|(key, _)| key.clone()) {
+            self.known.remove(&key);
+        }
+    }
+}
+
+/// `host` or `host:port`, without the scheme's own port: the same text in
+/// `Host`, in `:authority`, and, without the port, in SNI.
+fn authority_of(origin: &Origin) -> Option<Authority> {
+    let host = bracketed(&origin.host);
+    let text = if origin.port == origin.scheme.default_port() {
+        host
+    } else {
+        format!("{host}:{}", origin.port)
+    };
+    text.parse().ok()
+}
+
+fn bracketed(host: &HostName) -> String {
+    if host.as_str().contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_string()
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("places", &self.places.lock().known.len())
+            .field("connections_free", &self.connections.available_permits())
+            .finish_non_exhaustive()
+    }
+}

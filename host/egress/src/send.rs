@@ -1,0 +1,139 @@
+//! The main path: one recorded operation becomes one exchange.
+
+use std::fmt;
+use std::sync::Arc;
+
+use keyway_authz::{Entry, HttpSend};
+use keyway_model::net::{Origin, Scheme};
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::{EgressConfig, Limits, Timeouts};
+use crate::error::{EgressError, SetupError, Wait};
+use crate::pool::{PlaceKey, Pool};
+use crate::reply::Reply;
+use crate::request::{self, Exchange};
+use crate::vet::Vetting;
+
+/// The way out. Cheap to clone; clones share connections and limits.
+#[derive(Clone)]
+pub struct Egress(Arc<Shared>);
+
+struct Shared {
+    pool: Arc<Pool>,
+    vetting: Arc<Vetting>,
+    timeouts: Timeouts,
+    limits: Limits,
+}
+
+impl Egress {
+    /// The way out with these rules.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError`] if an extra root cannot be read.
+    pub fn new(config: EgressConfig) -> Result<Self, SetupError> {
+        let vetting = Arc::new(Vetting::new(&config));
+        let pool = Pool::new(&config, Arc::clone(&vetting))?;
+        let EgressConfig {
+            timeouts, limits, ..
+        } = config;
+        Ok(Self(Arc::new(Shared {
+            pool,
+            vetting,
+            timeouts,
+            limits,
+        })))
+    }
+
+    /// Sends what the entry records, and gives the reply once its head is
+    /// here. Method and target are the entry's; the connection that is used
+    /// belongs to the entry's scope and connection alone.
+    ///
+    /// A future that is dropped before it is ready may have sent something.
+    ///
+    /// # Errors
+    ///
+    /// [`EgressError`], whose [`was_sent`](EgressError::was_sent) says whether
+    /// the upstream may have seen the request.
+    pub async fn send(
+        &self,
+        entry: &Entry<HttpSend>,
+        exchange: Exchange,
+    ) -> Result<Reply, EgressError> {
+        let Shared {
+            pool,
+            limits,
+            timeouts,
+            ..
+        } = &*self.0;
+        let operation = entry.operation();
+        let origin = &operation.url().origin;
+        self.refuse_clear_credential(operation, &exchange)?;
+        let place = pool.place(key_of(entry, origin)?)?;
+        let request = request::build(operation, &place, exchange, limits)?;
+        let started = Instant::now();
+        let deadline = started + timeouts.total;
+        let head = timeout_at(
+            deadline.min(started + timeouts.head),
+            place.client.request(request),
+        );
+        let response = match head.await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                return Err(EgressError::from_client(
+                    origin,
+                    limits.reply_header_bytes_max,
+                    error,
+                ));
+            }
+            Err(_) => {
+                let after = timeouts.head.min(timeouts.total);
+                return Err(EgressError::Timeout {
+                    which: Wait::Head,
+                    after,
+                });
+            }
+        };
+        Reply::receive(response, origin, limits, timeouts, deadline)
+    }
+
+    /// The decision looked at this already; here it is looked at again with
+    /// what is about to be sent in hand.
+    fn refuse_clear_credential(
+        &self,
+        operation: &HttpSend,
+        exchange: &Exchange,
+    ) -> Result<(), EgressError> {
+        let origin = &operation.url().origin;
+        let carries = operation.credential().is_some() || exchange.query_secret.is_some();
+        if origin.scheme == Scheme::Http
+            && carries
+            && !self.0.vetting.allows_clear_credential(origin)
+        {
+            return Err(EgressError::Cleartext {
+                origin: origin.clone(),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn key_of(entry: &Entry<HttpSend>, origin: &Origin) -> Result<PlaceKey, EgressError> {
+    let scope = entry.scope().ok_or_else(|| EgressError::Target {
+        origin: origin.clone(),
+        detail: "its entry is closed",
+    })?;
+    Ok(PlaceKey {
+        scope,
+        connection: entry.operation().connection(),
+        origin: origin.clone(),
+    })
+}
+
+impl fmt::Debug for Egress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Egress")
+            .field("pool", &self.0.pool)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,128 @@
+//! Which addresses may be dialled.
+//!
+//! A [`Vetted`] exists only after every address in it was classified, and it is
+//! the only thing that `dial` takes. So the address that was judged is the
+//! address that is dialled, whatever the name server says a moment later.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyway_model::net::{HostName, Origin};
+use tokio::time::timeout;
+
+use crate::address::{AddressClass, classify};
+use crate::config::EgressConfig;
+use crate::error::{EgressError, Wait};
+use crate::resolve::Resolve;
+
+/// Addresses of one origin, each of which may be dialled. Never empty.
+#[derive(Debug)]
+pub(crate) struct Vetted(Vec<SocketAddr>);
+
+impl Vetted {
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.0
+    }
+}
+
+/// The platform's rules on addresses.
+#[derive(Debug)]
+pub(crate) struct Vetting {
+    resolver: Arc<dyn Resolve>,
+    resolve_timeout: Duration,
+    addresses_max: usize,
+    also_denied: Vec<IpAddr>,
+    allowed: HashMap<(HostName, u16), Clear>,
+}
+
+/// Whether a credential may travel in clear to an allowed place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Clear {
+    Yes,
+    No,
+}
+
+impl Vetting {
+    pub(crate) fn new(config: &EgressConfig) -> Self {
+        let mut allowed = HashMap::new();
+        for place in &config.allowed {
+            let clear = if place.cleartext {
+                Clear::Yes
+            } else {
+                Clear::No
+            };
+            allowed.insert((place.host.clone(), place.port), clear);
+        }
+        Self {
+            resolver: Arc::clone(&config.resolver),
+            resolve_timeout: config.timeouts.resolve,
+            addresses_max: config.limits.addresses_max,
+            also_denied: config.also_denied.clone(),
+            allowed,
+        }
+    }
+
+    /// Resolves the origin's host once and keeps the addresses that may be
+    /// dialled.
+    pub(crate) async fn vet(&self, origin: &Origin) -> Result<Vetted, EgressError> {
+        let addresses = self.addresses_of(&origin.host).await?;
+        let listed = self
+            .allowed
+            .contains_key(&(origin.host.clone(), origin.port));
+        let mut denied = None;
+        let mut vetted = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            match self.class_of(address) {
+                AddressClass::Public => vetted.push(SocketAddr::new(address, origin.port)),
+                _ if listed => vetted.push(SocketAddr::new(address, origin.port)),
+                class => denied = denied.or(Some((address, class))),
+            }
+        }
+        match denied {
+            Some((address, class)) if vetted.is_empty() => Err(EgressError::AddressDenied {
+                host: origin.host.clone(),
+                port: origin.port,
+                address,
+                class,
+            }),
+            None if vetted.is_empty() => Err(EgressError::Unresolvable {
+                host: origin.host.clone(),
+                detail: "it has no addresses".to_owned(),
+            }),
+            _ => Ok(Vetted(vetted)),
+        }
+    }
+
+    /// Whether the platform lets a credential travel in clear to this origin.
+    pub(crate) fn allows_clear_credential(&self, origin: &Origin) -> bool {
+        self.allowed.get(&(origin.host.clone(), origin.port)) == Some(&Clear::Yes)
+    }
+
+    async fn addresses_of(&self, host: &HostName) -> Result<Vec<IpAddr>, EgressError> {
+        if let Some(address) = host.ip() {
+            return Ok(vec![address]);
+        }
+        let lookup = timeout(self.resolve_timeout, self.resolver.resolve(host));
+        let answer = lookup.await.map_err(|_| EgressError::Timeout {
+            which: Wait::Resolve,
+            after: self.resolve_timeout,
+        })?;
+        let mut addresses = answer.map_err(|error| EgressError::Unresolvable {
+            host: host.clone(),
+            detail: error.0.chars().take(200).collect(),
+        })?;
+        addresses.truncate(self.addresses_max);
+        Ok(addresses)
+    }
+
+    fn class_of(&self, address: IpAddr) -> AddressClass {
+        match classify(address) {
+            AddressClass::Public if self.also_denied.contains(&address.to_canonical()) => {
+                AddressClass::OwnInterface
+            }
+            class => class,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Encoded replies are decoded within limits, or refused.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use keyway_egress::{EgressError, Limit};
+
+use crate::support::{Bench, Upstream, read, reply};
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+async fn fetch(coding: &str, body: &[u8], body_bytes_max: u64) -> Result<Vec<u8>, EgressError> {
+    let upstream =
+        Upstream::answering(reply(&format!("content-encoding: {coding}\r\n"), body)).await;
+    let bench = Bench::builder()
+        .allow("127.0.0.1", upstream.port)
+        .with(|config| config.limits.reply_body_bytes_max = body_bytes_max)
+        .build();
+    let reply = bench.get(&upstream.url("/")).await?;
+    assert!(!reply.headers.contains_key("content-encoding"));
+    Ok(read(reply).await?.to_vec())
+}
+
+#[tokio::test]
+async fn gzip_and_deflate_are_decoded() {
+    let text = b"the order of the canary ".repeat(500);
+    assert_eq!(fetch("gzip", &gzip(&text), 1 << 20).await.unwrap(), text);
+    assert_eq!(fetch("x-gzip", &gzip(&text), 1 << 20).await.unwrap(), text);
+    let mut deflate = ZlibEncoder::new(Vec::new(), Compression::best());
+    deflate.write_all(&text).unwrap();
+    assert_eq!(
+        fetch("Deflate", &deflate.finish().unwrap(), 1 << 20)
+            .await
+            .unwrap(),
+        text
+    );
+    let two_members = [gzip(b"one "), gzip(b"two")].concat();
+    assert_eq!(
+        fetch("gzip", &two_members, 1 << 20).await.unwrap(),
+        b"one two"
+    );
+    assert_eq!(
+        fetch("identity", b"plain", 1 << 20).await.unwrap(),
+        b"plain"
+    );
+}
+
+#[tokio::test]
+async fn a_coding_that_cannot_be_undone_is_refused() {
+    for coding in ["br", "zstd", "compress", "gzip, gzip", "gzip, br", "x"] {
+        let error = fetch(coding, &gzip(b"text"), 1 << 20).await.unwrap_err();
+        assert!(
+            matches!(error, EgressError::ContentCoding { .. }),
+            "{coding}: {error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_what_its_header_says_is_refused() {
+    let whole = gzip(&b"0123456789".repeat(50));
+    let cut = whole.split_last_chunk::<9>().unwrap().0.to_vec();
+    let trailing = [whole.as_slice(), b"trailing garbage"].concat();
+    let mut wrong_sum = whole.clone();
+    let sum = wrong_sum.len() - 6;
+    *wrong_sum.get_mut(sum).unwrap() ^= 1;
+    for body in [b"plain text".to_vec(), cut, trailing, wrong_sum] {
+        let error = fetch("gzip", &body, 1 << 20).await.unwrap_err();
+        assert!(
+            matches!(error, EgressError::ContentCoding { .. }),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_bomb_ends_at_the_limit_of_expansion() {
+    let bomb = gzip(&vec![0; 10 << 20]);
+    let error = fetch("gzip", &bomb, 64 << 20).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            EgressError::TooLarge {
+                limit: Limit::ReplyExpansion,
+                max: 100,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn decoded_bytes_count_against_the_limit_of_the_body() {
+    let text = b"abcdefghijklmnopqrstuvwxyz0123456789".repeat(100);
+    assert_eq!(
+        fetch("gzip", &gzip(&text), 3_600).await.unwrap().len(),
+        3_600
+    );
+    let error = fetch("gzip", &gzip(&text), 3_599).await.unwrap_err();
+    assert!(matches!(
+        error,
+        EgressError::TooLarge {
+            limit: Limit::ReplyBodyBytes,
+            ..
+        }
+    ));
+}

@@ -1,0 +1,19 @@
+//! Egress against real sockets on loopback.
+//!
+//! Each test sends through a recorded entry, as the gate does: there is no
+//! other way.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on must stop"
+)]
+
+mod address_table;
+mod coding;
+mod headers;
+mod limits;
+mod places;
+mod pool;
+mod requests;
+mod support;
+mod tls;

@@ -1,0 +1,145 @@
+//! Which connections are kept, and for whom.
+
+use std::time::Duration;
+
+use keyway_egress::{EgressError, Exchange, RequestBody, Sent, Wait};
+use keyway_model::net::Method;
+use tokio::io::AsyncWriteExt;
+
+use crate::support::{Bench, Upstream, next_request, read, reply};
+
+#[tokio::test]
+async fn a_connection_is_used_again_by_its_owner_and_by_nobody_else() {
+    let upstream = Upstream::answering(reply("", b"x")).await;
+    let owner = Bench::builder().allow("127.0.0.1", upstream.port).build();
+    for _ in 0..10 {
+        read(owner.get(&upstream.url("/")).await.unwrap())
+            .await
+            .unwrap();
+    }
+    assert_eq!(upstream.seen.connections(), 1);
+
+    let other_connection = owner.other_connection();
+    read(other_connection.get(&upstream.url("/")).await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(upstream.seen.connections(), 2);
+
+    let other_tenant = owner.other_tenant();
+    read(other_tenant.get(&upstream.url("/")).await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(upstream.seen.connections(), 3);
+}
+
+#[tokio::test]
+async fn a_connection_whose_body_was_not_read_is_not_used_again() {
+    let body = vec![b'x'; 1 << 20];
+    let upstream = Upstream::answering(reply("", &body)).await;
+    let bench = Bench::builder().allow("127.0.0.1", upstream.port).build();
+    drop(bench.get(&upstream.url("/")).await.unwrap());
+    let reply = bench.get(&upstream.url("/")).await.unwrap();
+    assert_eq!(read(reply).await.unwrap().len(), body.len());
+}
+
+#[tokio::test]
+async fn a_request_on_a_kept_connection_that_was_closed_meanwhile_is_sent_once() {
+    let upstream = Upstream::scripted(|mut tcp, seen| async move {
+        next_request(&mut tcp, &seen).await;
+        tcp.write_all(&reply("", b"")).await.unwrap();
+    })
+    .await;
+    let bench = Bench::builder().allow("127.0.0.1", upstream.port).build();
+    let mut answered = 0;
+    for _ in 0..200 {
+        let exchange = Exchange {
+            body: RequestBody::whole("effect"),
+            ..Exchange::default()
+        };
+        match bench.send(Method::Post, &upstream.url("/"), exchange).await {
+            Ok(_) => answered += 1,
+            Err(error) => assert_eq!(error.was_sent(), Sent::Maybe, "{error:?}"),
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        upstream.seen.requests().len(),
+        answered,
+        "an effect for each answer and no other"
+    );
+    assert!(answered > 0);
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_wait_and_then_fail_without_being_sent() {
+    let upstream = Upstream::scripted(|mut tcp, seen| async move {
+        next_request(&mut tcp, &seen).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let bench = Bench::builder()
+        .allow("127.0.0.1", upstream.port)
+        .with(|config| {
+            config.limits.connections_max = 1;
+            config.timeouts.connect = Duration::from_millis(50);
+            config.timeouts.head = Duration::from_millis(200);
+        })
+        .build();
+    let other = bench.other_tenant();
+    let url = upstream.url("/");
+    let (first, second) = tokio::join!(bench.get(&url), other.get(&url));
+    let waited_for = |result: Result<_, EgressError>| match result.map(|_: keyway_egress::Reply| ())
+    {
+        Err(EgressError::Timeout { which, .. }) => which,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        (waited_for(first), waited_for(second)),
+        (Wait::Head, Wait::Connect)
+    );
+}
+
+#[tokio::test]
+async fn unused_connections_make_room_when_the_limit_is_reached() {
+    let first = Upstream::answering(reply("", b"")).await;
+    let second = Upstream::answering(reply("", b"")).await;
+    let bench = Bench::builder()
+        .allow("127.0.0.1", first.port)
+        .allow("127.0.0.1", second.port)
+        .with(|config| config.limits.connections_max = 1)
+        .build();
+    read(bench.get(&first.url("/")).await.unwrap())
+        .await
+        .unwrap();
+    read(bench.get(&second.url("/")).await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(
+        (first.seen.connections(), second.seen.connections()),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn places_that_were_not_used_for_longest_are_forgotten_first() {
+    let upstream = Upstream::answering(reply("", b"")).await;
+    let first = Bench::builder()
+        .allow("127.0.0.1", upstream.port)
+        .with(|config| config.limits.places_max = 2)
+        .build();
+    let (second, third) = (first.other_tenant(), first.other_tenant());
+    for bench in [&first, &second, &first, &third, &first] {
+        read(bench.get(&upstream.url("/")).await.unwrap())
+            .await
+            .unwrap();
+    }
+    assert_eq!(
+        upstream.seen.connections(),
+        3,
+        "`first` kept its connection"
+    );
+    read(second.get(&upstream.url("/")).await.unwrap())
+        .await
+        .unwrap();
+    assert_eq!(upstream.seen.connections(), 4, "`second` was forgotten");
+}

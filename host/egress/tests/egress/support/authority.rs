@@ -1,0 +1,133 @@
+//! A certificate authority, and TLS upstreams with certificates of every kind.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, Version};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use parking_lot::Mutex;
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::{Seen, Upstream};
+
+/// What a TLS upstream has seen of one request.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsRequest {
+    pub(crate) server_name: Option<String>,
+    pub(crate) resumed: bool,
+    pub(crate) version: Version,
+    pub(crate) authority: Option<String>,
+    pub(crate) headers: HeaderMap,
+}
+
+/// An authority that signs what a test wants.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pub(crate) pem: String,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self {
+            issuer: Issuer::new(params, key),
+            pem,
+        }
+    }
+
+    /// Settings of a server whose certificate names `host`, after `change`.
+    pub(crate) fn server(
+        &self,
+        host: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> ServerConfig {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        server_config(certificate.der().clone(), &key)
+    }
+}
+
+/// Settings of a server that signed its own certificate.
+pub(crate) fn self_signed(host: &str) -> ServerConfig {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    server_config(certificate.der().clone(), &key)
+}
+
+fn server_config(certificate: CertificateDer<'static>, key: &KeyPair) -> ServerConfig {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
+}
+
+/// A TLS upstream on loopback, and what it has seen.
+pub(crate) struct TlsUpstream {
+    pub(crate) upstream: Upstream,
+    pub(crate) requests: Arc<Mutex<Vec<TlsRequest>>>,
+}
+
+impl TlsUpstream {
+    /// Answers every request with its body, until the connection is closed.
+    pub(crate) async fn echoing(config: ServerConfig) -> Self {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&requests);
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let upstream = Upstream::scripted(move |tcp, _: Seen| {
+            serve(tcp, acceptor.clone(), Arc::clone(&noted))
+        })
+        .await;
+        Self { upstream, requests }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.upstream.port
+    }
+}
+
+async fn serve(tcp: TcpStream, acceptor: TlsAcceptor, noted: Arc<Mutex<Vec<TlsRequest>>>) {
+    let Ok(tls) = acceptor.accept(tcp).await else {
+        return;
+    };
+    let session = tls.get_ref().1;
+    let server_name = session.server_name().map(str::to_owned);
+    let resumed = session.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+    let answer = service_fn(move |request: Request<Incoming>| {
+        noted.lock().push(TlsRequest {
+            server_name: server_name.clone(),
+            resumed,
+            version: request.version(),
+            authority: request.uri().authority().map(ToString::to_string),
+            headers: request.headers().clone(),
+        });
+        async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"over tls")))) }
+    });
+    let builder = auto::Builder::new(TokioExecutor::new());
+    // A client that goes away is an error here, and no concern of the test.
+    builder
+        .serve_connection(TokioIo::new(tls), answer)
+        .await
+        .unwrap_or_default();
+}

@@ -1,0 +1,118 @@
+//! Bodies that are too long for one frame: streamed, with a window, so that a
+//! slow reader slows the writer and nothing piles up in the broker.
+
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, StreamBody};
+use keyway_egress::{EgressError, ReplyBody};
+use keyway_model::limit::FRAME_BODY_BYTES_MAX;
+use tokio::sync::mpsc;
+
+use crate::http::{BodyPart, Delivery};
+use crate::mask::MaskStream;
+
+/// Why a request body did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The guest gave it up.
+    #[error("the guest gave the request body up")]
+    Aborted,
+    /// Over the limit.
+    #[error("the request body exceeds `request_body_bytes_max` ({0})")]
+    TooLarge(u64),
+}
+
+/// A guest's request body, as its parts arrive.
+pub(crate) fn request(
+    first: Bytes,
+    rest: mpsc::UnboundedReceiver<BodyPart>,
+    limit: u64,
+) -> UnsyncBoxBody<Bytes, keyway_egress::BodyError> {
+    let start = (Some(BodyPart::Bytes(first)), rest, 0_u64);
+    let parts = futures_util::stream::unfold(start, move |(ready, mut rest, so_far)| async move {
+        let part = match ready {
+            Some(part) => Some(part),
+            None => rest.recv().await,
+        };
+        match part {
+            Some(BodyPart::End) => None,
+            Some(BodyPart::Bytes(bytes)) => {
+                let so_far = so_far + bytes.len() as u64;
+                let item = if so_far > limit {
+                    Err(failed(BodyError::TooLarge(limit)))
+                } else {
+                    Ok(Frame::data(bytes))
+                };
+                Some((item, (None, rest, so_far)))
+            }
+            Some(BodyPart::Aborted) | None => {
+                Some((Err(failed(BodyError::Aborted)), (None, rest, so_far)))
+            }
+        }
+    });
+    StreamBody::new(parts).boxed_unsync()
+}
+
+fn failed(error: BodyError) -> keyway_egress::BodyError {
+    Box::new(error)
+}
+
+/// How a streamed reply ended.
+#[derive(Debug)]
+pub(crate) struct Streamed {
+    pub(crate) bytes_in: u64,
+    pub(crate) failed: Option<EgressError>,
+}
+
+/// Streams the rest of a reply to the guest, searched, within its window. A
+/// guest that wants no more of it ends the stream.
+pub(crate) async fn stream(
+    to: &Delivery<'_>,
+    first: Vec<u8>,
+    body: &mut ReplyBody,
+    searched: &mut MaskStream<'_>,
+) -> Streamed {
+    let mut streamed = Streamed {
+        bytes_in: 0,
+        failed: None,
+    };
+    if pass(to, first).await.is_err() {
+        return streamed;
+    }
+    loop {
+        let (clean, ended) = match body.frame().await {
+            None => (searched.finish(), true),
+            Some(Ok(frame)) => {
+                let data = frame.into_data().unwrap_or_default();
+                streamed.bytes_in += data.len() as u64;
+                (searched.push(&data), false)
+            }
+            Some(Err(error)) => {
+                streamed.failed = Some(error);
+                return streamed;
+            }
+        };
+        if pass(to, clean).await.is_err() || ended {
+            return streamed;
+        }
+    }
+}
+
+/// The guest wants no more.
+struct Unwanted;
+
+async fn pass(to: &Delivery<'_>, bytes: Vec<u8>) -> Result<(), Unwanted> {
+    let mut rest = Bytes::from(bytes);
+    while !rest.is_empty() {
+        let part = rest.split_to(rest.len().min(FRAME_BODY_BYTES_MAX));
+        let room = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        to.credit
+            .acquire_many(room)
+            .await
+            .map_err(|_| Unwanted)?
+            .forget();
+        to.line.chunk(to.request, part).await;
+    }
+    Ok(())
+}

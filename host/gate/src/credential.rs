@@ -1,0 +1,84 @@
+//! Injects a credential: after the decision, at the manifest's slot, and
+//! nowhere else. The same step makes the mask that keeps it from coming back.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use keyway_authz::HttpSend;
+use keyway_egress::{Exchange, QuerySecret};
+use keyway_model::CredentialSlot;
+use keyway_vault::Secret;
+use zeroize::Zeroizing;
+
+use crate::headers::HeaderRefusal;
+use crate::mask::Mask;
+
+/// Why a request could not be completed. Never holds a part of a secret.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum InjectError {
+    /// The guest's headers cannot be sent.
+    #[error(transparent)]
+    Header(#[from] HeaderRefusal),
+    /// The credential cannot be opened.
+    #[error("the connection's credential cannot be opened: {0}")]
+    Vault(String),
+    /// The credential does not fit into its slot.
+    #[error(
+        "the connection's credential cannot be a header value: it holds a control character; create the connection again"
+    )]
+    Unfit,
+}
+
+impl InjectError {
+    pub(crate) fn vault(error: impl std::fmt::Display) -> Self {
+        Self::Vault(error.to_string())
+    }
+}
+
+/// Fills the slot of `send` and answers with the mask for what was filled in.
+pub(crate) fn inject(
+    exchange: &mut Exchange,
+    send: &HttpSend,
+    secret: &Secret,
+) -> Result<Mask, InjectError> {
+    let bytes = secret.expose();
+    let mut also: Vec<&[u8]> = Vec::new();
+    match send.credential() {
+        None => return Ok(Mask::nothing()),
+        Some(CredentialSlot::Bearer) => {
+            let value = Zeroizing::new([b"Bearer ", bytes].concat());
+            put(&mut exchange.headers, "authorization", &value)?;
+        }
+        Some(CredentialSlot::Basic) => {
+            let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(bytes)));
+            put(&mut exchange.headers, "authorization", value.as_bytes())?;
+            also.extend(password(bytes));
+        }
+        Some(CredentialSlot::Header(name)) => put(&mut exchange.headers, name, bytes)?,
+        Some(CredentialSlot::Query(name)) => {
+            let text = std::str::from_utf8(bytes).map_err(|_| InjectError::Unfit)?;
+            exchange.query_secret = Some(QuerySecret {
+                name: name.clone(),
+                value: Zeroizing::new(text.to_owned()),
+            });
+        }
+    }
+    also.push(bytes);
+    Ok(Mask::of(also))
+}
+
+/// The password of `user:password`.
+fn password(pair: &[u8]) -> Option<&[u8]> {
+    let colon = pair.iter().position(|byte| *byte == b':')?;
+    pair.get(colon + 1..)
+}
+
+/// Sets a header of the host's own, in the place of any that is there. Its
+/// value is marked as sensitive, so that HTTP/2 does not index it.
+pub(crate) fn put(headers: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), InjectError> {
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| InjectError::Unfit)?;
+    let mut value = HeaderValue::from_bytes(value).map_err(|_| InjectError::Unfit)?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
+}

@@ -1,0 +1,389 @@
+//! Follow one HTTP host call: parse, decide, record, inject, send, search,
+//! close, answer. In this order, with no way around a step: each needs the
+//! value that the one before it made.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use keyway_authz::{Closing, Denial, DenialReason, Ending, Entry, HttpSend, OutcomeKind, Permit};
+use keyway_egress::{EgressError, Exchange, Length, Reply, RequestBody};
+use keyway_ipc::{
+    BodyStart, HostReply, HttpReply, HttpRequest, Refusal, RequestId, ToWorker, Trap,
+};
+use keyway_model::limit::FRAME_BODY_BYTES_MAX;
+use keyway_model::net::{Method, NetError, RequestUrl};
+use tokio::sync::mpsc;
+
+use crate::credential;
+use crate::headers;
+use crate::invocation::Invocation;
+use crate::lane::Line;
+use crate::mask::{Mask, MaskStream};
+use crate::seen::SeenRequest;
+use crate::transfer::TransferEnds;
+
+/// A part of a request body.
+#[derive(Debug)]
+pub(crate) enum BodyPart {
+    /// More of it.
+    Bytes(Bytes),
+    /// Its end.
+    End,
+    /// The guest gave it up: the request must not look complete.
+    Aborted,
+}
+
+/// How a host call ends for the guest.
+enum Answer {
+    /// It was answered already, with a body that streams.
+    Streamed,
+    /// This is the answer.
+    Reply(HostReply),
+}
+
+impl Invocation {
+    /// Serves one HTTP host call from beginning to end.
+    pub(crate) async fn http(
+        &self,
+        line: &Line,
+        request: RequestId,
+        http: HttpRequest,
+        ends: TransferEnds,
+    ) {
+        let answer = match self.permit(&http).await {
+            Ok(permit) => match permit.record(&self.recorder).await {
+                Ok(entry) => self.send(line, request, http, entry, ends).await,
+                Err(error) => Answer::Reply(HostReply::Trap(Trap::Host(error.to_string()))),
+            },
+            Err(denial) => {
+                self.deny(
+                    format!("{} {}", http.method, without_query(&http.url)),
+                    denial,
+                )
+                .await;
+                Answer::Reply(HostReply::Http(Err(Refusal::Denied)))
+            }
+        };
+        if let Answer::Reply(reply) = answer {
+            line.reply(request, reply).await;
+        }
+    }
+
+    /// Decides on the request as it will be sent.
+    async fn permit(&self, http: &HttpRequest) -> Result<Permit<HttpSend>, Denial> {
+        let deny = |reason, remedy| {
+            self.grant
+                .deny_http_because(&http.method, without_query(&http.url), reason, remedy)
+        };
+        if let Err(lost) = self.standing() {
+            return Err(deny(lost.reason, lost.remedy));
+        }
+        let malformed = |error: NetError| deny(DenialReason::Malformed, error.to_string());
+        let method: Method = http.method.parse().map_err(malformed)?;
+        let url: RequestUrl = http.url.parse().map_err(malformed)?;
+        self.grant.decide_http(method, url)
+    }
+
+    async fn send(
+        &self,
+        line: &Line,
+        request: RequestId,
+        http: HttpRequest,
+        entry: Entry<HttpSend>,
+        ends: TransferEnds,
+    ) -> Answer {
+        let started = Instant::now();
+        let mut seen = SeenRequest::of(&entry, &http);
+        let exchange = match self.exchange(&http, &entry, ends.body).await {
+            Ok(exchange) => exchange,
+            Err(refused) => {
+                seen.failed = Some(refused.to_string());
+                self.finish(
+                    seen,
+                    started,
+                    entry.close(Ending::of(OutcomeKind::Refused).because(refused.to_string())),
+                );
+                return Answer::Reply(HostReply::Http(Err(Refusal::Denied)));
+            }
+        };
+        let sent = match &http.body {
+            BodyStart::Whole(bytes) => bytes.len() as u64,
+            BodyStart::Stream { length, .. } => length.unwrap_or(0),
+        };
+        self.sent.store(true, std::sync::atomic::Ordering::Release);
+        let result = self.gate.egress.send(&entry, exchange).await;
+        let reply = match result {
+            Ok(reply) => reply,
+            Err(error) => {
+                seen.failed = Some(error.operator_text());
+                self.finish(seen, started, entry.close(ending_of(&error)));
+                return Answer::Reply(HostReply::Http(Err(refusal_of(&error))));
+            }
+        };
+        seen.status = Some(reply.status.as_u16());
+        let delivery = Delivery {
+            line,
+            request,
+            credit: &ends.credit,
+        };
+        let (answer, ending) = self.deliver(delivery, reply, &mut seen).await;
+        self.finish(
+            seen,
+            started,
+            entry.close(Ending {
+                bytes_out: sent,
+                ..ending
+            }),
+        );
+        answer
+    }
+
+    /// What goes out: the guest's headers and body, and the credential.
+    async fn exchange(
+        &self,
+        http: &HttpRequest,
+        entry: &Entry<HttpSend>,
+        rest: mpsc::UnboundedReceiver<BodyPart>,
+    ) -> Result<Exchange, credential::InjectError> {
+        let reserved: Vec<String> = entry
+            .operation()
+            .credential()
+            .and_then(|slot| slot.header())
+            .into_iter()
+            .chain(self.idempotency.as_ref().map(|(header, _)| header.as_str()))
+            .map(str::to_ascii_lowercase)
+            .collect();
+        let mut headers = headers::checked(&http.headers, &reserved)?;
+        if let Some((name, key)) = &self.idempotency {
+            credential::put(&mut headers, name, key.as_bytes())?;
+        }
+        let body = match &http.body {
+            BodyStart::Whole(bytes) => RequestBody::whole(bytes.clone()),
+            BodyStart::Stream { first, length } => {
+                let limit = self.limits.request_body_bytes_max;
+                let length = length.map_or(Length::Unknown, Length::Known);
+                RequestBody::stream(crate::body::request(first.clone(), rest, limit), length)
+            }
+        };
+        let mut exchange = Exchange {
+            headers,
+            query_secret: None,
+            body,
+        };
+        if entry.operation().credential().is_some() {
+            let secret = self
+                .store
+                .open_credential(entry)
+                .await
+                .map_err(credential::InjectError::vault)?;
+            let mask = credential::inject(&mut exchange, entry.operation(), &secret)?;
+            self.mask.lock().get_or_insert_with(|| Arc::new(mask));
+        }
+        Ok(exchange)
+    }
+
+    /// Searches the reply and hands it to the guest.
+    async fn deliver(
+        &self,
+        to: Delivery<'_>,
+        reply: Reply,
+        seen: &mut SeenRequest,
+    ) -> (Answer, Ending) {
+        let mask = self
+            .mask
+            .lock()
+            .clone()
+            .unwrap_or_else(|| Arc::new(Mask::nothing()));
+        let (headers, mut masked) = masked_headers(&reply.headers, &mask);
+        let status = reply.status.as_u16();
+        let mut body = reply.body;
+        let mut searched = MaskStream::new(&mask);
+        let (mut first, mut bytes_in, mut ended) = (Vec::new(), 0_u64, false);
+        while !ended && first.len() <= FRAME_BODY_BYTES_MAX {
+            match body.frame().await {
+                None => {
+                    first.extend(searched.finish());
+                    ended = true;
+                }
+                Some(Ok(frame)) => {
+                    let data = frame.into_data().unwrap_or_default();
+                    bytes_in += data.len() as u64;
+                    first.extend(searched.push(&data));
+                }
+                Some(Err(error)) => {
+                    seen.failed = Some(error.operator_text());
+                    let ending = Ending {
+                        status: Some(status),
+                        bytes_in,
+                        ..ending_of(&error)
+                    };
+                    return (
+                        Answer::Reply(HostReply::Http(Err(refusal_of(&error)))),
+                        ending,
+                    );
+                }
+            }
+        }
+        let done = Ending {
+            status: Some(status),
+            bytes_in,
+            ..Ending::of(OutcomeKind::Done)
+        };
+        if ended {
+            masked += searched.count();
+            seen.masked = masked;
+            let body = BodyStart::Whole(first.into());
+            let reply = HostReply::Http(Ok(HttpReply {
+                status,
+                headers,
+                body,
+            }));
+            return (Answer::Reply(reply), Ending { masked, ..done });
+        }
+        let body_start = BodyStart::Stream {
+            first: Bytes::new(),
+            length: None,
+        };
+        let head = HostReply::Http(Ok(HttpReply {
+            status,
+            headers,
+            body: body_start,
+        }));
+        to.line.reply(to.request, head).await;
+        let streamed = crate::body::stream(&to, first, &mut body, &mut searched).await;
+        masked += searched.count();
+        seen.masked = masked;
+        let bytes_in = bytes_in + streamed.bytes_in;
+        let ending = match &streamed.failed {
+            None => Ending {
+                masked,
+                bytes_in,
+                ..done
+            },
+            Some(error) => {
+                seen.failed = Some(error.operator_text());
+                Ending {
+                    status: Some(status),
+                    masked,
+                    bytes_in,
+                    ..ending_of(error)
+                }
+            }
+        };
+        let failed = streamed.failed.as_ref().map(refusal_of);
+        let end = ToWorker::ChunkEnd {
+            call: to.line.call,
+            request: to.request,
+            failed,
+        };
+        to.line.send(end).await;
+        (Answer::Streamed, ending)
+    }
+
+    fn finish(&self, mut seen: SeenRequest, started: Instant, closing: Closing) {
+        seen.micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.seen.lock().requests.push(seen);
+        self.unit.close(closing);
+    }
+}
+
+/// Where a reply goes.
+pub(crate) struct Delivery<'a> {
+    pub(crate) line: &'a Line,
+    pub(crate) request: RequestId,
+    pub(crate) credit: &'a tokio::sync::Semaphore,
+}
+
+impl SeenRequest {
+    fn of(entry: &Entry<HttpSend>, http: &HttpRequest) -> Self {
+        let send = entry.operation();
+        let mut names: Vec<String> = http
+            .headers
+            .iter()
+            .map(|(name, _)| name.to_ascii_lowercase())
+            .collect();
+        names.extend(send.credential().map(|slot| match slot.header() {
+            Some(header) => format!("{header}: ••• (filled by Keyway)"),
+            None => "query: ••• (filled by Keyway)".to_owned(),
+        }));
+        Self {
+            method: send.method().to_string(),
+            url: format!("{}{}", send.url().origin, send.url().path),
+            headers: names,
+            rule: entry.rule().to_owned(),
+            status: None,
+            failed: None,
+            masked: 0,
+            micros: 0,
+        }
+    }
+}
+
+/// Headers as the guest may see them. Most replies hold no secret: one search
+/// over all of them settles that.
+fn masked_headers(headers: &http::HeaderMap, mask: &Mask) -> (Vec<(String, Bytes)>, u32) {
+    let plain = || {
+        headers.iter().map(|(name, value)| {
+            (
+                name.as_str().to_owned(),
+                Bytes::copy_from_slice(value.as_bytes()),
+            )
+        })
+    };
+    if mask.is_empty() {
+        return (plain().collect(), 0);
+    }
+    let all: Vec<u8> = headers
+        .iter()
+        .flat_map(|(name, value)| {
+            [name.as_str().as_bytes(), b"\n", value.as_bytes(), b"\n"].concat()
+        })
+        .collect();
+    if mask.whole(&all).is_none() {
+        return (plain().collect(), 0);
+    }
+    let mut count = 0;
+    let mut masked = |bytes: &[u8]| match mask.whole(bytes) {
+        Some((clean, hits)) => {
+            count += hits;
+            Bytes::from(clean)
+        }
+        None => Bytes::copy_from_slice(bytes),
+    };
+    let clean = headers
+        .iter()
+        .filter(|(name, _)| mask.whole(name.as_str().as_bytes()).is_none())
+        .map(|(name, value)| (name.as_str().to_owned(), masked(value.as_bytes())))
+        .collect();
+    (clean, count)
+}
+
+/// The URL up to its query, for people and records.
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
+}
+
+fn ending_of(error: &EgressError) -> Ending {
+    let kind = match error.was_sent() {
+        keyway_egress::Sent::No => OutcomeKind::Refused,
+        keyway_egress::Sent::Maybe => OutcomeKind::Failed,
+    };
+    Ending::of(kind).because(error.operator_text())
+}
+
+/// What the guest may know of an error. That a name does not resolve and that
+/// its address is private are the same to it.
+fn refusal_of(error: &EgressError) -> Refusal {
+    match error {
+        EgressError::Timeout { .. } => Refusal::Timeout,
+        EgressError::TooLarge { .. } => Refusal::TooLarge,
+        EgressError::Connect { .. }
+        | EgressError::Tls { .. }
+        | EgressError::Reset { .. }
+        | EgressError::RequestBody { .. } => Refusal::Connection,
+        EgressError::Protocol { .. } | EgressError::ContentCoding { .. } => Refusal::Protocol,
+        _ => Refusal::Denied,
+    }
+}

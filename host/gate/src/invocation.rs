@@ -1,0 +1,402 @@
+//! The path of every host call.
+//!
+//! One [`Invocation`] is one guest call's authority through the gate. It
+//! starts the guest on a worker and serves what the guest asks for, until the
+//! guest has ended: outward calls are decided, recorded, done and closed
+//! ([`crate::http`], [`crate::state`]); inward calls are decided by the grant
+//! that the invocation holds, limited, and counted in its one record.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use keyway_authz::{Denial, Grant, Record, Recorder, Tally};
+use keyway_ipc::{
+    CallOutcome, Entrance, HostCall, HostReply, Invoke, LogLevel, RequestId, ToWorker, Trap, Usage,
+};
+use keyway_model::EntryId;
+use keyway_model::limit::CallLimits;
+use keyway_store::{TenantStore, Unit};
+use parking_lot::Mutex;
+
+use crate::Gate;
+use crate::grant::{Basis, Lost, standing};
+use crate::lane::{Event, Lane, Line, RunningCall, WorkerGone};
+use crate::mask::Mask;
+use crate::seen::{LogLine, Seen, SeenDenial};
+use crate::transfer::{Transfer, forward};
+
+/// How long after its limit a guest call may take to end before its worker is
+/// given up.
+const END_GRACE: Duration = Duration::from_millis(100);
+
+/// Host calls of one guest call that may be under way at once.
+const HOST_CALLS_AT_ONCE: usize = 32;
+
+/// One guest call's authority through the gate.
+#[derive(Debug)]
+pub struct Invocation {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) basis: Basis,
+    pub(crate) grant: Grant,
+    pub(crate) unit: Unit,
+    pub(crate) recorder: Recorder,
+    pub(crate) store: TenantStore,
+    pub(crate) limits: CallLimits,
+    pub(crate) idempotency: Option<(String, String)>,
+    pub(crate) mask: Mutex<Option<Arc<Mask>>>,
+    pub(crate) seen: Mutex<Seen>,
+    pub(crate) sent: AtomicBool,
+    host_calls: AtomicU32,
+}
+
+/// How a guest call ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// What it gave.
+    pub outcome: CallOutcome,
+    /// What it consumed.
+    pub usage: Usage,
+    /// What a person may be shown of it.
+    pub seen: Seen,
+}
+
+impl Invocation {
+    pub(crate) fn new(
+        gate: Arc<Gate>,
+        basis: Basis,
+        grant: Grant,
+        unit: Unit,
+        limits: CallLimits,
+        idempotency: Option<(String, String)>,
+    ) -> Self {
+        let recorder = Recorder::new(Arc::new(unit.clone()), basis.scope, gate.clock.clone());
+        let store = gate.store.tenant(basis.scope);
+        Self {
+            gate,
+            basis,
+            grant,
+            unit,
+            recorder,
+            store,
+            limits,
+            idempotency,
+            mask: Mutex::default(),
+            seen: Mutex::default(),
+            sent: AtomicBool::new(false),
+            host_calls: AtomicU32::new(0),
+        }
+    }
+
+    /// Runs the guest on `lane` and serves it until it has ended.
+    pub async fn run(&self, lane: &Arc<Lane>, entrance: Entrance) -> Ended {
+        let invoke = Invoke {
+            call: keyway_ipc::CallId(0),
+            artifact: self.basis.connector.record.digest,
+            entrance,
+            limits: self.limits,
+            reserved_headers: self.reserved_headers(),
+        };
+        let wall = Duration::from_millis(self.limits.wall_ms_max) + END_GRACE;
+        let (outcome, usage) = match lane.start(invoke).await {
+            Ok(mut running) => match tokio::time::timeout(wall, self.serve(&mut running)).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    lane.give_up();
+                    let limit = Trap::Limit {
+                        name: "wall_ms_max".to_owned(),
+                        value: self.limits.wall_ms_max,
+                    };
+                    (CallOutcome::Trap(limit), Usage::default())
+                }
+            },
+            Err(WorkerGone) => gone(),
+        };
+        self.record_tally(&usage);
+        Ended {
+            outcome: self.masked(outcome),
+            usage,
+            seen: std::mem::take(&mut *self.seen.lock()),
+        }
+    }
+
+    /// Serves host calls until the guest has ended. What is still under way
+    /// then is dropped, and its entries close as `unknown`.
+    async fn serve(&self, running: &mut RunningCall) -> (CallOutcome, Usage) {
+        let line = running.line();
+        let mut under_way: FuturesUnordered<BoxFuture<'_, RequestId>> = FuturesUnordered::new();
+        let mut transfers: HashMap<RequestId, Transfer> = HashMap::new();
+        loop {
+            let event = if under_way.is_empty() {
+                running.next().await
+            } else {
+                tokio::select! {
+                    biased;
+                    Some(finished) = under_way.next() => { transfers.remove(&finished); continue }
+                    event = running.next() => event,
+                }
+            };
+            match event {
+                None => return gone(),
+                Some(Event::Done(outcome, usage)) => return (outcome, usage),
+                Some(Event::Host(request, call)) => {
+                    if self.over_limit() || under_way.len() >= HOST_CALLS_AT_ONCE {
+                        line.reply(request, HostReply::Trap(self.host_call_limit()))
+                            .await;
+                    } else if let Some(outward) =
+                        self.dispatch(&line, request, call, &mut transfers).await
+                    {
+                        under_way.push(outward);
+                    }
+                }
+                Some(transfer) => forward(&mut transfers, transfer),
+            }
+        }
+    }
+
+    /// Answers an inward call at once; an outward one becomes a future.
+    async fn dispatch<'a>(
+        &'a self,
+        line: &Line,
+        request: RequestId,
+        call: HostCall,
+        transfers: &mut HashMap<RequestId, Transfer>,
+    ) -> Option<BoxFuture<'a, RequestId>> {
+        let line = line.clone();
+        match call {
+            HostCall::Log { level, message } => self.log(level, message),
+            HostCall::Parameter { name } => line.reply(request, self.parameter(&name)).await,
+            HostCall::Scopes => line.reply(request, self.scopes()).await,
+            HostCall::StateGet { key } => {
+                let reply = self.state_get(&key).await;
+                line.reply(request, reply).await;
+            }
+            HostCall::StateSet { key, value } => {
+                let reply = self
+                    .state_change(key, keyway_authz::StateChange::Set(value))
+                    .await;
+                line.reply(request, reply).await;
+            }
+            HostCall::StateDelete { key } => {
+                let reply = self
+                    .state_change(key, keyway_authz::StateChange::Delete)
+                    .await;
+                line.reply(request, reply).await;
+            }
+            HostCall::Http(http) => {
+                let (transfer, ends) = Transfer::new();
+                transfers.insert(request, transfer);
+                return Some(Box::pin(async move {
+                    self.http(&line, request, http, ends).await;
+                    request
+                }));
+            }
+        }
+        None
+    }
+
+    /// The component that this invocation is for.
+    pub fn artifact(&self) -> keyway_model::Digest {
+        self.basis.connector.record.digest
+    }
+
+    /// Whether no request of this invocation has been let out.
+    pub fn nothing_sent(&self) -> bool {
+        !self.sent.load(Ordering::Acquire)
+    }
+
+    /// Whether approval and the owner's rights still hold.
+    pub(crate) fn standing(&self) -> Result<(), Lost> {
+        let view = self.gate.registry.view(self.basis.scope);
+        standing(
+            &self.basis,
+            &view,
+            &*self.gate.policy,
+            self.gate.clock.now(),
+        )
+    }
+
+    /// Records a denial durably and keeps it for people.
+    pub(crate) async fn deny(&self, asked: String, denial: Denial) {
+        let seen = SeenDenial {
+            asked,
+            reason: denial.reason(),
+            remedy: denial.remedy().to_owned(),
+        };
+        self.seen.lock().denials.push(seen);
+        if let Err(error) = denial.record(&self.recorder).await {
+            tracing::error!(%error, "a denial could not be recorded");
+        }
+    }
+
+    fn reserved_headers(&self) -> Vec<String> {
+        let slot = self
+            .basis
+            .connector
+            .manifest
+            .auth
+            .slot
+            .as_ref()
+            .and_then(|slot| slot.header());
+        let key = self.idempotency.as_ref().map(|(header, _)| header.as_str());
+        slot.into_iter()
+            .chain(key)
+            .map(str::to_ascii_lowercase)
+            .collect()
+    }
+
+    fn over_limit(&self) -> bool {
+        self.host_calls.fetch_add(1, Ordering::Relaxed) >= self.limits.host_calls_max
+    }
+
+    fn host_call_limit(&self) -> Trap {
+        Trap::Limit {
+            name: "host_calls_max".to_owned(),
+            value: u64::from(self.limits.host_calls_max),
+        }
+    }
+
+    fn log(&self, level: LogLevel, message: String) {
+        let mut seen = self.seen.lock();
+        if seen.log.len() >= self.limits.log_lines_max as usize {
+            seen.log_lines_dropped = seen.log_lines_dropped.saturating_add(1);
+            return;
+        }
+        let message: String = message
+            .chars()
+            .filter(|c| !c.is_control() || *c == '\t')
+            .collect();
+        seen.log.push(LogLine {
+            level,
+            message: self.masked_text(message),
+        });
+    }
+
+    fn parameter(&self, name: &str) -> HostReply {
+        self.seen.lock().connection_reads += 1;
+        let declared = self
+            .basis
+            .connector
+            .manifest
+            .parameters
+            .keys()
+            .any(|known| known.as_str() == name);
+        let value = if declared {
+            self.basis.connection.parameters.get(name).cloned()
+        } else {
+            None
+        };
+        let or_default = || {
+            let (_, parameter) = self
+                .basis
+                .connector
+                .manifest
+                .parameters
+                .iter()
+                .find(|(known, _)| known.as_str() == name)?;
+            parameter.default.as_ref().map(ToString::to_string)
+        };
+        HostReply::Parameter(value.or_else(or_default).map(|text| self.masked_text(text)))
+    }
+
+    fn scopes(&self) -> HostReply {
+        self.seen.lock().connection_reads += 1;
+        HostReply::Scopes(Vec::new())
+    }
+
+    fn masked_text(&self, text: String) -> String {
+        let mask = self.mask.lock().clone();
+        mask.and_then(|mask| mask.text(&text)).unwrap_or(text)
+    }
+
+    /// Searches what the guest gives for the secrets of this call: whatever
+    /// way it came by one, it does not leave with it.
+    fn masked(&self, outcome: CallOutcome) -> CallOutcome {
+        let Some(mask) = self.mask.lock().clone() else {
+            return outcome;
+        };
+        let clean = |text: String| mask.text(&text).unwrap_or(text);
+        match outcome {
+            CallOutcome::Value(json) => CallOutcome::Value(clean(json)),
+            CallOutcome::LogicError(text) => CallOutcome::LogicError(clean(text)),
+            CallOutcome::Failure(failure) => CallOutcome::Failure(failure.map_message(clean)),
+            CallOutcome::Batch(mut batch) => {
+                for event in &mut batch.events {
+                    event.payload = clean(std::mem::take(&mut event.payload));
+                    event.deduplication_key = clean(std::mem::take(&mut event.deduplication_key));
+                }
+                batch.cursor = batch.cursor.map(clean);
+                CallOutcome::Batch(batch)
+            }
+            CallOutcome::Trap(Trap::Guest(text)) => CallOutcome::Trap(Trap::Guest(clean(text))),
+            CallOutcome::Trap(trap) => CallOutcome::Trap(trap),
+        }
+    }
+
+    /// The invocation's record of its inward calls, written with the next
+    /// durable write; none where there was no such call.
+    fn record_tally(&self, usage: &Usage) {
+        let seen = self.seen.lock();
+        let tally = Tally {
+            id: EntryId::random(),
+            at: self.gate.clock.now(),
+            actor: self.basis.actor.clone(),
+            log_lines: u32::try_from(seen.log.len()).unwrap_or(u32::MAX),
+            log_lines_dropped: seen
+                .log_lines_dropped
+                .saturating_add(usage.log_lines_dropped),
+            connection_reads: seen.connection_reads,
+            state_reads: seen.state_reads,
+            denied: seen.inward_denied,
+        };
+        let inward = tally.log_lines + tally.log_lines_dropped + tally.connection_reads;
+        if inward + tally.state_reads + tally.denied > 0 {
+            self.unit.record(Record::Tally(tally));
+        }
+    }
+}
+
+fn gone() -> (CallOutcome, Usage) {
+    (CallOutcome::Trap(Trap::WorkerGone), Usage::default())
+}
+
+impl Ended {
+    /// A call that could not be started.
+    pub fn without_running(trap: Trap) -> Self {
+        Self {
+            outcome: CallOutcome::Trap(trap),
+            usage: Usage::default(),
+            seen: Seen::default(),
+        }
+    }
+}
+
+impl Line {
+    /// Answers a host call; a worker that is gone needs no answer.
+    pub(crate) async fn reply(&self, request: RequestId, reply: HostReply) {
+        self.send(ToWorker::Reply {
+            call: self.call,
+            request,
+            reply,
+        })
+        .await;
+    }
+
+    pub(crate) async fn chunk(&self, request: RequestId, bytes: Bytes) {
+        self.send(ToWorker::Chunk {
+            call: self.call,
+            request,
+            bytes,
+        })
+        .await;
+    }
+
+    pub(crate) async fn send(&self, message: ToWorker) {
+        drop(self.sender.send(message).await);
+    }
+}

@@ -1,0 +1,290 @@
+//! The broker's end of a link to a worker: guest calls go out, their host
+//! calls come in.
+//!
+//! A lane routes; it decides nothing. Each guest call has a queue of events
+//! that the task which waits for the call reads: no task for a host call, and
+//! a call that is not served in time holds up no other.
+
+use std::collections::{HashMap, HashSet};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use keyway_ipc::{
+    CallId, CallOutcome, HostCall, Invoke, Link, Receiver, RequestId, Sender, ToBroker, ToWorker,
+    Trap, Usage,
+};
+use keyway_model::Digest;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+
+/// Events of one guest call that may wait unread: a worker that exceeds this
+/// is not keeping the protocol and loses the call.
+const EVENTS_MAX: usize = 4_096;
+
+/// What a guest call's worker says about it.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The guest asks for something.
+    Host(RequestId, HostCall),
+    /// More of a request body; `None` is its end.
+    Body(RequestId, Option<Bytes>),
+    /// The guest gave a request body up.
+    BodyAborted(RequestId),
+    /// The guest takes so many more bytes of a response body.
+    Credit(RequestId, u32),
+    /// The guest no longer wants a response body.
+    Forget(RequestId),
+    /// The call has ended.
+    Done(CallOutcome, Usage),
+}
+
+/// One link to a worker.
+#[derive(Debug)]
+pub struct Lane {
+    sender: Sender<ToWorker>,
+    calls: Mutex<HashMap<CallId, Queue>>,
+    loaded: Mutex<HashSet<Digest>>,
+    next_call: AtomicU64,
+    busy: AtomicUsize,
+    open: AtomicBool,
+    ready: watch::Sender<Readiness>,
+}
+
+/// How far a worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// It has not said anything yet.
+    Starting,
+    /// It takes calls.
+    Ready {
+        /// Whether instances are reset the quick way.
+        quick_reset: bool,
+    },
+    /// It does not end a call that it must end; it has to be killed.
+    Wedged,
+    /// It is gone.
+    Gone,
+}
+
+#[derive(Debug)]
+struct Queue {
+    events: mpsc::UnboundedSender<Event>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The worker at the other end of a lane is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the worker is gone")]
+pub struct WorkerGone;
+
+impl Lane {
+    /// A lane over `link`. The future reads it and ends when the worker does.
+    pub fn over(link: Link<ToWorker, ToBroker>) -> (Arc<Self>, impl Future<Output = ()> + Send) {
+        let lane = Arc::new(Self {
+            sender: link.sender,
+            calls: Mutex::default(),
+            loaded: Mutex::default(),
+            next_call: AtomicU64::new(1),
+            busy: AtomicUsize::new(0),
+            open: AtomicBool::new(true),
+            ready: watch::Sender::new(Readiness::Starting),
+        });
+        let reader = Arc::clone(&lane).read(link.receiver);
+        (lane, reader)
+    }
+
+    /// How many guest calls run on it.
+    pub fn busy(&self) -> usize {
+        self.busy.load(Ordering::Relaxed)
+    }
+
+    /// Whether the worker is still there.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Says that the worker does not end a call that it must end: it has to go.
+    pub fn give_up(&self) {
+        self.open.store(false, Ordering::Release);
+        self.ready.send_replace(Readiness::Wedged);
+    }
+
+    /// Follows the worker's readiness.
+    pub fn readiness(&self) -> watch::Receiver<Readiness> {
+        self.ready.subscribe()
+    }
+
+    /// Whether the worker has a component already.
+    pub fn has(&self, artifact: &Digest) -> bool {
+        self.loaded.lock().contains(artifact)
+    }
+
+    /// Makes sure that the worker has a component. `code` is asked for the
+    /// sealed memory file with the compiled code, at most once.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkerGone`], or the error of `code`.
+    pub async fn load<E: From<WorkerGone>>(
+        &self,
+        artifact: Digest,
+        code: impl FnOnce() -> Result<(OwnedFd, u64), E>,
+    ) -> Result<(), E> {
+        if self.loaded.lock().contains(&artifact) {
+            return Ok(());
+        }
+        let (descriptor, length) = code()?;
+        let load = ToWorker::Load { artifact, length };
+        self.sender
+            .send_with(load, descriptor)
+            .await
+            .map_err(|_| WorkerGone)?;
+        self.loaded.lock().insert(artifact);
+        Ok(())
+    }
+
+    /// Starts a guest call.
+    pub(crate) async fn start(
+        self: &Arc<Self>,
+        mut invoke: Invoke,
+    ) -> Result<RunningCall, WorkerGone> {
+        let call = CallId(self.next_call.fetch_add(1, Ordering::Relaxed));
+        invoke.call = call;
+        let (events, receiver) = mpsc::unbounded_channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let running = RunningCall {
+            lane: Arc::clone(self),
+            call,
+            events: receiver,
+            waiting: Arc::clone(&waiting),
+        };
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        self.calls.lock().insert(call, Queue { events, waiting });
+        if !self.is_open() {
+            return Err(WorkerGone);
+        }
+        self.sender
+            .send(ToWorker::Invoke(Box::new(invoke)))
+            .await
+            .map_err(|_| WorkerGone)?;
+        Ok(running)
+    }
+
+    async fn read(self: Arc<Self>, mut receiver: Receiver<ToBroker>) {
+        while let Ok(Some(incoming)) = receiver.receive().await {
+            self.route(incoming.message);
+        }
+        self.open.store(false, Ordering::Release);
+        self.ready.send_replace(Readiness::Gone);
+        self.calls.lock().clear();
+    }
+
+    fn route(&self, message: ToBroker) {
+        match message {
+            ToBroker::Ready { quick_reset } => {
+                self.ready.send_replace(Readiness::Ready { quick_reset });
+            }
+            ToBroker::Loaded { artifact, failed } => {
+                if let Some(reason) = failed {
+                    tracing::error!(%artifact, %reason, "a worker cannot load compiled code");
+                    self.loaded.lock().remove(&artifact);
+                }
+            }
+            ToBroker::Host {
+                call,
+                request,
+                host_call,
+            } => self.post(call, Event::Host(request, host_call)),
+            ToBroker::Chunk {
+                call,
+                request,
+                bytes,
+            } => self.post(call, Event::Body(request, Some(bytes))),
+            ToBroker::ChunkEnd {
+                call,
+                request,
+                complete: true,
+            } => self.post(call, Event::Body(request, None)),
+            ToBroker::ChunkEnd {
+                call,
+                request,
+                complete: false,
+            } => {
+                self.post(call, Event::BodyAborted(request));
+            }
+            ToBroker::Credit {
+                call,
+                request,
+                bytes,
+            } => self.post(call, Event::Credit(request, bytes)),
+            ToBroker::Forget { call, request } => self.post(call, Event::Forget(request)),
+            ToBroker::Done {
+                call,
+                outcome,
+                usage,
+            } => self.post(call, Event::Done(outcome, usage)),
+        }
+    }
+
+    /// Hands an event to the task that waits for its call. An event of a call
+    /// that nobody waits for is dropped; a call with too many loses its queue,
+    /// which ends it.
+    fn post(&self, call: CallId, event: Event) {
+        let mut calls = self.calls.lock();
+        let Some(queue) = calls.get(&call) else {
+            return;
+        };
+        let waiting = queue.waiting.fetch_add(1, Ordering::Relaxed);
+        if waiting >= EVENTS_MAX || queue.events.send(event).is_err() {
+            calls.remove(&call);
+        }
+    }
+}
+
+/// A guest call that runs. Dropping it cancels it.
+#[derive(Debug)]
+pub(crate) struct RunningCall {
+    lane: Arc<Lane>,
+    call: CallId,
+    events: mpsc::UnboundedReceiver<Event>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl RunningCall {
+    /// The next event; `None` if the worker is gone.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        let event = self.events.recv().await?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(event)
+    }
+
+    /// Sends an answer of the broker to the guest.
+    pub(crate) fn line(&self) -> Line {
+        Line {
+            sender: self.lane.sender.clone(),
+            call: self.call,
+        }
+    }
+}
+
+impl Drop for RunningCall {
+    fn drop(&mut self) {
+        self.lane.busy.fetch_sub(1, Ordering::Relaxed);
+        if self.lane.calls.lock().remove(&self.call).is_some() && self.lane.is_open() {
+            let (sender, call) = (self.lane.sender.clone(), self.call);
+            let reason = Trap::Cancelled("nobody waits for the call any more".to_owned());
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move { sender.send(ToWorker::Cancel { call, reason }).await });
+            }
+        }
+    }
+}
+
+/// The way back to one guest call.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) sender: Sender<ToWorker>,
+    pub(crate) call: CallId,
+}

@@ -1,0 +1,131 @@
+//! THE GATE: the one crossing between guests and callers on one side and the
+//! network, the vault and the store on the other.
+//!
+//! [`Invocation`] is the path of every host call, `control` that of every API
+//! call. Both are the same chain: decide, record, do, close.
+//!
+//! Knows no wasmtime and no HTTP server; never sends without an entry, and
+//! never shows a guest more than [`keyway_ipc::Refusal`] says.
+
+use std::sync::Arc;
+
+use keyway_authz::Policy;
+use keyway_egress::Egress;
+use keyway_model::limit::CallLimits;
+use keyway_model::time::Clock;
+use keyway_store::{Store, Unit};
+
+mod body;
+mod control;
+mod credential;
+mod grant;
+mod headers;
+mod http;
+mod invocation;
+mod lane;
+mod logic;
+mod mask;
+mod registry;
+pub mod resource;
+mod schema;
+mod seen;
+mod state;
+mod transfer;
+
+pub use control::{Call, ControlError};
+pub use grant::{Basis, Ceiling, NoGrant, Purpose};
+pub use invocation::{Ended, Invocation};
+pub use lane::{Lane, Readiness, WorkerGone};
+pub use logic::run_logic;
+pub use mask::{MASKED, Mask, MaskStream};
+pub use registry::{Connector, Registry, View};
+pub use seen::{LogLine, Seen, SeenDenial, SeenRequest};
+pub use schema::{SchemaError, Schemas, check_against};
+
+/// What every invocation needs.
+#[derive(Debug)]
+pub struct Gate {
+    /// The only way out.
+    pub(crate) egress: Egress,
+    /// Everything durable.
+    pub(crate) store: Store,
+    /// The roles.
+    pub(crate) policy: Arc<dyn Policy>,
+    /// What is installed, approved, connected and applied.
+    pub(crate) registry: Arc<Registry>,
+    /// What nobody can go beyond.
+    pub(crate) ceiling: Ceiling,
+    /// The time.
+    pub(crate) clock: Clock,
+}
+
+impl Gate {
+    /// A gate over these parts.
+    pub fn new(
+        egress: Egress,
+        store: Store,
+        policy: Arc<dyn Policy>,
+        registry: Arc<Registry>,
+        ceiling: Ceiling,
+        clock: Clock,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            egress,
+            store,
+            policy,
+            registry,
+            ceiling,
+            clock,
+        })
+    }
+
+    /// Opens an invocation: computes its grant from what holds now.
+    ///
+    /// # Errors
+    ///
+    /// [`NoGrant`], in words for whoever set the recipe or connection up.
+    pub fn open(
+        self: &Arc<Self>,
+        basis: Basis,
+        unit: Unit,
+        limits: CallLimits,
+        idempotency: Option<(String, String)>,
+    ) -> Result<Invocation, NoGrant> {
+        let view = self.registry.view(basis.scope);
+        let grant = grant::compute(
+            &basis,
+            &view,
+            &*self.policy,
+            &self.ceiling,
+            self.clock.now(),
+        )?;
+        Ok(Invocation::new(
+            Arc::clone(self),
+            basis,
+            grant,
+            unit,
+            limits,
+            idempotency,
+        ))
+    }
+
+    /// What is installed, approved, connected and applied.
+    pub const fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The roles.
+    pub fn policy(&self) -> &Arc<dyn Policy> {
+        &self.policy
+    }
+
+    /// Everything durable.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The time.
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}

@@ -1,0 +1,66 @@
+//! Runs logic: guests without a connection, a network or a state. All that
+//! they may ask for is a line in the log; anything else ends them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyway_ipc::{CallId, CallOutcome, Entrance, HostCall, HostReply, Invoke, Trap, Usage};
+use keyway_model::Digest;
+use keyway_model::limit::CallLimits;
+
+use crate::lane::{Event, Lane, RunningCall};
+
+/// How long after its limit a call may take to end before its worker is given
+/// up.
+const END_GRACE: Duration = Duration::from_millis(100);
+
+/// Runs one call of a component of world `code`.
+pub async fn run_logic(
+    lane: &Arc<Lane>,
+    artifact: Digest,
+    entrance: Entrance,
+    limits: CallLimits,
+) -> (CallOutcome, Usage) {
+    let invoke = Invoke {
+        call: CallId(0),
+        artifact,
+        entrance,
+        limits,
+        reserved_headers: Vec::new(),
+    };
+    let wall = Duration::from_millis(limits.wall_ms_max) + END_GRACE;
+    let Ok(mut running) = lane.start(invoke).await else {
+        return gone();
+    };
+    match tokio::time::timeout(wall, serve(&mut running)).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            lane.give_up();
+            let limit = Trap::Limit {
+                name: "wall_ms_max".to_owned(),
+                value: limits.wall_ms_max,
+            };
+            (CallOutcome::Trap(limit), Usage::default())
+        }
+    }
+}
+
+async fn serve(running: &mut RunningCall) -> (CallOutcome, Usage) {
+    let line = running.line();
+    while let Some(event) = running.next().await {
+        match event {
+            Event::Done(outcome, usage) => return (outcome, usage),
+            Event::Host(_, HostCall::Log { .. }) => {}
+            Event::Host(request, _) => {
+                let refusal = Trap::Host("logic has no way to the host".to_owned());
+                line.reply(request, HostReply::Trap(refusal)).await;
+            }
+            Event::Body(..) | Event::BodyAborted(_) | Event::Credit(..) | Event::Forget(_) => {}
+        }
+    }
+    gone()
+}
+
+fn gone() -> (CallOutcome, Usage) {
+    (CallOutcome::Trap(Trap::WorkerGone), Usage::default())
+}

@@ -1,0 +1,99 @@
+//! The forms in which a secret may come back.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+/// A form shorter than this is not searched for: it would mask ordinary text.
+const FORM_BYTES_MIN: usize = 6;
+
+/// Every form of `secret`.
+pub(super) fn of(secret: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
+    let mut forms = vec![
+        secret.to_vec(),
+        hex::encode(secret).into_bytes(),
+        hex::encode_upper(secret).into_bytes(),
+    ];
+    for alignment in 0..3 {
+        let padded = [vec![0_u8; alignment].as_slice(), secret].concat();
+        forms.push(inner_base64(
+            &STANDARD_NO_PAD.encode(&padded),
+            alignment,
+            padded.len(),
+        ));
+        forms.push(inner_base64(
+            &URL_SAFE_NO_PAD.encode(&padded),
+            alignment,
+            padded.len(),
+        ));
+    }
+    forms.push(percent(secret, "0123456789ABCDEF", Unreserved::Kept));
+    forms.push(percent(secret, "0123456789abcdef", Unreserved::Kept));
+    forms.push(percent(secret, "0123456789ABCDEF", Unreserved::Encoded));
+    forms.push(json(secret, SolidusEscape::No));
+    forms.push(json(secret, SolidusEscape::Yes));
+    forms
+        .into_iter()
+        .filter(|form| form.len() >= FORM_BYTES_MIN)
+        .map(Zeroizing::new)
+        .collect()
+}
+
+/// The characters of a base64 text that depend on nothing but the secret:
+/// those wholly behind the padding of `alignment` bytes and wholly before what
+/// follows.
+fn inner_base64(encoded: &str, alignment: usize, length: usize) -> Vec<u8> {
+    let first = (alignment * 8).div_ceil(6);
+    let end = length * 8 / 6;
+    encoded
+        .as_bytes()
+        .get(first..end)
+        .unwrap_or_default()
+        .to_vec()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unreserved {
+    Kept,
+    Encoded,
+}
+
+fn percent(secret: &[u8], digits: &str, unreserved: Unreserved) -> Vec<u8> {
+    let digit = |value: u8| {
+        digits
+            .as_bytes()
+            .get(usize::from(value))
+            .copied()
+            .unwrap_or(b'0')
+    };
+    let mut out = Vec::with_capacity(secret.len() * 3);
+    for byte in secret {
+        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        if plain && unreserved == Unreserved::Kept {
+            out.push(*byte);
+        } else {
+            out.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    out
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SolidusEscape {
+    No,
+    Yes,
+}
+
+/// The secret inside a JSON string, without the quotes.
+fn json(secret: &[u8], solidus: SolidusEscape) -> Vec<u8> {
+    let text = String::from_utf8_lossy(secret);
+    let quoted = serde_json::to_string(&text).unwrap_or_default();
+    let inner = quoted
+        .strip_prefix('"')
+        .and_then(|t| t.strip_suffix('"'))
+        .unwrap_or(&quoted);
+    match solidus {
+        SolidusEscape::No => inner.as_bytes().to_vec(),
+        SolidusEscape::Yes => inner.replace('/', "\\/").into_bytes(),
+    }
+}

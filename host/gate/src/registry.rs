@@ -1,0 +1,204 @@
+//! What is installed, approved, connected and applied, in memory, by scope.
+//!
+//! Decisions read it at every outward call, so a revocation reaches a running
+//! job at its next one. Only the control path changes it, after the change is
+//! durable. A view is of one scope and cannot name another's.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use keyway_authz::HttpRules;
+use keyway_model::manifest::Manifest;
+use keyway_model::time::Timestamp;
+use keyway_model::{ConnectionId, Digest, Name, RecipeId, Scope};
+use parking_lot::{Mutex, RwLock};
+
+use crate::grant::{Purpose, Reach};
+use crate::resource::{ApprovalRecord, ConnectionRecord, ConnectorRecord, RecipeRecord};
+use crate::schema::Schemas;
+
+/// An installed connector with its manifest, parsed.
+#[derive(Debug)]
+pub struct Connector {
+    /// As it is kept.
+    pub record: ConnectorRecord,
+    /// What it declares.
+    pub manifest: Manifest,
+    /// The schemas of its inputs, ready to check with.
+    pub schemas: Schemas,
+}
+
+impl Connector {
+    /// A connector of this record; its manifest is parsed and its schemas are
+    /// prepared here, once.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, in words for the connector's author.
+    pub fn of(record: ConnectorRecord) -> Result<Self, String> {
+        let manifest = Manifest::parse(&record.manifest).map_err(|error| error.to_string())?;
+        let schemas = Schemas::of(&manifest).map_err(|error| error.to_string())?;
+        Ok(Self {
+            record,
+            manifest,
+            schemas,
+        })
+    }
+}
+
+/// Everything of one scope.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    connectors: HashMap<Digest, Arc<Connector>>,
+    approvals: Vec<Arc<ApprovalRecord>>,
+    connections: HashMap<ConnectionId, Arc<ConnectionRecord>>,
+    recipes: HashMap<RecipeId, Arc<RecipeRecord>>,
+    reaches: Arc<Mutex<HashMap<(ConnectionId, Digest, Purpose), Arc<Reach>>>>,
+}
+
+impl View {
+    /// Installed connectors, by name and then version.
+    pub fn connectors(&self) -> Vec<Arc<Connector>> {
+        let mut all: Vec<_> = self.connectors.values().cloned().collect();
+        all.sort_by(|a, b| {
+            (&a.record.name, a.record.installed_at).cmp(&(&b.record.name, b.record.installed_at))
+        });
+        all
+    }
+
+    /// The connector with this digest.
+    pub fn connector(&self, digest: &Digest) -> Option<&Arc<Connector>> {
+        self.connectors.get(digest)
+    }
+
+    /// The connector of this name that runs now: the one that was approved
+    /// last and whose approval holds.
+    pub fn running(
+        &self,
+        name: &Name,
+        now: Timestamp,
+    ) -> Option<(&Arc<Connector>, &Arc<ApprovalRecord>)> {
+        self.approvals
+            .iter()
+            .filter(|approval| approval.connector == *name && approval.holds(now))
+            .filter_map(|approval| Some((self.connectors.get(&approval.digest)?, approval)))
+            .max_by_key(|(_, approval)| approval.at)
+    }
+
+    /// The approval of `digest` that holds now.
+    pub fn approval(&self, digest: &Digest, now: Timestamp) -> Option<&Arc<ApprovalRecord>> {
+        self.approvals
+            .iter()
+            .filter(|a| a.digest == *digest && a.holds(now))
+            .max_by_key(|a| a.at)
+    }
+
+    /// Every approval, revoked ones too.
+    pub fn approvals(&self) -> &[Arc<ApprovalRecord>] {
+        &self.approvals
+    }
+
+    /// Connections, by name.
+    pub fn connections(&self) -> Vec<Arc<ConnectionRecord>> {
+        let mut all: Vec<_> = self.connections.values().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// The connection of this name.
+    pub fn connection(&self, name: &Name) -> Option<&Arc<ConnectionRecord>> {
+        self.connections
+            .values()
+            .find(|connection| connection.name == *name)
+    }
+
+    /// The connection with this id.
+    pub fn connection_by_id(&self, id: ConnectionId) -> Option<&Arc<ConnectionRecord>> {
+        self.connections.get(&id)
+    }
+
+    /// Recipes in their current version, by name.
+    pub fn recipes(&self) -> Vec<Arc<RecipeRecord>> {
+        let mut all: Vec<_> = self.recipes.values().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// The recipe of this name, in its current version.
+    pub fn recipe(&self, name: &Name) -> Option<&Arc<RecipeRecord>> {
+        self.recipes.values().find(|recipe| recipe.name == *name)
+    }
+
+    /// The recipe with this id, in its current version.
+    pub fn recipe_by_id(&self, id: RecipeId) -> Option<&Arc<RecipeRecord>> {
+        self.recipes.get(&id)
+    }
+
+    /// What a connection may reach for a purpose, computed once.
+    pub(crate) fn reach<E>(
+        &self,
+        key: (ConnectionId, Digest, Purpose),
+        compute: impl FnOnce() -> Result<HttpRules, E>,
+    ) -> Result<Arc<Reach>, E> {
+        if let Some(reach) = self.reaches.lock().get(&key) {
+            return Ok(Arc::clone(reach));
+        }
+        let reach = Arc::new(Reach(Arc::new(compute()?)));
+        self.reaches.lock().insert(key, Arc::clone(&reach));
+        Ok(reach)
+    }
+
+    /// Adds a connector.
+    pub fn add_connector(&mut self, connector: Connector) {
+        self.connectors
+            .insert(connector.record.digest, Arc::new(connector));
+        self.reaches = Arc::default();
+    }
+
+    /// Adds an approval, or puts a changed one in the place of the old.
+    pub fn put_approval(&mut self, approval: ApprovalRecord) {
+        self.approvals.retain(|known| known.id != approval.id);
+        self.approvals.push(Arc::new(approval));
+        self.reaches = Arc::default();
+    }
+
+    /// Adds or replaces a connection.
+    pub fn put_connection(&mut self, connection: ConnectionRecord) {
+        self.connections.insert(connection.id, Arc::new(connection));
+        self.reaches = Arc::default();
+    }
+
+    /// Adds or replaces a recipe's current version.
+    pub fn put_recipe(&mut self, recipe: RecipeRecord) {
+        self.recipes.insert(recipe.id, Arc::new(recipe));
+    }
+}
+
+/// The views of all scopes.
+#[derive(Debug, Default)]
+pub struct Registry {
+    views: RwLock<HashMap<Scope, Arc<View>>>,
+}
+
+impl Registry {
+    /// What `scope` owns, as of now.
+    pub fn view(&self, scope: Scope) -> Arc<View> {
+        self.views.read().get(&scope).cloned().unwrap_or_default()
+    }
+
+    /// Changes what `scope` owns; readers see all of the change or none.
+    pub fn update(&self, scope: Scope, change: impl FnOnce(&mut View)) {
+        let mut views = self.views.write();
+        let mut view = views
+            .get(&scope)
+            .map(|view| View::clone(view))
+            .unwrap_or_default();
+        change(&mut view);
+        views.insert(scope, Arc::new(view));
+    }
+
+    /// Every scope that owns something.
+    pub fn scopes(&self) -> Vec<Scope> {
+        self.views.read().keys().copied().collect()
+    }
+}

@@ -1,0 +1,65 @@
+//! What a person may be shown of a guest call: masked, without query, body and
+//! secrets.
+
+use keyway_ipc::LogLevel;
+use serde::{Deserialize, Serialize};
+
+/// What a person may be shown of a guest call, masked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The guest's log.
+    pub log: Vec<LogLine>,
+    /// Lines that were dropped for a limit.
+    pub log_lines_dropped: u32,
+    /// Each request, in order.
+    pub requests: Vec<SeenRequest>,
+    /// What was denied, with its remedy.
+    pub denials: Vec<SeenDenial>,
+    /// Reads of connection parameters and scopes.
+    pub connection_reads: u32,
+    /// Reads of state.
+    pub state_reads: u32,
+    /// Inward calls that were denied.
+    pub inward_denied: u32,
+}
+
+/// One line of a guest's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: LogLevel,
+    /// The line, masked.
+    pub message: String,
+}
+
+/// One request of a guest, without query, body and secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenRequest {
+    /// The method.
+    pub method: String,
+    /// Scheme, host, port and path.
+    pub url: String,
+    /// Names of the headers that the guest sent, and of the slot that the host filled.
+    pub headers: Vec<String>,
+    /// The rule that allowed it.
+    pub rule: String,
+    /// The status that came back.
+    pub status: Option<u16>,
+    /// What went wrong, in our own words.
+    pub failed: Option<String>,
+    /// Occurrences of the credential that were masked in the reply.
+    pub masked: u32,
+    /// From the record of the intent to the end of the reply, in microseconds.
+    pub micros: u64,
+}
+
+/// Something that was denied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenDenial {
+    /// What the guest asked for.
+    pub asked: String,
+    /// Why not.
+    pub reason: keyway_authz::DenialReason,
+    /// What would allow it.
+    pub remedy: String,
+}

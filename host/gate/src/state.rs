@@ -1,0 +1,86 @@
+//! A connection's state: small, sealed, and its own.
+
+use keyway_authz::{Ending, Entry, OutcomeKind, StateChange, StateWrite};
+use keyway_ipc::{HostReply, StateRefusal, Trap};
+use keyway_store::StoreError;
+
+use crate::invocation::Invocation;
+
+/// Bytes of a key, at most.
+const KEY_BYTES_MAX: usize = 256;
+
+impl Invocation {
+    /// Reads state: inward, so the grant alone decides, and it is counted.
+    pub(crate) async fn state_get(&self, key: &str) -> HostReply {
+        self.seen.lock().state_reads += 1;
+        if !self.grant.has_state() {
+            self.seen.lock().inward_denied += 1;
+            return HostReply::State(Err(StateRefusal::Denied));
+        }
+        match self.store.state(self.basis.connection.id, key).await {
+            Ok(value) => HostReply::State(Ok(value)),
+            Err(error) => HostReply::Trap(Trap::Host(error.to_string())),
+        }
+    }
+
+    /// Changes state: outward, so decided, recorded, done and closed.
+    pub(crate) async fn state_change(&self, key: String, change: StateChange) -> HostReply {
+        let asked = format!("state {key}");
+        if let Err(refusal) = self.fits(&key, &change) {
+            return HostReply::Stored(Err(refusal));
+        }
+        let lost = self.standing().err();
+        let decided = match lost {
+            Some(lost) => Err(self.grant.deny_state_because(lost.reason, lost.remedy)),
+            None => self.grant.decide_state(key, change),
+        };
+        let permit = match decided {
+            Ok(permit) => permit,
+            Err(denial) => {
+                self.deny(asked, denial).await;
+                return HostReply::Stored(Err(StateRefusal::Denied));
+            }
+        };
+        match permit.record(&self.recorder).await {
+            Ok(entry) => self.store_state(entry).await,
+            Err(error) => HostReply::Trap(Trap::Host(error.to_string())),
+        }
+    }
+
+    async fn store_state(&self, entry: Entry<StateWrite>) -> HostReply {
+        let keys_max = self.limits.state_keys_max;
+        let change = match self.store.state_change(&entry, keys_max).await {
+            Ok(change) => change,
+            Err(StoreError::Limit { name, value }) => {
+                self.unit.close(
+                    entry.close(
+                        Ending::of(OutcomeKind::Refused).because(format!("{name} ({value})")),
+                    ),
+                );
+                return HostReply::Stored(Err(StateRefusal::Limit(format!("{name} ({value})"))));
+            }
+            Err(error) => return HostReply::Trap(Trap::Host(error.to_string())),
+        };
+        self.unit.push(change);
+        self.unit.close(entry.close(Ending::of(OutcomeKind::Done)));
+        match self.unit.commit().await {
+            Ok(()) => HostReply::Stored(Ok(())),
+            Err(error) => HostReply::Trap(Trap::Host(error.to_string())),
+        }
+    }
+
+    fn fits(&self, key: &str, change: &StateChange) -> Result<(), StateRefusal> {
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            return Err(StateRefusal::Limit(format!(
+                "a key is 1 to {KEY_BYTES_MAX} bytes"
+            )));
+        }
+        let bytes_max = self.limits.state_value_bytes_max;
+        match change {
+            StateChange::Set(value) if value.len() > bytes_max as usize => Err(
+                StateRefusal::Limit(format!("state_value_bytes_max ({bytes_max})")),
+            ),
+            StateChange::Set(_) | StateChange::Delete => Ok(()),
+        }
+    }
+}

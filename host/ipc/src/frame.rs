@@ -1,0 +1,97 @@
+//! Frames: four bytes of length, little-endian, then a message in postcard.
+
+use keyway_model::limit::FRAME_BYTES_MAX;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+const LENGTH_BYTES: usize = 4;
+
+/// Why bytes are not a frame.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FrameError {
+    /// The other side announces more than is allowed.
+    #[error("a frame of {0} bytes exceeds FRAME_BYTES_MAX ({FRAME_BYTES_MAX})")]
+    TooLong(usize),
+    /// The bytes are not the message that was expected.
+    #[error("a frame cannot be read: {0}")]
+    Unreadable(#[from] postcard::Error),
+}
+
+/// Appends `message` to `out` as one frame; on an error `out` is as before.
+pub(crate) fn encode<M: Serialize>(message: &M, out: &mut Vec<u8>) -> Result<(), FrameError> {
+    let start = out.len();
+    out.extend_from_slice(&[0; LENGTH_BYTES]);
+    let mut written = match postcard::to_extend(message, std::mem::take(out)) {
+        Ok(written) => written,
+        Err(error) => return Err(error.into()),
+    };
+    let length = written.len() - start - LENGTH_BYTES;
+    let announced = u32::try_from(length)
+        .ok()
+        .filter(|_| length <= FRAME_BYTES_MAX);
+    match (announced, written.get_mut(start..start + LENGTH_BYTES)) {
+        (Some(announced), Some(slot)) => slot.copy_from_slice(&announced.to_le_bytes()),
+        _ => {
+            written.truncate(start);
+            *out = written;
+            return Err(FrameError::TooLong(length));
+        }
+    }
+    *out = written;
+    Ok(())
+}
+
+/// Takes one message off the front of `bytes`, with the length of its frame;
+/// `None` while the frame is not complete.
+pub(crate) fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<Option<(M, usize)>, FrameError> {
+    let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
+        return Ok(None);
+    };
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > FRAME_BYTES_MAX {
+        return Err(FrameError::TooLong(length));
+    }
+    match rest.get(..length) {
+        Some(body) => Ok(Some((postcard::from_bytes(body)?, LENGTH_BYTES + length))),
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_reads_back_and_waits_for_its_end() -> Result<(), FrameError> {
+        let mut bytes = Vec::new();
+        encode(&("first", 1_u32), &mut bytes)?;
+        let first = bytes.len();
+        encode(&("second", 2_u32), &mut bytes)?;
+        for cut in 0..first {
+            let part = bytes.get(..cut).unwrap_or_default();
+            assert!(decode::<(String, u32)>(part)?.is_none());
+        }
+        let (message, length) = decode::<(String, u32)>(&bytes)?.unwrap_or_default();
+        assert_eq!((message.0.as_str(), message.1, length), ("first", 1, first));
+        Ok(())
+    }
+
+    #[test]
+    fn a_frame_that_announces_too_much_is_refused() {
+        assert!(matches!(
+            decode::<u32>(&[0xff; 8]),
+            Err(FrameError::TooLong(_))
+        ));
+    }
+
+    #[test]
+    fn a_message_over_the_limit_leaves_the_buffer_as_it_was() {
+        let mut bytes = vec![1, 2, 3];
+        let long = vec![0_u8; FRAME_BYTES_MAX + 1];
+        assert!(matches!(
+            encode(&long, &mut bytes),
+            Err(FrameError::TooLong(_))
+        ));
+        assert_eq!(bytes, [1, 2, 3]);
+    }
+}

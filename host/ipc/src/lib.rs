@@ -1,0 +1,21 @@
+//! What a worker and the gate say to each other, and how it travels.
+//!
+//! [`message`] is the protocol: every message that a confined worker and the
+//! broker exchange. [`link`] carries messages between tasks of one process or
+//! over a Unix socket; both ends are the same types, so neither side can tell.
+//!
+//! Never decides and never holds a secret that the guest may not see: what is
+//! in a message to a worker is what the sandbox may know.
+
+mod frame;
+mod link;
+mod message;
+mod socket;
+
+pub use link::{Closed, Incoming, Link, Receiver, Sender, in_process};
+pub use message::{
+    BodyStart, CallId, CallOutcome, Entrance, HostCall, HostReply, HttpReply, HttpRequest, Invoke,
+    LogLevel, Message, PollBatch, PollEvent, Refusal, RequestId, StateRefusal, ToBroker, ToWorker,
+    Trap, Usage,
+};
+pub use socket::{over_socket, pair};

@@ -1,0 +1,424 @@
+//! The messages between a worker and the broker.
+
+use bytes::Bytes;
+use keyway_model::limit::CallLimits;
+use keyway_model::{Digest, Failure};
+use serde::{Deserialize, Serialize};
+
+/// What a link carries.
+pub trait Message {
+    /// Whether a descriptor travels with this message.
+    fn brings_descriptor(&self) -> bool;
+}
+
+impl Message for ToWorker {
+    fn brings_descriptor(&self) -> bool {
+        matches!(self, Self::Load { .. })
+    }
+}
+
+impl Message for ToBroker {
+    fn brings_descriptor(&self) -> bool {
+        false
+    }
+}
+
+/// Names one guest call on one link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CallId(pub u64);
+
+/// Names one host call inside one guest call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RequestId(pub u32);
+
+/// From the broker to a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// Compiled code, in the sealed memory file that comes with this message.
+    Load {
+        /// The component's digest: its name from now on.
+        artifact: Digest,
+        /// The length of the compiled code.
+        length: u64,
+    },
+    /// Compiled code is no longer needed.
+    Unload {
+        /// Which.
+        artifact: Digest,
+    },
+    /// Run a guest.
+    Invoke(Box<Invoke>),
+    /// The answer to a host call.
+    Reply {
+        /// Which guest call.
+        call: CallId,
+        /// Which of its host calls.
+        request: RequestId,
+        /// The answer.
+        reply: HostReply,
+    },
+    /// More of a response body.
+    Chunk {
+        /// Which guest call.
+        call: CallId,
+        /// Which of its host calls.
+        request: RequestId,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// The end of a response body; with a reason if it ended early.
+    ChunkEnd {
+        /// Which guest call.
+        call: CallId,
+        /// Which of its host calls.
+        request: RequestId,
+        /// Why it ended early.
+        failed: Option<Refusal>,
+    },
+    /// The broker took so many bytes of a request body.
+    Credit {
+        /// Which guest call.
+        call: CallId,
+        /// Which of its host calls.
+        request: RequestId,
+        /// How many more bytes may be sent.
+        bytes: u32,
+    },
+    /// End a guest call: its deadline has passed, or nobody waits for it.
+    Cancel {
+        /// Which.
+        call: CallId,
+        /// Why, for the trap's text.
+        reason: Trap,
+    },
+}
+
+/// From a worker to the broker.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToBroker {
+    /// The worker stands ready.
+    Ready {
+        /// Whether instances are reset the quick way.
+        quick_reset: bool,
+    },
+    /// Whether compiled code could be loaded.
+    Loaded {
+        /// Which.
+        artifact: Digest,
+        /// Why not.
+        failed: Option<String>,
+    },
+    /// A guest asks the host for something.
+    Host {
+        /// Which guest call.
+        call: CallId,
+        /// Names the answer; a [`HostCall::Log`] gets none.
+        request: RequestId,
+        /// What it asks for.
+        host_call: HostCall,
+    },
+    /// More of a request body.
+    Chunk {
+        /// Which guest call.
+        call: CallId,
+        /// Which of its host calls.
+        request: RequestId,
+        /// The bytes.
+        bytes: Bytes,
+    },
+    /// The end of a request body; `false` if the guest gave it up.
+    ChunkEnd {
+        /// Which guest call.
+        call: CallId,
+        /// Which of its host calls.
+        request: RequestId,
+        /// Whether it is complete.
+        complete: bool,
+    },
+    /// The guest took so many bytes of a response body.
+    Credit {
+        /// Which guest call.
+        call: CallId,
+        /// Which of its host calls.
+        request: RequestId,
+        /// How many more bytes may be sent.
+        bytes: u32,
+    },
+    /// The guest no longer wants a response body.
+    Forget {
+        /// Which guest call.
+        call: CallId,
+        /// Which of its host calls.
+        request: RequestId,
+    },
+    /// A guest call has ended.
+    Done {
+        /// Which.
+        call: CallId,
+        /// How.
+        outcome: CallOutcome,
+        /// What it consumed.
+        usage: Usage,
+    },
+}
+
+/// One guest call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Invoke {
+    /// Names it on this link.
+    pub call: CallId,
+    /// Which component.
+    pub artifact: Digest,
+    /// Which of its functions, with what.
+    pub entrance: Entrance,
+    /// What it may consume.
+    pub limits: CallLimits,
+    /// Headers that the guest may not set: the credential's slot, lower-case.
+    pub reserved_headers: Vec<String>,
+}
+
+/// Which export is called.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Entrance {
+    /// `actions.invoke`.
+    Action {
+        /// The action's name.
+        name: String,
+        /// JSON.
+        input: String,
+    },
+    /// `triggers.poll`.
+    Poll {
+        /// The trigger's name.
+        name: String,
+        /// JSON.
+        input: String,
+        /// Where the last poll ended.
+        cursor: Option<String>,
+    },
+    /// `connection-check.check`.
+    Check,
+    /// `logic.run`.
+    Run {
+        /// JSON.
+        input: String,
+    },
+    /// `expressions.check`.
+    CheckExpressions {
+        /// JSON.
+        request: String,
+    },
+}
+
+/// What a guest asks of the host.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum HostCall {
+    /// `wasi:http/outgoing-handler.handle`.
+    Http(HttpRequest),
+    /// `keyway:host/log.write`.
+    Log {
+        /// How much it matters.
+        level: LogLevel,
+        /// The line.
+        message: String,
+    },
+    /// `keyway:host/connection.parameter`.
+    Parameter {
+        /// Which.
+        name: String,
+    },
+    /// `keyway:host/connection.scopes`.
+    Scopes,
+    /// `keyway:host/state.get`.
+    StateGet {
+        /// Under which key.
+        key: String,
+    },
+    /// `keyway:host/state.set`.
+    StateSet {
+        /// Under which key.
+        key: String,
+        /// What.
+        value: String,
+    },
+    /// `keyway:host/state.delete`.
+    StateDelete {
+        /// Under which key.
+        key: String,
+    },
+}
+
+/// A request as the guest made it. Nothing in it has been checked.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HttpRequest {
+    /// The method, as the guest wrote it.
+    pub method: String,
+    /// The URL, as the guest wrote it.
+    pub url: String,
+    /// Header names and values, as the guest wrote them.
+    pub headers: Vec<(String, Bytes)>,
+    /// The body, or its beginning.
+    pub body: BodyStart,
+    /// How long the guest would wait for the first byte, in milliseconds.
+    pub first_byte_ms: Option<u64>,
+}
+
+/// A body, or how it begins.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum BodyStart {
+    /// All of it.
+    Whole(Bytes),
+    /// What is there so far; the rest comes as chunks.
+    Stream {
+        /// The beginning.
+        first: Bytes,
+        /// Its whole length, if that was said.
+        length: Option<u64>,
+    },
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// For the connector's author.
+    Debug,
+    /// For whoever reads the job.
+    Info,
+    /// Something was worked around.
+    Warn,
+    /// The call will fail.
+    Error,
+}
+
+/// The answer to a host call.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum HostReply {
+    /// To [`HostCall::Http`].
+    Http(Result<HttpReply, Refusal>),
+    /// To [`HostCall::Parameter`].
+    Parameter(Option<String>),
+    /// To [`HostCall::Scopes`].
+    Scopes(Vec<String>),
+    /// To [`HostCall::StateGet`].
+    State(Result<Option<String>, StateRefusal>),
+    /// To [`HostCall::StateSet`] and [`HostCall::StateDelete`].
+    Stored(Result<(), StateRefusal>),
+    /// The call must end: the guest broke a limit, or nothing may be done for
+    /// it any more.
+    Trap(Trap),
+}
+
+/// A reply from the outside, as the guest may see it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct HttpReply {
+    /// The status.
+    pub status: u16,
+    /// The headers, searched for secrets.
+    pub headers: Vec<(String, Bytes)>,
+    /// The body, or its beginning, searched for secrets.
+    pub body: BodyStart,
+}
+
+/// Why a request did not end in a reply, in as many words as a guest may know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// Not granted, not resolvable, not a public address: all the same to a
+    /// guest, so that it cannot look around.
+    Denied,
+    /// The upstream took too long.
+    Timeout,
+    /// The connection could not be made, or broke.
+    Connection,
+    /// A body or header over a limit.
+    TooLarge,
+    /// The upstream does not speak HTTP properly.
+    Protocol,
+}
+
+/// Why state was not read or changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StateRefusal {
+    /// Not granted.
+    Denied,
+    /// A limit, named with its value.
+    Limit(String),
+}
+
+/// How a guest call ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CallOutcome {
+    /// With a value: JSON text.
+    Value(String),
+    /// A poll found this.
+    Batch(PollBatch),
+    /// With a failure of the connector's own.
+    Failure(Failure),
+    /// Logic ended with an error text of its own.
+    LogicError(String),
+    /// It was ended.
+    Trap(Trap),
+}
+
+/// What a poll found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollBatch {
+    /// Oldest first.
+    pub events: Vec<PollEvent>,
+    /// Where the next poll goes on.
+    pub cursor: Option<String>,
+    /// Whether there is more at once.
+    pub more: bool,
+}
+
+/// One thing that a poll found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollEvent {
+    /// Names the thing for ever.
+    pub deduplication_key: String,
+    /// JSON.
+    pub payload: String,
+}
+
+/// Why a guest call was ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Trap {
+    /// Over a limit.
+    #[error("the call exceeded `{name}` ({value})")]
+    Limit {
+        /// The limit's name in `keyway_model::limit`.
+        name: String,
+        /// Its value.
+        value: u64,
+    },
+    /// The guest's own fault: unreachable code, a bad memory access, a panic.
+    #[error("the guest trapped: {0}")]
+    Guest(String),
+    /// It was cancelled.
+    #[error("the call was cancelled: {0}")]
+    Cancelled(String),
+    /// The audit log cannot be written, or something of the host's failed.
+    #[error("the host could not go on: {0}")]
+    Host(String),
+    /// The worker ended before the call did; only the broker says this.
+    #[error("the worker ended before the call did")]
+    WorkerGone,
+    /// The component does not have the export, or is not loaded.
+    #[error("the component cannot be called: {0}")]
+    Component(String),
+}
+
+/// What a guest call consumed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// From start to end, in microseconds.
+    pub wall_us: u64,
+    /// The largest linear memory, in bytes.
+    pub memory_bytes: u64,
+    /// Host calls.
+    pub host_calls: u32,
+    /// Log lines that the guest wrote.
+    pub log_lines: u32,
+    /// Log lines that were dropped for a limit.
+    pub log_lines_dropped: u32,
+}

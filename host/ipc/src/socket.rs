@@ -1,0 +1,292 @@
+//! Messages over a Unix stream socket.
+//!
+//! Senders encode straight into one shared buffer; one flusher writes all that
+//! has gathered in one call. The flusher yields once before it writes, so that
+//! tasks that are ready to send, do so first: half a write a job instead of
+//! four. A buffer over its high-water mark makes senders wait.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::sync::Notify;
+
+use crate::frame;
+use crate::link::{Closed, Incoming, Link, Receiver, Sender};
+use crate::message::Message;
+
+/// Bytes that may wait to be written before senders wait.
+const HIGH_WATER_BYTES: usize = 4 << 20;
+
+/// Bytes that one read takes, if no longer frame is on its way.
+const READ_BYTES: usize = 64 << 10;
+
+/// What waits to be written.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+    filled: Notify,
+    drained: Notify,
+    closed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    descriptors: VecDeque<OwnedFd>,
+}
+
+impl Outbox {
+    /// Waits until there is room for another message.
+    pub(crate) async fn room(&self) -> Result<(), Closed> {
+        loop {
+            let drained = self.drained.notified();
+            if self.closed.load(Ordering::Acquire) {
+                return Err(Closed);
+            }
+            if self.queue.lock().bytes.len() < HIGH_WATER_BYTES {
+                return Ok(());
+            }
+            drained.await;
+        }
+    }
+
+    /// Encodes `message` behind what already waits.
+    pub(crate) fn push<M: Serialize>(
+        &self,
+        message: &M,
+        descriptor: Option<OwnedFd>,
+    ) -> Result<(), Closed> {
+        let mut queue = self.queue.lock();
+        let was_empty = queue.bytes.is_empty();
+        frame::encode(message, &mut queue.bytes).map_err(|error| {
+            complain(&error);
+            Closed
+        })?;
+        queue.descriptors.extend(descriptor);
+        drop(queue);
+        if was_empty {
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.drained.notify_waiters();
+    }
+
+    /// Writes what gathers until the other side is gone.
+    async fn flush(self: Arc<Self>, stream: Arc<UnixStream>) {
+        let mut batch = Queue::default();
+        loop {
+            self.filled.notified().await;
+            tokio::task::yield_now().await;
+            loop {
+                std::mem::swap(&mut *self.queue.lock(), &mut batch);
+                if batch.bytes.is_empty() {
+                    break;
+                }
+                if write_all(&stream, &batch.bytes, &mut batch.descriptors)
+                    .await
+                    .is_err()
+                {
+                    self.close();
+                    return;
+                }
+                batch.bytes.clear();
+                self.drained.notify_waiters();
+            }
+        }
+    }
+}
+
+/// A frame that cannot be encoded is a defect of ours or a limit that was not
+/// checked; the link is given up and the reason goes to standard error, the
+/// only place that a confined worker has.
+#[expect(
+    clippy::print_stderr,
+    reason = "the only place that a confined worker has"
+)]
+fn complain(error: &frame::FrameError) {
+    eprintln!("ipc: {error}");
+}
+
+/// Writes `bytes`, with the descriptors on their first byte.
+async fn write_all(
+    stream: &UnixStream,
+    mut bytes: &[u8],
+    descriptors: &mut VecDeque<OwnedFd>,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let sending: Vec<OwnedFd> = descriptors.pop_front().into_iter().collect();
+        // One descriptor a call: each rides on a byte of its own.
+        let part = if descriptors.is_empty() {
+            bytes
+        } else {
+            bytes.get(..1).unwrap_or(bytes)
+        };
+        let written = stream
+            .async_io(Interest::WRITABLE, || {
+                let borrowed: Vec<_> = sending.iter().map(AsFd::as_fd).collect();
+                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+                let mut control = SendAncillaryBuffer::new(&mut space);
+                if !borrowed.is_empty() {
+                    control.push(SendAncillaryMessage::ScmRights(&borrowed));
+                }
+                let sent = sendmsg(
+                    stream,
+                    &[IoSlice::new(part)],
+                    &mut control,
+                    SendFlags::NOSIGNAL,
+                )?;
+                Ok(sent)
+            })
+            .await?;
+        bytes = bytes.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// What arrives. `bytes[start..end]` is read and not yet decoded.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    stream: Arc<UnixStream>,
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    descriptors: VecDeque<OwnedFd>,
+    flusher: tokio::task::AbortHandle,
+}
+
+impl Inbox {
+    /// The next message; `None` at the end of the stream.
+    pub(crate) async fn next<M: DeserializeOwned + Message>(
+        &mut self,
+    ) -> Result<Option<Incoming<M>>, Closed> {
+        loop {
+            let waiting = self.bytes.get(self.start..self.end).unwrap_or_default();
+            match frame::decode::<M>(waiting) {
+                Ok(Some((message, length))) => {
+                    self.start += length;
+                    let descriptor = if message.brings_descriptor() {
+                        self.descriptors.pop_front()
+                    } else {
+                        None
+                    };
+                    return Ok(Some(Incoming {
+                        message,
+                        descriptor,
+                    }));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    complain(&error);
+                    return Err(Closed);
+                }
+            }
+            if self.read().await.map_err(|_| Closed)? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Moves what is not decoded to the front, and makes room behind it.
+    fn make_room(&mut self) {
+        self.bytes.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.bytes.len() < self.end + READ_BYTES {
+            let doubled = self.bytes.len().saturating_mul(2);
+            self.bytes.resize(doubled.max(self.end + READ_BYTES), 0);
+        }
+    }
+
+    async fn read(&mut self) -> io::Result<usize> {
+        self.make_room();
+        let free = self.bytes.get_mut(self.end..).unwrap_or_default();
+        let (stream, descriptors) = (&self.stream, &mut self.descriptors);
+        let length = stream
+            .async_io(Interest::READABLE, || {
+                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+                let mut control = RecvAncillaryBuffer::new(&mut space);
+                let received = recvmsg(
+                    stream,
+                    &mut [IoSliceMut::new(free)],
+                    &mut control,
+                    RecvFlags::CMSG_CLOEXEC,
+                )?;
+                for message in control.drain() {
+                    if let RecvAncillaryMessage::ScmRights(rights) = message {
+                        descriptors.extend(rights);
+                    }
+                }
+                Ok(received.bytes)
+            })
+            .await?;
+        self.end += length;
+        Ok(length)
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.flusher.abort();
+    }
+}
+
+/// A link over `stream`. Must be called inside a tokio runtime, which drives
+/// the flusher.
+pub fn over_socket<Out, In>(stream: UnixStream) -> Link<Out, In>
+where
+    Out: Serialize + Send + 'static,
+    In: DeserializeOwned + Message + Send + 'static,
+{
+    let stream = Arc::new(stream);
+    let outbox = Arc::new(Outbox {
+        queue: Mutex::default(),
+        filled: Notify::new(),
+        drained: Notify::new(),
+        closed: AtomicBool::new(false),
+    });
+    let flusher = tokio::spawn(Arc::clone(&outbox).flush(Arc::clone(&stream))).abort_handle();
+    let inbox = Inbox {
+        stream,
+        bytes: vec![0; 2 * READ_BYTES],
+        start: 0,
+        end: 0,
+        descriptors: VecDeque::new(),
+        flusher,
+    };
+    Link {
+        sender: Sender::socket(outbox),
+        receiver: Receiver::socket(inbox),
+    }
+}
+
+/// Two connected sockets, for a broker and the worker that it starts.
+///
+/// # Errors
+///
+/// The operating system's, if it has no more descriptors.
+pub fn pair() -> io::Result<(
+    std::os::unix::net::UnixStream,
+    std::os::unix::net::UnixStream,
+)> {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    theirs.set_nonblocking(true)?;
+    Ok((ours, theirs))
+}

@@ -1,0 +1,188 @@
+//! One action of a job: found, checked, opened at the gate, run.
+
+use std::sync::Arc;
+
+use keyway_authz::{Actor, Principal};
+use keyway_gate::resource::ConnectionRecord;
+use keyway_gate::{Basis, Connector, Ended, Purpose};
+use keyway_ipc::{CallOutcome, Entrance, Trap};
+use keyway_model::{EffectClass, Failure, InvocationId};
+use serde_json::Value;
+
+use crate::driver::{DriveError, Jobs, Run};
+use crate::machine::Act;
+
+/// Attempts at one action when workers end under it.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// An action that is ready to be called.
+pub(crate) struct Prepared {
+    pub(crate) basis: Basis,
+    pub(crate) effect: EffectClass,
+    idempotency: Option<(String, String)>,
+    entrance: Entrance,
+}
+
+/// What came of a call.
+pub(crate) enum Called {
+    /// A value or a failure, and what the guest did.
+    Ended(Box<(Result<Value, Failure>, Ended)>),
+    /// The worker ended, and an effect that must not be repeated may have
+    /// happened.
+    Unknown,
+}
+
+impl Jobs {
+    /// Finds connector and connection, and checks the input, before any call
+    /// is made.
+    pub(crate) fn prepare(&self, run: &Run, act: &Act) -> Result<Prepared, Failure> {
+        let view = self.gate.registry().view(run.scope);
+        let now = self.gate.clock().now();
+        let connection = view.connection(&act.connection).ok_or_else(|| {
+            Failure::Forbidden(format!(
+                "there is no connection `{}` any more",
+                act.connection
+            ))
+        })?;
+        let (connector, _) = view.running(&act.connector, now).ok_or_else(|| {
+            Failure::Forbidden(format!(
+                "connector `{}` is not approved: run `keyway connector approve {}`",
+                act.connector, act.connector
+            ))
+        })?;
+        self.prepared(run, act, connector, connection)
+    }
+
+    fn prepared(
+        &self,
+        run: &Run,
+        act: &Act,
+        connector: &Arc<Connector>,
+        connection: &Arc<ConnectionRecord>,
+    ) -> Result<Prepared, Failure> {
+        let Some(action) = connector.manifest.actions.get(&act.action) else {
+            return Err(Failure::InvalidInput(format!(
+                "connector `{}` {} has no action `{}`",
+                act.connector, connector.record.version, act.action
+            )));
+        };
+        connector
+            .schemas
+            .check_action(&act.action, &act.input)
+            .map_err(|error| {
+                Failure::InvalidInput(format!(
+                    "input of {}.{}: {error}",
+                    act.connector, act.action
+                ))
+            })?;
+        let actor = run.actor(act.key.clone(), connector, act.action.to_string());
+        let header = action.idempotency_header.clone();
+        Ok(Prepared {
+            basis: Basis {
+                scope: run.scope,
+                connector: Arc::clone(connector),
+                connection: Arc::clone(connection),
+                purpose: Purpose::Action(act.action.clone()),
+                actor,
+            },
+            effect: action.effect,
+            idempotency: header.map(|header| (header, act.idempotency_key.clone())),
+            entrance: Entrance::Action {
+                name: act.action.to_string(),
+                input: act.input.to_string(),
+            },
+        })
+    }
+
+    /// Calls the action; again on another worker if the first ended and
+    /// repeating is safe.
+    pub(crate) async fn call(&self, run: &Run, prepared: &Prepared) -> Result<Called, DriveError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let opened = self.gate.open(
+                prepared.basis.clone(),
+                run.unit.clone(),
+                self.limits,
+                prepared.idempotency.clone(),
+            );
+            let invocation = match opened {
+                Ok(invocation) => invocation,
+                Err(no_grant) => return Ok(Called::refused(no_grant.to_string())),
+            };
+            let ended = self
+                .runner
+                .run(&invocation, prepared.entrance.clone())
+                .await;
+            match &ended.outcome {
+                CallOutcome::Trap(Trap::WorkerGone) => {
+                    let nothing_left = ended.seen.requests.is_empty() && invocation.nothing_sent();
+                    if !prepared.effect.repeats() && !nothing_left {
+                        return Ok(Called::Unknown);
+                    }
+                }
+                CallOutcome::Trap(Trap::Host(reason)) => {
+                    return Err(DriveError::Stalled(reason.clone()));
+                }
+                _ => return Ok(Called::Ended(Box::new((result_of(&ended.outcome), ended)))),
+            }
+        }
+        Ok(Called::failed(Failure::Transient(format!(
+            "the worker ended {ATTEMPTS_MAX} times during this call; the component may be made to end it"
+        ))))
+    }
+}
+
+impl Called {
+    fn refused(why: String) -> Self {
+        Self::failed(Failure::Forbidden(why))
+    }
+
+    fn failed(failure: Failure) -> Self {
+        let outcome = CallOutcome::Failure(failure.clone());
+        let ended = Ended {
+            outcome,
+            usage: keyway_ipc::Usage::default(),
+            seen: keyway_gate::Seen::default(),
+        };
+        Self::Ended(Box::new((Err(failure), ended)))
+    }
+}
+
+/// What a guest's end means for the step.
+fn result_of(outcome: &CallOutcome) -> Result<Value, Failure> {
+    match outcome {
+        CallOutcome::Value(json) => serde_json::from_str(json).map_err(|error| {
+            Failure::Permanent(format!("the connector's answer is not JSON: {error}"))
+        }),
+        CallOutcome::Failure(failure) => Err(failure.clone()),
+        CallOutcome::LogicError(text) => Err(Failure::Permanent(text.clone())),
+        CallOutcome::Batch(_) => Err(Failure::Permanent(
+            "an action answered with events".to_owned(),
+        )),
+        CallOutcome::Trap(trap) => Err(Failure::Permanent(trap.to_string())),
+    }
+}
+
+impl Run {
+    /// Who acts in a step of this run.
+    pub(crate) fn actor(&self, step: String, connector: &Connector, action: String) -> Actor {
+        Actor {
+            principal: self.owner,
+            recipe: Some((self.record.recipe, self.record.version)),
+            job: Some(self.id),
+            step: Some(step),
+            connector: Some(connector.record.digest),
+            action: Some(action),
+            invocation: Some(InvocationId::random()),
+        }
+    }
+}
+
+/// Who acts when nothing but a connection is at hand, for example in a check.
+pub fn direct_actor(principal: Principal, connector: &Connector, action: &str) -> Actor {
+    Actor {
+        connector: Some(connector.record.digest),
+        action: Some(action.to_owned()),
+        invocation: Some(InvocationId::random()),
+        ..Actor::directly(principal)
+    }
+}

@@ -1,0 +1,450 @@
+//! Follow one job: what the machine says is done, and what came of it is told
+//! to the machine and journaled.
+//!
+//! A row becomes durable before any later effect, reply or wait: rows gather
+//! in the job's unit of work and are written with the next intent, or with
+//! the job's end. So a job that calls one action commits twice.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyway_authz::Principal;
+use keyway_gate::Gate;
+use keyway_gate::resource::RecipeRecord;
+use keyway_model::limit::CallLimits;
+use keyway_model::{JobId, JobState, RecipeId, Scope};
+use keyway_store::{StoreError, Unit};
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::act::Called;
+use crate::definition::{Definition, DefinitionError};
+use crate::job::{JobRecord, JobSummary, JournalRow};
+use crate::machine::{Entry, Machine, MachineError, Next, Reply};
+use crate::runner::{EvaluateError, StepRunner};
+
+/// Jobs that run at once, over all tenants.
+const JOBS_AT_ONCE: usize = 512;
+
+/// Attempts at one segment when workers end under it.
+const SEGMENT_ATTEMPTS_MAX: u32 = 5;
+
+/// How long a job that could not be written waits before it goes on.
+const STALL_PAUSE: Duration = Duration::from_secs(1);
+
+/// The engine: every job that runs on this node.
+#[derive(Debug)]
+pub struct Jobs {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) runner: Arc<dyn StepRunner>,
+    pub(crate) limits: CallLimits,
+    slots: Arc<Semaphore>,
+    definitions: Mutex<HashMap<(Scope, RecipeId, u32), Arc<Definition>>>,
+    pub(crate) live: Mutex<HashSet<JobId>>,
+}
+
+/// One job that runs.
+pub(crate) struct Run {
+    pub(crate) scope: Scope,
+    pub(crate) id: JobId,
+    pub(crate) record: JobRecord,
+    pub(crate) owner: Principal,
+    pub(crate) unit: Unit,
+    pub(crate) machine: Machine,
+    pub(crate) caller: Option<oneshot::Sender<Answer>>,
+}
+
+/// What the caller of a webhook is told.
+#[derive(Debug)]
+pub enum Answer {
+    /// The recipe's own reply, after it is durable.
+    Reply(Reply),
+    /// The job ended without a reply.
+    Ended(JobState),
+}
+
+/// A job that was accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The job.
+    pub id: JobId,
+    /// The answer, if the recipe gives one; else the event is durable now.
+    pub answer: Option<oneshot::Receiver<Answer>>,
+}
+
+/// Why a job does not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DriveError {
+    /// Nothing can be recorded, so nothing may happen; the job goes on later.
+    #[error("the job cannot go on: {0}")]
+    Stalled(String),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A defect of ours.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// The stored recipe cannot be read.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+    /// The recipe is gone.
+    #[error("the recipe of this job is not there")]
+    NoRecipe,
+}
+
+impl Jobs {
+    /// An engine over `gate` whose guests `runner` runs.
+    pub fn new(gate: Arc<Gate>, runner: Arc<dyn StepRunner>, limits: CallLimits) -> Arc<Self> {
+        Arc::new(Self {
+            gate,
+            runner,
+            limits,
+            slots: Arc::new(Semaphore::new(JOBS_AT_ONCE)),
+            definitions: Mutex::default(),
+            live: Mutex::default(),
+        })
+    }
+
+    /// Who runs guests.
+    pub fn runner(&self) -> &Arc<dyn StepRunner> {
+        &self.runner
+    }
+
+    /// How many jobs run now.
+    pub fn running(&self) -> usize {
+        self.live.lock().len()
+    }
+
+    /// Accepts an event of `recipe`. If the recipe answers its caller, event,
+    /// first steps and first intent share one commit, for nothing is
+    /// acknowledged before the answer; else the event is durable on return.
+    ///
+    /// # Errors
+    ///
+    /// [`DriveError`]; then nothing was accepted.
+    pub async fn accept(
+        self: &Arc<Self>,
+        scope: Scope,
+        recipe: &RecipeRecord,
+        trigger: serde_json::Value,
+    ) -> Result<Accepted, DriveError> {
+        let definition = self.definition_of(scope, recipe)?;
+        let id = JobId::random();
+        let record = JobRecord {
+            recipe: recipe.id,
+            name: recipe.name.clone(),
+            version: recipe.version,
+            trigger,
+            accepted_at: self.gate.clock().now(),
+            keys_of: id,
+            reruns: None,
+        };
+        let unit = self.gate.store().unit(scope);
+        unit.push(
+            self.gate
+                .store()
+                .tenant(scope)
+                .create_job(id, record.of(), &record)
+                .await?,
+        );
+        let answers = definition.answers_its_caller();
+        if !answers {
+            unit.commit().await?;
+        }
+        let machine = Machine::new(
+            &definition,
+            record.trigger.clone(),
+            record.facts(id),
+            Vec::new(),
+        );
+        let (caller, answer) = oneshot::channel();
+        let run = Run {
+            scope,
+            id,
+            record,
+            owner: recipe.owner,
+            unit,
+            machine,
+            caller: answers.then_some(caller),
+        };
+        self.spawn(run);
+        Ok(Accepted {
+            id,
+            answer: answers.then_some(answer),
+        })
+    }
+
+    /// Starts a job that is durable already: after a restart, a stall, a poll
+    /// or a rerun.
+    ///
+    /// # Errors
+    ///
+    /// [`DriveError`], if what is stored of it cannot be read.
+    pub async fn resume(self: &Arc<Self>, scope: Scope, id: JobId) -> Result<(), DriveError> {
+        if self.live.lock().contains(&id) {
+            return Ok(());
+        }
+        let run = self.rebuild(scope, id, None).await?;
+        self.spawn(run);
+        Ok(())
+    }
+
+    /// A run as its journal says.
+    async fn rebuild(
+        &self,
+        scope: Scope,
+        id: JobId,
+        caller: Option<oneshot::Sender<Answer>>,
+    ) -> Result<Run, DriveError> {
+        let store = self.gate.store().tenant(scope);
+        let record: JobRecord = store.job_record(id).await?;
+        let rows: Vec<JournalRow> = store.journal(id).await?;
+        let journal: Vec<Entry> = rows.into_iter().map(|row| row.entry).collect();
+        let view = self.gate.registry().view(scope);
+        let owner = view
+            .recipe_by_id(record.recipe)
+            .ok_or(DriveError::NoRecipe)?
+            .owner;
+        let definition = self
+            .definition(scope, record.recipe, record.version)
+            .await?;
+        let machine = Machine::new(
+            &definition,
+            record.trigger.clone(),
+            record.facts(id),
+            journal,
+        );
+        Ok(Run {
+            scope,
+            id,
+            record,
+            owner,
+            unit: self.gate.store().unit(scope),
+            machine,
+            caller,
+        })
+    }
+
+    fn spawn(self: &Arc<Self>, run: Run) {
+        if self.live.lock().insert(run.id) {
+            tokio::spawn(Arc::clone(self).drive(run));
+        }
+    }
+
+    /// Drives one job to its end. A job that cannot be recorded waits and goes
+    /// on from its journal; a defect leaves it where it is, for the next start.
+    async fn drive(self: Arc<Self>, mut run: Run) {
+        let (scope, id) = (run.scope, run.id);
+        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        loop {
+            let error = match self.steps(&mut run).await {
+                Ok(()) => break,
+                Err(error) => error,
+            };
+            tracing::error!(job = %id, %error, "a job does not go on");
+            if !matches!(error, DriveError::Store(_) | DriveError::Stalled(_)) {
+                break;
+            }
+            drop(run.caller.take());
+            drop(run.unit.take_pending());
+            tokio::time::sleep(STALL_PAUSE).await;
+            match self.rebuild(scope, id, None).await {
+                Ok(rebuilt) => run = rebuilt,
+                Err(error) => {
+                    tracing::error!(job = %id, %error, "a job cannot be read again");
+                    break;
+                }
+            }
+        }
+        drop(slot);
+        self.live.lock().remove(&id);
+    }
+
+    async fn steps(&self, run: &mut Run) -> Result<(), DriveError> {
+        loop {
+            match run.machine.next()? {
+                Next::Evaluate { request } => self.evaluate(run, request).await?,
+                Next::Act(act) => match self.act(run, act).await? {
+                    Went::On => {}
+                    Went::Unknown => self.look_again(run).await?,
+                },
+                Next::Finished { outcome } => {
+                    let summary = JobSummary::of(&outcome);
+                    let store = self.gate.store().tenant(run.scope);
+                    run.unit
+                        .push(store.finish_job(run.id, outcome.state(), &summary).await?);
+                    run.unit.commit().await?;
+                    answer(run, outcome.state());
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Evaluates a segment. A reply that it gives is sent as soon as it is
+    /// durable, unless the job ends with it anyway.
+    async fn evaluate(&self, run: &mut Run, request: String) -> Result<(), DriveError> {
+        let mut attempts = 0;
+        let evaluated = loop {
+            match self.runner.evaluate(request.clone()).await {
+                Err(EvaluateError::WorkerGone) if attempts < SEGMENT_ATTEMPTS_MAX => attempts += 1,
+                other => break other,
+            }
+        };
+        let now = self.gate.clock().now();
+        let entries = match evaluated {
+            Ok(response) => run.machine.evaluated(&response, now)?,
+            Err(error) => run.machine.unevaluable(error.to_string(), now),
+        };
+        self.journal(run, entries, None).await?;
+        if run.caller.is_some() && run.machine.outcome().is_none() {
+            if let Some(reply) = run.machine.reply().cloned() {
+                run.unit.commit().await?;
+                tell(run, Answer::Reply(reply));
+            }
+        }
+        Ok(())
+    }
+
+    async fn act(&self, run: &mut Run, act: crate::machine::Act) -> Result<Went, DriveError> {
+        let now = || self.gate.clock().now();
+        let prepared = match self.prepare(run, &act) {
+            Ok(prepared) => prepared,
+            Err(failure) => {
+                let entries = run.machine.acted(&act.key, Err(failure), now())?;
+                self.journal(run, entries, None).await?;
+                return Ok(Went::On);
+            }
+        };
+        if !prepared.effect.repeats() {
+            let mark = run.machine.started(prepared.effect, now())?;
+            self.journal(run, vec![mark], None).await?;
+        }
+        match self.call(run, &prepared).await? {
+            Called::Unknown => Ok(Went::Unknown),
+            Called::Ended(ended) => {
+                let (result, ended) = *ended;
+                let entries = run.machine.acted(&act.key, result, now())?;
+                let connector = &prepared.basis.connector.record;
+                let about = About {
+                    connector: (connector.digest, connector.name.clone()),
+                    seen: ended.seen,
+                };
+                self.journal(run, entries, Some(about)).await?;
+                Ok(Went::On)
+            }
+        }
+    }
+
+    /// Builds the machine again from what is durable, which settles what an
+    /// attempt without an outcome means.
+    async fn look_again(&self, run: &mut Run) -> Result<(), DriveError> {
+        run.unit.commit().await?;
+        let caller = run.caller.take();
+        *run = self.rebuild(run.scope, run.id, caller).await?;
+        Ok(())
+    }
+
+    /// Adds rows to the journal; they are durable with the next commit.
+    async fn journal(
+        &self,
+        run: &Run,
+        entries: Vec<Entry>,
+        about: Option<About>,
+    ) -> Result<(), DriveError> {
+        let store = self.gate.store().tenant(run.scope);
+        let mut about = about;
+        for entry in entries {
+            let position = entry.position;
+            let (connector, seen) = about
+                .take()
+                .map(|about| (about.connector, about.seen))
+                .unzip();
+            let row = JournalRow {
+                entry,
+                connector,
+                seen,
+            };
+            run.unit
+                .push(store.journal_row(run.id, position, &row).await?);
+        }
+        Ok(())
+    }
+
+    fn definition_of(
+        &self,
+        scope: Scope,
+        recipe: &RecipeRecord,
+    ) -> Result<Arc<Definition>, DriveError> {
+        let key = (scope, recipe.id, recipe.version);
+        if let Some(known) = self.definitions.lock().get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let definition = Arc::new(Definition::from_json(&recipe.definition)?);
+        self.definitions.lock().insert(key, Arc::clone(&definition));
+        Ok(definition)
+    }
+
+    async fn definition(
+        &self,
+        scope: Scope,
+        id: RecipeId,
+        version: u32,
+    ) -> Result<Arc<Definition>, DriveError> {
+        if let Some(known) = self.definitions.lock().get(&(scope, id, version)) {
+            return Ok(Arc::clone(known));
+        }
+        let record: Option<RecipeRecord> = self
+            .gate
+            .store()
+            .tenant(scope)
+            .recipe_version(id, version)
+            .await?;
+        self.definition_of(scope, &record.ok_or(DriveError::NoRecipe)?)
+    }
+}
+
+/// Whether a job went on.
+enum Went {
+    On,
+    Unknown,
+}
+
+/// What a row says beside the machine's entry.
+struct About {
+    connector: (keyway_model::Digest, keyway_model::Name),
+    seen: keyway_gate::Seen,
+}
+
+fn answer(run: &mut Run, state: JobState) {
+    let reply = run.machine.reply().cloned();
+    tell(run, reply.map_or(Answer::Ended(state), Answer::Reply));
+}
+
+/// Tells the caller; one that has gone away misses the answer, not the job.
+fn tell(run: &mut Run, answer: Answer) {
+    if let Some(caller) = run.caller.take() {
+        drop(caller.send(answer));
+    }
+}
+
+impl Definition {
+    /// Whether a job of this recipe answers the webhook's caller itself.
+    pub fn answers_its_caller(&self) -> bool {
+        has_respond(&self.steps)
+    }
+}
+
+fn has_respond(steps: &[crate::definition::StepDefinition]) -> bool {
+    use crate::definition::Work;
+    steps.iter().any(|step| match &step.work {
+        Work::Respond { .. } => true,
+        Work::If {
+            then, otherwise, ..
+        } => has_respond(then) || has_respond(otherwise),
+        Work::Foreach { body, .. } => has_respond(body),
+        Work::Transform { .. } | Work::Action(_) | Work::Stop { .. } => false,
+    })
+}

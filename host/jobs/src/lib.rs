@@ -1,0 +1,28 @@
+//! Recipes as running jobs.
+//!
+//! [`compile`] turns a recipe into a [`Definition`] with the help of the
+//! sandboxed expression component; [`machine`] runs one job of it, step by
+//! step, without I/O: it says what to do next and is told what came of it.
+//! [`labels`] masks what people may not see of a job. [`Jobs`] drives machines:
+//! it does what they say, through a [`StepRunner`] and the store.
+
+mod act;
+pub mod compile;
+pub mod definition;
+mod driver;
+pub mod job;
+pub mod labels;
+pub mod machine;
+mod poll;
+mod runner;
+mod segment;
+
+pub use act::direct_actor;
+
+pub use definition::Definition;
+pub use driver::{Accepted, Answer, DriveError, Jobs};
+pub use machine::{
+    Act, Cause, Entry, JobFacts, Machine, Next, Outcome, Record, Reply, completed_before_failure,
+};
+pub use poll::{PollError, Polled, poll_of};
+pub use runner::{EvaluateError, StepRunner};

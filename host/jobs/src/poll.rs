@@ -1,0 +1,212 @@
+//! Poll triggers: ask a connector for new things, and make each a job, once.
+//!
+//! Cursor, de-duplication keys and jobs are one transaction: after a crash a
+//! poll is asked again from the same cursor, and what was seen is known.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyway_gate::resource::RecipeRecord;
+use keyway_gate::{Basis, Purpose};
+use keyway_ipc::{CallOutcome, Entrance, PollBatch, PollEvent};
+use keyway_model::recipe::{Poll, Trigger};
+use keyway_model::{InvocationId, JobId, RecipeId, Scope};
+use serde_json::{Value, json};
+
+use crate::definition::Definition;
+use crate::driver::{DriveError, Jobs};
+use crate::job::JobRecord;
+
+/// Events of one poll, at most.
+const EVENTS_MAX: usize = 1_000;
+
+/// Bytes of a de-duplication key, at most.
+const KEY_BYTES_MAX: usize = 256;
+
+/// How one poll ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Polled {
+    /// So many new jobs, and nothing more at once.
+    Done(usize),
+    /// So many new jobs, and more at once.
+    More(usize),
+}
+
+/// Why a poll gave nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PollError {
+    /// The connector, the connection or the approval is not there.
+    #[error("{0}")]
+    NotReady(String),
+    /// The connector failed.
+    #[error("the trigger failed: {0}")]
+    Failed(String),
+    /// The store or a defect.
+    #[error(transparent)]
+    Drive(#[from] DriveError),
+}
+
+impl Jobs {
+    /// Polls for `recipe` until it is stopped or replaced by another version.
+    pub async fn poll_for_ever(self: Arc<Self>, scope: Scope, id: RecipeId, version: u32) {
+        loop {
+            let view = self.gate.registry().view(scope);
+            let current = view
+                .recipe_by_id(id)
+                .filter(|r| r.started && r.version == version)
+                .cloned();
+            let Some(recipe) = current else { return };
+            let every = match self.poll_once(scope, &recipe).await {
+                Ok((Polled::More(_), _)) => continue,
+                Ok((Polled::Done(_), every)) => every,
+                Err(error) => {
+                    tracing::warn!(recipe = %recipe.name, %error, "a poll gave nothing");
+                    poll_of(&recipe).map_or(Duration::from_secs(60), |poll| poll.every)
+                }
+            };
+            tokio::time::sleep(every).await;
+        }
+    }
+
+    /// Polls once.
+    ///
+    /// # Errors
+    ///
+    /// [`PollError`]; then the cursor is where it was.
+    pub async fn poll_once(
+        self: &Arc<Self>,
+        scope: Scope,
+        recipe: &RecipeRecord,
+    ) -> Result<(Polled, Duration), PollError> {
+        let poll = poll_of(recipe)
+            .ok_or_else(|| PollError::NotReady("the recipe has no poll trigger".to_owned()))?;
+        let store = self.gate.store().tenant(scope);
+        let cursor: Option<String> = store
+            .poll_cursor(recipe.id)
+            .await
+            .map_err(DriveError::from)?;
+        let batch = self.ask(scope, recipe, &poll, cursor).await?;
+        let unit = self.gate.store().unit(scope);
+        for event in &batch.events {
+            let (id, record) = self.job_of(recipe, event)?;
+            let change = store
+                .job_if_new(&event.deduplication_key, id, record.of(), &record)
+                .await;
+            unit.push(change.map_err(DriveError::from)?);
+        }
+        let change = store
+            .set_poll_cursor(recipe.id, batch.cursor.as_deref())
+            .await;
+        unit.push(change.map_err(DriveError::from)?);
+        let jobs = unit.commit_new_jobs().await.map_err(DriveError::from)?;
+        for id in &jobs {
+            self.resume(scope, *id).await?;
+        }
+        let new = jobs.len();
+        Ok((
+            if batch.more {
+                Polled::More(new)
+            } else {
+                Polled::Done(new)
+            },
+            poll.every,
+        ))
+    }
+
+    async fn ask(
+        &self,
+        scope: Scope,
+        recipe: &RecipeRecord,
+        poll: &Poll,
+        cursor: Option<String>,
+    ) -> Result<PollBatch, PollError> {
+        let view = self.gate.registry().view(scope);
+        let not_ready = |what: String| PollError::NotReady(what);
+        let connection = view
+            .connection(&poll.connection)
+            .ok_or_else(|| not_ready(format!("there is no connection `{}`", poll.connection)))?;
+        let (connector, _) = view
+            .running(&poll.connector, self.gate.clock().now())
+            .ok_or_else(|| not_ready(format!("connector `{}` is not approved", poll.connector)))?;
+        connector
+            .schemas
+            .check_trigger(&poll.trigger, &poll.input)
+            .map_err(|e| not_ready(e.to_string()))?;
+        let mut actor = crate::act::direct_actor(recipe.owner, connector, poll.trigger.as_str());
+        actor.recipe = Some((recipe.id, recipe.version));
+        actor.invocation = Some(InvocationId::random());
+        let basis = Basis {
+            scope,
+            connector: Arc::clone(connector),
+            connection: Arc::clone(connection),
+            purpose: Purpose::Trigger(poll.trigger.clone()),
+            actor,
+        };
+        let unit = self.gate.store().unit(scope);
+        let invocation = self
+            .gate
+            .open(basis, unit.clone(), self.limits, None)
+            .map_err(|e| not_ready(e.to_string()))?;
+        let entrance = Entrance::Poll {
+            name: poll.trigger.to_string(),
+            input: poll.input.to_string(),
+            cursor,
+        };
+        let ended = self.runner.run(&invocation, entrance).await;
+        unit.commit().await.map_err(DriveError::from)?;
+        match ended.outcome {
+            CallOutcome::Batch(batch) => checked(batch),
+            CallOutcome::Failure(failure) => Err(PollError::Failed(failure.to_string())),
+            CallOutcome::Trap(trap) => Err(PollError::Failed(trap.to_string())),
+            CallOutcome::Value(_) | CallOutcome::LogicError(_) => Err(PollError::Failed(
+                "the trigger did not answer with events".to_owned(),
+            )),
+        }
+    }
+
+    fn job_of(
+        &self,
+        recipe: &RecipeRecord,
+        event: &PollEvent,
+    ) -> Result<(JobId, JobRecord), PollError> {
+        let body: Value = serde_json::from_str(&event.payload)
+            .map_err(|error| PollError::Failed(format!("an event is not JSON: {error}")))?;
+        let id = JobId::random();
+        let record = JobRecord {
+            recipe: recipe.id,
+            name: recipe.name.clone(),
+            version: recipe.version,
+            trigger: json!({ "body": body, "key": event.deduplication_key }),
+            accepted_at: self.gate.clock().now(),
+            keys_of: id,
+            reruns: None,
+        };
+        Ok((id, record))
+    }
+}
+
+/// A poll's answer within its limits.
+fn checked(batch: PollBatch) -> Result<PollBatch, PollError> {
+    if batch.events.len() > EVENTS_MAX {
+        return Err(PollError::Failed(format!(
+            "{} events exceed {EVENTS_MAX}",
+            batch.events.len()
+        )));
+    }
+    let unfit = |event: &PollEvent| !(1..=KEY_BYTES_MAX).contains(&event.deduplication_key.len());
+    if batch.events.iter().any(unfit) {
+        return Err(PollError::Failed(format!(
+            "a de-duplication key is 1 to {KEY_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(batch)
+}
+
+/// The poll trigger of a recipe, if it has one.
+pub fn poll_of(recipe: &RecipeRecord) -> Option<Poll> {
+    match Definition::from_json(&recipe.definition).ok()?.trigger {
+        Trigger::Poll(poll) => Some(poll),
+        Trigger::Webhook(_) => None,
+    }
+}

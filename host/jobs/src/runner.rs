@@ -1,0 +1,33 @@
+//! What the engine needs from whoever runs guests. The engine knows this
+//! trait, and no sandbox.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use keyway_gate::{Ended, Invocation};
+use keyway_ipc::Entrance;
+
+/// Runs guests for the engine.
+#[async_trait]
+pub trait StepRunner: Send + Sync + fmt::Debug {
+    /// Evaluates one segment of expressions.
+    async fn evaluate(&self, request: String) -> Result<String, EvaluateError>;
+
+    /// Compiles the expressions of a recipe.
+    async fn check(&self, request: String) -> Result<String, EvaluateError>;
+
+    /// Runs one guest call under `invocation`.
+    async fn run(&self, invocation: &Invocation, entrance: Entrance) -> Ended;
+}
+
+/// Why a segment has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluateError {
+    /// The worker ended; expressions have no effects, so another may try.
+    #[error("the worker ended")]
+    WorkerGone,
+    /// The expressions exceed a limit, or the component does not answer.
+    #[error("{0}")]
+    Failed(String),
+}

@@ -1,0 +1,233 @@
+//! Compiled code: made in a child process, kept under a MAC, handed to
+//! workers as sealed memory files, never by path.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use keyway_model::Digest;
+use keyway_runtime::Compiled;
+use parking_lot::Mutex;
+use rustix::fs::{MemfdFlags, SealFlags};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+
+/// How long compiling one component may take.
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes of the MAC before the compiled code in a cache file.
+const MAC_BYTES: usize = 32;
+
+/// Compiled code of every component that runs.
+pub struct Artifacts {
+    program: PathBuf,
+    dir: PathBuf,
+    key: hmac::Key,
+    fingerprint: String,
+    loaded: Mutex<HashMap<Digest, Arc<Code>>>,
+    one_at_a_time: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for Artifacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Artifacts")
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Compiled code in a sealed memory file.
+#[derive(Debug)]
+pub struct Code {
+    file: OwnedFd,
+    length: u64,
+}
+
+impl Code {
+    /// The file, for one worker, and the code's length.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's, if it has no more descriptors.
+    pub fn share(&self) -> io::Result<(OwnedFd, u64)> {
+        Ok((self.file.try_clone()?, self.length))
+    }
+}
+
+/// Why a component has no compiled code.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// The component was refused, in the compiler's words.
+    #[error("{0}")]
+    Refused(String),
+    /// The compiler ended without an answer.
+    #[error("the compiler ended without an answer ({0}): the component may be made to exhaust it")]
+    Died(String),
+    /// It took too long.
+    #[error("compiling took longer than {} s", COMPILE_TIMEOUT.as_secs())]
+    Timeout,
+    /// Reading or writing failed.
+    #[error("compiled code cannot be kept: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Artifacts {
+    /// A cache in `dir` whose files are trusted only under `key`.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's, if `dir` cannot be made.
+    pub fn new(program: PathBuf, dir: PathBuf, key: &[u8]) -> io::Result<Self> {
+        let fingerprint = keyway_runtime::fingerprint().map_err(io::Error::other)?;
+        fs::create_dir_all(&dir)?;
+        Ok(Self {
+            program,
+            dir,
+            key: hmac::Key::new(hmac::HMAC_SHA256, key),
+            fingerprint,
+            loaded: Mutex::default(),
+            one_at_a_time: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// The compiled code of a component: from memory, from the cache, or newly
+    /// compiled from what `component` gives.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError`].
+    pub async fn code<F>(&self, digest: Digest, component: F) -> Result<Arc<Code>, CompileError>
+    where
+        F: AsyncFnOnce() -> Result<Vec<u8>, CompileError>,
+    {
+        if let Some(code) = self.loaded.lock().get(&digest) {
+            return Ok(Arc::clone(code));
+        }
+        let _one = self.one_at_a_time.lock().await;
+        if let Some(code) = self.loaded.lock().get(&digest) {
+            return Ok(Arc::clone(code));
+        }
+        let bytes = match self.cached(digest) {
+            Some(bytes) => bytes,
+            None => {
+                let compiled = self.compile(&component().await?).await?;
+                self.keep(digest, &compiled.code)?;
+                compiled.code
+            }
+        };
+        let code = Arc::new(seal(&bytes)?);
+        self.loaded.lock().insert(digest, Arc::clone(&code));
+        Ok(code)
+    }
+
+    /// The compiled code, if it is in memory already.
+    pub fn ready(&self, digest: Digest) -> Option<Arc<Code>> {
+        self.loaded.lock().get(&digest).cloned()
+    }
+
+    /// Compiles a component in a child process.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError`].
+    pub async fn compile(&self, component: &[u8]) -> Result<Compiled, CompileError> {
+        let mut child = Command::new(&self.program)
+            .args(["worker", "--compile"])
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let exchange = async {
+            let write = async {
+                if let Some(mut stdin) = stdin {
+                    // A child that ended early says why on its standard output.
+                    drop(stdin.write_all(component).await);
+                }
+            };
+            let read = async {
+                let mut answer = Vec::new();
+                if let Some(mut stdout) = stdout {
+                    stdout.read_to_end(&mut answer).await?;
+                }
+                Ok::<_, io::Error>(answer)
+            };
+            let ((), answer) = tokio::join!(write, read);
+            let status = child.wait().await?;
+            Ok::<_, io::Error>((answer?, status))
+        };
+        let (answer, status) = tokio::time::timeout(COMPILE_TIMEOUT, exchange)
+            .await
+            .map_err(|_| CompileError::Timeout)??;
+        match postcard::from_bytes::<Result<Compiled, String>>(&answer) {
+            Ok(Ok(compiled)) => Ok(compiled),
+            Ok(Err(refused)) => Err(CompileError::Refused(refused)),
+            Err(_) => Err(CompileError::Died(status.to_string())),
+        }
+    }
+
+    fn path(&self, digest: Digest) -> PathBuf {
+        let name = hex::encode(digest.as_bytes());
+        self.dir.join(format!("{name}-{}.code", self.fingerprint))
+    }
+
+    /// The cached code, if its MAC holds for this digest and engine.
+    fn cached(&self, digest: Digest) -> Option<Vec<u8>> {
+        let file = fs::read(self.path(digest)).ok()?;
+        let (mac, code) = file.split_at_checked(MAC_BYTES)?;
+        match hmac::verify(&self.key, &self.bound(digest, code), mac) {
+            Ok(()) => Some(code.to_vec()),
+            Err(_) => {
+                tracing::warn!(%digest, "a cache file does not carry our MAC; compiling again");
+                None
+            }
+        }
+    }
+
+    fn keep(&self, digest: Digest, code: &[u8]) -> io::Result<()> {
+        let mac = hmac::sign(&self.key, &self.bound(digest, code));
+        let path = self.path(digest);
+        let unfinished = path.with_extension("new");
+        let mut file = fs::File::create(&unfinished)?;
+        file.write_all(mac.as_ref())?;
+        file.write_all(code)?;
+        fs::rename(unfinished, path)
+    }
+
+    /// What the MAC is over: the digest, the engine, and the code.
+    fn bound(&self, digest: Digest, code: &[u8]) -> Vec<u8> {
+        let code = Digest::of(code);
+        [
+            digest.as_bytes().as_slice(),
+            code.as_bytes(),
+            self.fingerprint.as_bytes(),
+        ]
+        .concat()
+    }
+}
+
+/// Puts bytes into a memory file that nobody can change any more.
+fn seal(bytes: &[u8]) -> io::Result<Code> {
+    let file = rustix::fs::memfd_create(
+        "keyway-code",
+        MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
+    )?;
+    let mut written = fs::File::from(file);
+    written.write_all(bytes)?;
+    let file = OwnedFd::from(written);
+    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&file, seals)?;
+    Ok(Code {
+        file,
+        length: bytes.len() as u64,
+    })
+}

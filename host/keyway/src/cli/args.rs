@@ -1,0 +1,372 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use keyway_model::{Digest, Environment, JobId, Name, TokenId};
+
+/// Runs third-party connectors and untrusted recipe logic in sandboxes that
+/// hold no secrets and reach nothing they were not granted.
+#[derive(Debug, Parser)]
+#[command(name = "keyway", version, propagate_version = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What every verb takes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Global {
+    /// The data directory, whose socket is asked
+    #[arg(long, global = true, default_value = "keyway-data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// A loopback listener to ask instead of the socket, e.g. http://127.0.0.1:8701
+    #[arg(long, global = true, value_name = "URL", requires = "token_file")]
+    pub(crate) url: Option<String>,
+    /// A file of mode 0600 that holds the token for --url
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The workspace; not needed where there is only one
+    #[arg(long, short, global = true, value_name = "NAME")]
+    pub(crate) workspace: Option<Name>,
+    /// The environment: development, test or production
+    #[arg(
+        long,
+        short,
+        global = true,
+        default_value = "development",
+        value_name = "NAME"
+    )]
+    pub(crate) environment: Environment,
+    /// Prints JSON for programs instead of tables for people
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Runs a deployment: a broker, its workers, the API and the webhook listener
+    Serve(Serve),
+    /// Tells the story of a deployment in five acts, on a fresh data directory
+    Demo(Demo),
+    /// Workspaces: one for each isolated customer
+    #[command(subcommand)]
+    Workspace(WorkspaceVerb),
+    /// Tokens of API clients
+    #[command(subcommand)]
+    Token(TokenVerb),
+    /// Connectors: write, build, inspect, install, approve
+    #[command(subcommand)]
+    Connector(ConnectorVerb),
+    /// Connections to outside systems
+    #[command(subcommand)]
+    Connection(ConnectionVerb),
+    /// Recipes: what runs
+    #[command(subcommand)]
+    Recipe(RecipeVerb),
+    /// Jobs: each run of a recipe
+    #[command(subcommand)]
+    Job(JobVerb),
+    /// The audit log: read, export, verify
+    #[command(subcommand)]
+    Audit(AuditVerb),
+    #[command(hide = true)]
+    Worker(Worker),
+    #[command(hide = true)]
+    DemoUpstream(keyway_upstream::Options),
+    #[command(hide = true)]
+    BenchInstance(BenchInstance),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The platform's configuration, keyway.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Worker {
+    /// Compiles one component from standard input to standard output
+    #[arg(long)]
+    pub(crate) compile: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Demo {
+    /// Keeps the deployment running after the last act
+    #[arg(long)]
+    pub(crate) serve: bool,
+    /// Where the built connectors are
+    #[arg(long, value_name = "DIR", default_value = "target/guests")]
+    pub(crate) artifacts: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchInstance {
+    /// The component to measure with
+    #[arg(long)]
+    pub(crate) component: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkspaceVerb {
+    /// Creates a workspace
+    Create {
+        /// Its name
+        name: Name,
+    },
+    /// Lists workspaces
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenVerb {
+    /// Creates a token and prints its secret part, once
+    Create {
+        /// admin, operator or analyst
+        #[arg(long)]
+        role: String,
+        /// What it is for
+        #[arg(long)]
+        label: String,
+        /// How many days it lives, at most 365
+        #[arg(long, default_value_t = 90)]
+        days: u32,
+        /// Works in every environment, not only in --environment
+        #[arg(long)]
+        all_environments: bool,
+    },
+    /// Lists tokens, without their secret parts
+    List,
+    /// Revokes a token; its owner's running jobs stop at their next host call
+    Revoke {
+        /// The token's id
+        id: TokenId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConnectorVerb {
+    /// Makes a new connector crate that builds and works
+    New {
+        /// Its name, and the name of its directory
+        name: Name,
+    },
+    /// Builds the crate in a directory into one .wasm with the manifest inside
+    Build {
+        /// The crate's directory
+        #[arg(default_value = ".")]
+        path: PathBuf,
+        /// Where the artifact goes [default: NAME.wasm in the crate's directory]
+        #[arg(long, short)]
+        out: Option<PathBuf>,
+        /// Leaves it to the install to refuse imports that are not declared
+        #[arg(long, hide = true)]
+        unchecked: bool,
+    },
+    /// Runs one action of an artifact, without a deployment, and shows what it did
+    Call(CallLocally),
+    /// Shows on one page what an artifact can do
+    Inspect {
+        /// The artifact
+        file: PathBuf,
+    },
+    /// Installs an artifact; it runs only when it is approved
+    Install {
+        /// The artifact
+        file: PathBuf,
+    },
+    /// Shows the capability page and asks; scripts pass --digest
+    Approve {
+        /// The connector's name or digest
+        connector: String,
+        /// The digest that you have read the page of: approves without asking
+        #[arg(long)]
+        digest: Option<Digest>,
+        /// Why
+        #[arg(long, default_value = "")]
+        why: String,
+        /// Only these capabilities, comma-separated
+        #[arg(long, value_delimiter = ',')]
+        capabilities: Option<Vec<String>>,
+        /// Ends after so many days
+        #[arg(long)]
+        days: Option<u32>,
+    },
+    /// Revokes the approval; stops the next host call of running jobs
+    Revoke {
+        /// The connector's digest
+        digest: Digest,
+    },
+    /// Lists installed connectors
+    List,
+    /// Shows an installed connector with its approvals
+    Show {
+        /// The connector's name or digest
+        connector: String,
+    },
+}
+
+/// `connector call`.
+#[derive(Debug, Args)]
+pub(crate) struct CallLocally {
+    /// The artifact
+    pub(crate) file: PathBuf,
+    /// The action; `check` runs the connection's check
+    pub(crate) action: String,
+    /// A JSON file with the input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: Option<PathBuf>,
+    /// A parameter of the connection
+    #[arg(long = "parameter", value_name = "NAME=VALUE")]
+    pub(crate) parameters: Vec<String>,
+    /// A file of mode 0600 with the credential
+    #[arg(long, value_name = "FILE")]
+    pub(crate) credential_file: Option<PathBuf>,
+    /// A certificate in PEM to trust beside the public roots
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Vec<PathBuf>,
+    /// A place to reach although its address is not public
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) allow: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConnectionVerb {
+    /// Creates a connection; the credential comes from a prompt, a file or a descriptor
+    Create {
+        /// Its name
+        name: Name,
+        /// For which connector
+        #[arg(long)]
+        connector: Name,
+        /// A parameter that the manifest asks for
+        #[arg(long = "parameter", value_name = "NAME=VALUE")]
+        parameters: Vec<String>,
+        /// Binds it to this host, whatever the manifest says; repeatable
+        #[arg(long = "host")]
+        hosts: Vec<String>,
+        #[command(flatten)]
+        credential: CredentialSource,
+    },
+    /// Lists connections, without their credentials
+    List,
+    /// Asks the upstream whether it accepts the credential
+    Check {
+        /// Its name
+        name: Name,
+    },
+}
+
+/// Where a secret comes from. Never an argument, never the environment.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct CredentialSource {
+    /// A file of mode 0600 that holds it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) credential_file: Option<PathBuf>,
+    /// An open descriptor to read it from
+    #[arg(long, value_name = "N")]
+    pub(crate) credential_fd: Option<u32>,
+    /// It needs none
+    #[arg(long)]
+    pub(crate) no_credential: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RecipeVerb {
+    /// Checks a recipe, without a deployment
+    Validate {
+        /// The recipe, YAML or JSON
+        file: PathBuf,
+    },
+    /// Stores a recipe as its next version
+    Apply {
+        /// The recipe, YAML or JSON
+        file: PathBuf,
+    },
+    /// Lists recipes
+    List,
+    /// Shows a recipe
+    Show {
+        /// Its name
+        name: Name,
+    },
+    /// Prints the JSON Schema of recipes, for editors
+    Schema,
+    /// Lets a recipe take events
+    Start {
+        /// Its name
+        name: Name,
+    },
+    /// Makes a recipe take no more events; jobs that run go on
+    Stop {
+        /// Its name
+        name: Name,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobVerb {
+    /// Lists jobs, newest first
+    List {
+        /// Only those of this recipe
+        #[arg(long)]
+        recipe: Option<Name>,
+        /// Only those in this state
+        #[arg(long)]
+        state: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Shows a job's steps, masked
+    Show {
+        /// The job
+        id: JobId,
+    },
+    /// Runs a job again
+    Rerun {
+        /// The job
+        id: JobId,
+        /// `failed`: from the step that failed; `trigger`: from the beginning
+        #[arg(long, default_value = "failed", value_parser = ["failed", "trigger"])]
+        from: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditVerb {
+    /// Lists the newest records
+    List {
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Prints records as they come
+    Tail {
+        /// Ends after so many records
+        #[arg(long)]
+        count: Option<u32>,
+    },
+    /// Writes the whole log with its signed checkpoint, to be verified anywhere
+    Export {
+        /// Where to [default: standard output]
+        #[arg(long, short)]
+        out: Option<PathBuf>,
+        /// Where the public key goes
+        #[arg(long, value_name = "FILE")]
+        key_out: Option<PathBuf>,
+    },
+    /// Verifies an exported log, offline
+    Verify {
+        /// The export
+        file: PathBuf,
+        /// The deployment's public key
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+}

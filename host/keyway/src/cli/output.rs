@@ -1,0 +1,55 @@
+//! Tables for people, JSON for programs.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is where the command line speaks"
+)]
+
+use anyhow::Result;
+use comfy_table::{ContentArrangement, Table, TableStyle};
+use serde::Serialize;
+
+/// Says what went wrong, on standard error.
+pub(crate) fn problem(error: &anyhow::Error) {
+    eprintln!("keyway: {error:#}");
+}
+
+/// One line for people.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    println!("{line}");
+}
+
+/// Prints `value` as JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<()> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Prints a table, or says that there is nothing.
+pub(crate) fn table<const N: usize>(headers: [&str; N], rows: Vec<[String; N]>, nothing: &str) {
+    if rows.is_empty() {
+        println!("{nothing}");
+        return;
+    }
+    let mut table = Table::new();
+    table.load_style(TableStyle::new());
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(headers.map(str::to_uppercase));
+    for row in rows {
+        table.add_row(row);
+    }
+    println!(
+        "{}",
+        table
+            .to_string()
+            .lines()
+            .map(str::trim_end)
+            .collect::<Vec<_>>()
+            .join("\n")
+    );
+}
+
+/// A time as people read it: to the second.
+pub(crate) fn time(rfc3339: &str) -> String {
+    rfc3339.get(..19).unwrap_or(rfc3339).replace('T', " ")
+}

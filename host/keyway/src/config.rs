@@ -1,0 +1,180 @@
+//! `keyway.toml`: the platform's configuration. Strict: what is not known is
+//! refused with its line.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use keyway_model::limit::{CallLimits, WEBHOOK_BODY_BYTES_MAX};
+use keyway_model::net::HostName;
+use serde::{Deserialize, Serialize};
+
+/// The platform's configuration. Everything has a default.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: Listen,
+    /// How far guests may reach.
+    pub egress: EgressConfig,
+    /// What one guest call may consume.
+    pub limits: CallLimits,
+    /// How many processes run guests.
+    pub workers: WorkersConfig,
+    /// What callers may send.
+    pub webhook: WebhookConfig,
+}
+
+/// `[listen]`: where callers reach Keyway.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// Where webhooks arrive. Port 0 takes any free port.
+    pub webhook: SocketAddr,
+    /// Where the API listens beside its Unix socket; only with tokens, only on
+    /// a loopback address.
+    pub api: Option<SocketAddr>,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            webhook: SocketAddr::from(([127, 0, 0, 1], 8700)),
+            api: None,
+        }
+    }
+}
+
+/// `[egress]`: how far guests may reach.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EgressConfig {
+    /// `[[egress.allow]]`: places that are reachable although their address is
+    /// not public.
+    pub allow: Vec<AllowedPlace>,
+    /// Certificates in PEM that are trusted beside the public roots.
+    pub ca_files: Vec<PathBuf>,
+    /// Hosts that nobody may reach.
+    pub deny_hosts: Vec<HostName>,
+}
+
+/// One place that is reachable although its address is not public.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllowedPlace {
+    /// The host, exactly.
+    pub host: HostName,
+    /// The port, exactly.
+    pub port: u16,
+    /// Whether a credential may travel there without TLS.
+    #[serde(default)]
+    pub cleartext: bool,
+}
+
+/// `[workers]`: how many processes run guests.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorkersConfig {
+    /// Worker processes.
+    pub processes: usize,
+    /// Threads in each; 0 means one for each core.
+    pub threads: usize,
+}
+
+impl Default for WorkersConfig {
+    fn default() -> Self {
+        Self {
+            processes: 1,
+            threads: 0,
+        }
+    }
+}
+
+impl WorkersConfig {
+    /// Threads in each worker.
+    pub fn lanes(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+}
+
+/// `[webhook]`: what callers may send.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhookConfig {
+    /// Bytes of a body, at most.
+    pub body_bytes_max: usize,
+    /// How long a caller waits for a `respond`, in milliseconds, before it
+    /// gets 202.
+    pub reply_ms_max: u64,
+}
+
+impl Default for WebhookConfig {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: WEBHOOK_BODY_BYTES_MAX,
+            reply_ms_max: 30_000,
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("{path}: cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not what it should be.
+    #[error("{path}: {message}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The line, and what is wrong.
+        message: String,
+    },
+    /// The API would listen to the world.
+    #[error(
+        "{path}: [listen] api = \"{api}\" is not a loopback address: put a proxy with TLS before it"
+    )]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The address.
+        api: SocketAddr,
+    },
+}
+
+impl Config {
+    /// Reads a configuration file; without one, the defaults hold.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with the line of what is wrong.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let config: Self = toml::from_str(&text).map_err(|error| ConfigError::Parse {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })?;
+        match config.listen.api {
+            Some(api) if !api.ip().is_loopback() => Err(ConfigError::Open {
+                path: path.to_owned(),
+                api,
+            }),
+            _ => Ok(config),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The audit log: list, export, key. Reading it is recorded too.
+
+use keyway_gate::ControlError;
+
+use super::{Caller, Deployment};
+use crate::api::AuditFilter;
+use crate::api::types::AuditLine;
+
+/// Records in one answer, at most.
+const RECORDS_MAX: u32 = 1_000;
+
+impl Deployment {
+    /// Lists records: the newest, or those after a sequence number.
+    pub(crate) async fn audit(
+        &self,
+        caller: Caller,
+        filter: AuditFilter,
+    ) -> Result<Vec<AuditLine>, ControlError> {
+        let allowed = self.begin(&caller, "audit:list", "audit", None).await?;
+        let limit = filter.limit.unwrap_or(50).min(RECORDS_MAX);
+        let wanted = keyway_store::AuditFilter {
+            limit,
+            ..keyway_store::AuditFilter::default()
+        };
+        let records = self
+            .gate
+            .store()
+            .audit(allowed.scope.tenant)
+            .list(wanted)
+            .await?;
+        let mut lines = Vec::with_capacity(records.len());
+        for record in records.into_iter().rev() {
+            if filter.after.is_some_and(|after| record.sequence <= after) {
+                continue;
+            }
+            let readable = record.record.map(|readable| readable.to_json());
+            let readable = readable.map(|json| serde_json::from_str(&json)).transpose();
+            let readable = readable.map_err(|error| ControlError::Internal(error.to_string()))?;
+            lines.push(AuditLine {
+                sequence: record.sequence,
+                kind: record.header.kind.to_string(),
+                record: readable.unwrap_or(serde_json::Value::Null),
+            });
+        }
+        allowed.answer(lines).await
+    }
+
+    /// Exports the whole log of the workspace with its signed checkpoint.
+    pub async fn export_audit(&self, caller: Caller) -> Result<String, ControlError> {
+        let allowed = self.begin(&caller, "audit:export", "audit", None).await?;
+        let tenant = allowed.scope.tenant;
+        allowed.answer(()).await?;
+        Ok(self.gate.store().audit(tenant).export().await?)
+    }
+
+    /// The public key that checkpoints are signed with.
+    pub async fn audit_key(&self, caller: Caller) -> Result<String, ControlError> {
+        let allowed = self.begin(&caller, "audit:export", "audit", None).await?;
+        let key = self
+            .gate
+            .store()
+            .audit_key(allowed.scope.tenant)?
+            .to_string();
+        allowed.answer(key).await
+    }
+}

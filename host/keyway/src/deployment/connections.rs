@@ -1,0 +1,235 @@
+//! Connections: create, list, check.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use keyway_gate::resource::ConnectionRecord;
+use keyway_gate::{Basis, ControlError, Purpose, View};
+use keyway_ipc::{CallOutcome, Entrance};
+use keyway_model::manifest::Parameters;
+use keyway_model::net::HostName;
+use keyway_model::{ConnectionId, Name};
+use keyway_vault::Secret;
+
+use super::{Allowed, Caller, Deployment};
+use crate::api::types::{Checked, Connection, NewConnection};
+
+/// A shorter credential cannot be told from ordinary text where it comes back
+/// (MSK-07).
+const CREDENTIAL_BYTES_MIN: usize = 8;
+
+impl Deployment {
+    /// Creates a connection. Its credential is sealed and never comes back.
+    pub async fn create_connection(
+        &self,
+        caller: Caller,
+        new: NewConnection,
+    ) -> Result<Connection, ControlError> {
+        let allowed = self
+            .begin(
+                &caller,
+                "connection:create",
+                "connection",
+                Some(new.name.to_string()),
+            )
+            .await?;
+        let view = self.view(allowed.scope);
+        let record = match self.new_record(&view, &new, &allowed) {
+            Ok(record) => record,
+            Err(error) => return allowed.fail(error).await,
+        };
+        let (scope, store) = (allowed.scope, self.gate.store().tenant(allowed.scope));
+        let mut changes = vec![record.change(&store).await?];
+        if let Some(credential) = new.credential {
+            let secret = Secret::new(credential.into_bytes());
+            changes.push(
+                store
+                    .credential(record.id, record.credential_version, &secret)
+                    .await?,
+            );
+        }
+        allowed.call.done(changes).await?;
+        let answer = shown(&record);
+        self.gate
+            .registry()
+            .update(scope, |view| view.put_connection(record));
+        Ok(answer)
+    }
+
+    fn new_record(
+        &self,
+        view: &View,
+        new: &NewConnection,
+        allowed: &Allowed,
+    ) -> Result<ConnectionRecord, ControlError> {
+        let invalid = |text: String| ControlError::Invalid(text);
+        if view.connection(&new.name).is_some() {
+            return Err(ControlError::Conflict(format!(
+                "there is a connection `{}` already",
+                new.name
+            )));
+        }
+        let latest = view
+            .connectors()
+            .into_iter()
+            .filter(|c| c.record.name == new.connector);
+        let connector = latest
+            .max_by_key(|c| c.record.installed_at)
+            .ok_or_else(|| {
+                ControlError::NotFound(format!(
+                    "no connector `{}` is installed: install it first",
+                    new.connector
+                ))
+            })?;
+        let manifest = &connector.manifest;
+        let parameters = Parameters::parse(manifest, new.parameters.clone())
+            .map_err(|e| invalid(e.to_string()))?;
+        for destination in manifest.destinations.values() {
+            destination
+                .resolve(&parameters)
+                .map_err(|error| invalid(error.to_string()))?;
+        }
+        let credential_bytes = new.credential.as_ref().map(|credential| credential.len());
+        match (&manifest.auth.slot, credential_bytes) {
+            (Some(_), None) => {
+                return Err(invalid(format!(
+                    "connector `{}` needs a credential: pass one",
+                    new.connector
+                )));
+            }
+            (None, Some(_)) => {
+                return Err(invalid(format!(
+                    "connector `{}` takes no credential: pass --no-credential",
+                    new.connector
+                )));
+            }
+            (Some(_), Some(bytes)) if bytes < CREDENTIAL_BYTES_MIN => {
+                return Err(invalid(format!(
+                    "a credential of fewer than {CREDENTIAL_BYTES_MIN} bytes cannot be masked where it comes back: use a longer one"
+                )));
+            }
+            _ => {}
+        }
+        let hosts: Result<BTreeSet<HostName>, _> =
+            new.hosts.iter().map(|host| host.parse()).collect();
+        Ok(ConnectionRecord {
+            id: ConnectionId::random(),
+            name: new.name.clone(),
+            connector: new.connector.clone(),
+            parameters: new.parameters.clone(),
+            hosts: hosts
+                .map_err(|error: keyway_model::net::NetError| invalid(error.to_string()))?,
+            credential_version: u64::from(credential_bytes.is_some()),
+            created_by: allowed.principal,
+            created_at: self.gate.clock().now(),
+        })
+    }
+
+    /// Lists connections, without their credentials.
+    pub async fn connections(&self, caller: Caller) -> Result<Vec<Connection>, ControlError> {
+        let allowed = self
+            .begin(&caller, "connection:list", "connection", None)
+            .await?;
+        let all = self
+            .view(allowed.scope)
+            .connections()
+            .iter()
+            .map(|c| shown(c))
+            .collect();
+        allowed.answer(all).await
+    }
+
+    /// Asks the upstream whether it accepts the credential.
+    pub async fn check_connection(
+        &self,
+        caller: Caller,
+        name: &str,
+    ) -> Result<Checked, ControlError> {
+        let allowed = self
+            .begin(
+                &caller,
+                "connection:check",
+                "connection",
+                Some(name.to_owned()),
+            )
+            .await?;
+        let view = self.view(allowed.scope);
+        let basis = match self.check_basis(&view, name, &allowed) {
+            Ok(basis) => basis,
+            Err(error) => return allowed.fail(error).await,
+        };
+        allowed.call.commit_intent().await?;
+        let unit = self.gate.store().unit(allowed.scope);
+        let invocation = match self
+            .gate
+            .open(basis, unit.clone(), self.config.limits, None)
+        {
+            Ok(invocation) => invocation,
+            Err(no_grant) => {
+                return allowed
+                    .fail(ControlError::Conflict(no_grant.to_string()))
+                    .await;
+            }
+        };
+        let ended = self.jobs.runner().run(&invocation, Entrance::Check).await;
+        unit.commit().await?;
+        let (ok, message) = match &ended.outcome {
+            CallOutcome::Value(identity) => (true, identity.clone()),
+            CallOutcome::Failure(failure) => (false, failure.to_string()),
+            CallOutcome::Trap(trap) => (false, trap.to_string()),
+            CallOutcome::LogicError(text) => (false, text.clone()),
+            CallOutcome::Batch(_) => (false, "the check answered with events".to_owned()),
+        };
+        allowed
+            .answer(Checked {
+                ok,
+                message,
+                seen: ended.seen,
+            })
+            .await
+    }
+
+    fn check_basis(
+        &self,
+        view: &View,
+        name: &str,
+        allowed: &Allowed,
+    ) -> Result<Basis, ControlError> {
+        let parsed = name.parse::<Name>().ok();
+        let connection = parsed
+            .and_then(|name| view.connection(&name).cloned())
+            .ok_or_else(|| {
+                ControlError::NotFound(format!(
+                    "there is no connection `{}`",
+                    name.chars().take(80).collect::<String>()
+                ))
+            })?;
+        let now = self.gate.clock().now();
+        let (connector, _) = view.running(&connection.connector, now).ok_or_else(|| {
+            ControlError::Conflict(format!(
+                "connector `{}` is not approved: run `keyway connector approve {}`",
+                connection.connector, connection.connector
+            ))
+        })?;
+        let actor = keyway_jobs::direct_actor(allowed.principal, connector, "check");
+        Ok(Basis {
+            scope: allowed.scope,
+            connector: Arc::clone(connector),
+            connection,
+            purpose: Purpose::Check,
+            actor,
+        })
+    }
+}
+
+fn shown(record: &ConnectionRecord) -> Connection {
+    Connection {
+        id: record.id,
+        name: record.name.clone(),
+        connector: record.connector.clone(),
+        parameters: record.parameters.clone(),
+        hosts: record.hosts.iter().map(ToString::to_string).collect(),
+        has_credential: record.credential_version > 0,
+        created_at: record.created_at.to_string(),
+    }
+}

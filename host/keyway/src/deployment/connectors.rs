@@ -1,0 +1,329 @@
+//! Connectors: install, approve, revoke, list, show.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use keyway_gate::resource::{ApprovalRecord, ConnectorRecord};
+use keyway_gate::{Connector, ControlError, View};
+use keyway_model::limit::ARTIFACT_BYTES_MAX;
+use keyway_model::manifest::{imports_beyond, page, section};
+use keyway_model::{ApprovalId, Digest, Name, Timestamp};
+
+use super::{Allowed, Caller, Deployment};
+use crate::api::types::{Approval, ConnectorDetail, ConnectorSummary, NewApproval};
+
+/// Columns of a capability page.
+const PAGE_COLUMNS: usize = 96;
+
+impl Deployment {
+    /// Installs an artifact: compiled in a child, its imports checked against
+    /// its manifest. It runs only when it is approved.
+    pub async fn install(
+        &self,
+        caller: Caller,
+        bytes: Vec<u8>,
+    ) -> Result<ConnectorSummary, ControlError> {
+        let digest = Digest::of(&bytes);
+        let allowed = self
+            .begin(
+                &caller,
+                "connector:install",
+                "connector",
+                Some(digest.to_string()),
+            )
+            .await?;
+        let connector = match self.examine(&bytes, &allowed).await {
+            Ok(connector) => connector,
+            Err(error) => return allowed.fail(error).await,
+        };
+        let (scope, store) = (allowed.scope, self.gate.store());
+        let changes = vec![
+            store.put_artifact(digest, bytes),
+            connector.record.change(&store.tenant(scope)).await?,
+        ];
+        allowed.call.done(changes).await?;
+        self.gate
+            .registry()
+            .update(scope, |view| view.add_connector(connector));
+        self.summary_of(&self.view(scope), digest)
+    }
+
+    async fn examine(&self, bytes: &[u8], allowed: &Allowed) -> Result<Connector, ControlError> {
+        if bytes.len() > ARTIFACT_BYTES_MAX {
+            return Err(ControlError::Invalid(format!(
+                "the artifact exceeds ARTIFACT_BYTES_MAX ({ARTIFACT_BYTES_MAX})"
+            )));
+        }
+        let invalid = |text: String| ControlError::Invalid(text);
+        let manifest = section::extract(bytes)
+            .map_err(|error| invalid(error.to_string()))?
+            .to_owned();
+        let compiled = self
+            .artifacts
+            .compile(bytes)
+            .await
+            .map_err(|error| invalid(error.to_string()))?;
+        let record = ConnectorRecord {
+            digest: Digest::of(bytes),
+            name: "unread"
+                .parse()
+                .map_err(|e: keyway_model::NameError| invalid(e.to_string()))?,
+            version: String::new(),
+            manifest,
+            imports: compiled.imports.clone(),
+            bytes: bytes.len() as u64,
+            installed_at: self.gate.clock().now(),
+            installed_by: allowed.principal,
+        };
+        let mut connector = Connector::of(record).map_err(invalid)?;
+        let beyond = imports_beyond(&connector.manifest, &compiled.imports);
+        if !beyond.is_empty() {
+            return Err(invalid(format!(
+                "the component imports more than it declares:\n{}",
+                beyond.join("\n")
+            )));
+        }
+        connector.record.name = connector.manifest.connector.name.clone();
+        connector.record.version = connector.manifest.connector.version.to_string();
+        Ok(connector)
+    }
+
+    /// Lists installed connectors.
+    pub async fn connectors(&self, caller: Caller) -> Result<Vec<ConnectorSummary>, ControlError> {
+        let allowed = self
+            .begin(&caller, "connector:list", "connector", None)
+            .await?;
+        let view = self.view(allowed.scope);
+        let all = view
+            .connectors()
+            .iter()
+            .map(|connector| self.summarize(&view, connector))
+            .collect();
+        allowed.answer(all).await
+    }
+
+    /// Shows one with its capability page and approvals.
+    pub async fn connector(
+        &self,
+        caller: Caller,
+        which: &str,
+    ) -> Result<ConnectorDetail, ControlError> {
+        let allowed = self
+            .begin(
+                &caller,
+                "connector:show",
+                "connector",
+                Some(which.to_owned()),
+            )
+            .await?;
+        let view = self.view(allowed.scope);
+        let Some(connector) = find(&view, which) else {
+            return allowed.fail(not_installed(which)).await;
+        };
+        let page = page::CapabilityPage::of(
+            &connector.manifest,
+            connector.record.digest,
+            connector.record.imports.clone(),
+        );
+        let digest = connector.record.digest;
+        let detail = ConnectorDetail {
+            summary: self.summarize(&view, &connector),
+            page_text: page.render(PAGE_COLUMNS),
+            page: serde_json::to_value(&page)
+                .map_err(|error| ControlError::Internal(error.to_string()))?,
+            approvals: view
+                .approvals()
+                .iter()
+                .filter(|a| a.digest == digest)
+                .map(|a| shown(a))
+                .collect(),
+        };
+        allowed.answer(detail).await
+    }
+
+    /// Approves exactly one digest.
+    pub async fn approve(
+        &self,
+        caller: Caller,
+        digest: &str,
+        new: NewApproval,
+    ) -> Result<Approval, ControlError> {
+        let allowed = self
+            .begin(
+                &caller,
+                "connector:approve",
+                "connector",
+                Some(digest.to_owned()),
+            )
+            .await?;
+        let view = self.view(allowed.scope);
+        let Some(connector) = digest
+            .parse()
+            .ok()
+            .and_then(|digest| view.connector(&digest))
+        else {
+            return allowed.fail(not_installed(digest)).await;
+        };
+        let approval = match self.approval(connector, new, &allowed) {
+            Ok(approval) => approval,
+            Err(error) => return allowed.fail(error).await,
+        };
+        let scope = allowed.scope;
+        let change = approval.change(&self.gate.store().tenant(scope)).await?;
+        allowed.call.done(vec![change]).await?;
+        let answer = shown(&approval);
+        self.gate
+            .registry()
+            .update(scope, |view| view.put_approval(approval));
+        Ok(answer)
+    }
+
+    fn approval(
+        &self,
+        connector: &Connector,
+        new: NewApproval,
+        allowed: &Allowed,
+    ) -> Result<ApprovalRecord, ControlError> {
+        let declared: BTreeSet<String> = connector
+            .manifest
+            .connector
+            .capabilities
+            .iter()
+            .map(|c| c.as_str().to_owned())
+            .collect();
+        let capabilities = new.capabilities.unwrap_or_else(|| declared.clone());
+        if let Some(beyond) = capabilities.difference(&declared).next() {
+            let declared: Vec<_> = declared.iter().map(String::as_str).collect();
+            return Err(ControlError::Invalid(format!(
+                "capability `{beyond}` is not declared by the manifest, which has: {}",
+                declared.join(", ")
+            )));
+        }
+        let now = self.gate.clock().now();
+        let days = |days: u32| now.plus(Duration::from_secs(u64::from(days) * 86_400));
+        Ok(ApprovalRecord {
+            id: ApprovalId::random(),
+            digest: connector.record.digest,
+            connector: connector.record.name.clone(),
+            capabilities,
+            by: allowed.principal,
+            why: new.why.chars().take(1_000).collect(),
+            at: now,
+            until: new.days.map(days),
+            revision: 1,
+            revoked: None,
+        })
+    }
+
+    /// Revokes every approval of a digest that holds.
+    pub async fn revoke(
+        &self,
+        caller: Caller,
+        digest: &str,
+    ) -> Result<Vec<Approval>, ControlError> {
+        let allowed = self
+            .begin(
+                &caller,
+                "connector:revoke",
+                "connector",
+                Some(digest.to_owned()),
+            )
+            .await?;
+        let (scope, now) = (allowed.scope, self.gate.clock().now());
+        let view = self.view(scope);
+        let Some(connector) = digest
+            .parse()
+            .ok()
+            .and_then(|digest| view.connector(&digest))
+        else {
+            return allowed.fail(not_installed(digest)).await;
+        };
+        let digest = connector.record.digest;
+        let holding = view
+            .approvals()
+            .iter()
+            .filter(|a| a.digest == digest && a.holds(now));
+        let revoked: Vec<ApprovalRecord> = holding
+            .map(|a| ApprovalRecord {
+                revision: a.revision + 1,
+                revoked: Some((now, allowed.principal)),
+                ..ApprovalRecord::clone(a)
+            })
+            .collect();
+        let mut changes = Vec::with_capacity(revoked.len());
+        for approval in &revoked {
+            changes.push(approval.change(&self.gate.store().tenant(scope)).await?);
+        }
+        allowed.call.done(changes).await?;
+        let answer = revoked.iter().map(shown).collect();
+        self.gate.registry().update(scope, |view| {
+            revoked.into_iter().for_each(|a| view.put_approval(a))
+        });
+        Ok(answer)
+    }
+
+    fn summary_of(&self, view: &View, digest: Digest) -> Result<ConnectorSummary, ControlError> {
+        view.connector(&digest)
+            .map(|connector| self.summarize(view, connector))
+            .ok_or_else(|| {
+                ControlError::Internal("the connector was installed and is not there".to_owned())
+            })
+    }
+
+    fn summarize(&self, view: &View, connector: &Connector) -> ConnectorSummary {
+        let record = &connector.record;
+        let now = self.gate.clock().now();
+        let last = view
+            .approvals()
+            .iter()
+            .filter(|a| a.digest == record.digest)
+            .max_by_key(|a| a.at);
+        let state = match last {
+            _ if view.approval(&record.digest, now).is_some() => "approved",
+            None => "not approved",
+            Some(approval) if approval.revoked.is_some() => "revoked",
+            Some(_) => "ended",
+        };
+        ConnectorSummary {
+            name: record.name.clone(),
+            version: record.version.clone(),
+            digest: record.digest,
+            bytes: record.bytes,
+            state: state.to_owned(),
+            installed_at: record.installed_at.to_string(),
+        }
+    }
+}
+
+/// By digest, or by name the one that was installed last.
+fn find(view: &View, which: &str) -> Option<std::sync::Arc<Connector>> {
+    if let Ok(digest) = which.parse::<Digest>() {
+        return view.connector(&digest).cloned();
+    }
+    let name: Name = which.parse().ok()?;
+    view.connectors()
+        .into_iter()
+        .filter(|c| c.record.name == name)
+        .max_by_key(|c| c.record.installed_at)
+}
+
+fn not_installed(which: &str) -> ControlError {
+    ControlError::NotFound(format!(
+        "no connector `{}` is installed: run `keyway connector list`, or install it",
+        which.chars().take(80).collect::<String>()
+    ))
+}
+
+fn shown(approval: &ApprovalRecord) -> Approval {
+    let time = |at: Timestamp| at.to_string();
+    Approval {
+        id: approval.id,
+        digest: approval.digest,
+        capabilities: approval.capabilities.clone(),
+        by: approval.by.to_string(),
+        why: approval.why.clone(),
+        at: time(approval.at),
+        until: approval.until.map(time),
+        revoked_at: approval.revoked.map(|(at, _)| time(at)),
+    }
+}

@@ -1,0 +1,204 @@
+//! Jobs: list, show, rerun.
+
+use std::sync::Arc;
+
+use keyway_gate::ControlError;
+use keyway_jobs::job::{JobRecord, JobSummary, JournalRow};
+use keyway_jobs::{Entry, completed_before_failure};
+use keyway_model::job::JobState;
+use keyway_model::{JobId, Name};
+use keyway_store::StoredJob;
+
+use super::shown::Shown;
+use super::{Caller, Deployment};
+use crate::api::JobFilter;
+use crate::api::types::{Job, JobDetail, Rerun, RerunFrom};
+
+/// Jobs in one answer, at most.
+const JOBS_MAX: u32 = 1_000;
+
+impl Deployment {
+    /// Lists jobs, newest first.
+    pub(crate) async fn jobs(
+        &self,
+        caller: Caller,
+        filter: JobFilter,
+    ) -> Result<Vec<Job>, ControlError> {
+        let allowed = self.begin(&caller, "job:list", "job", None).await?;
+        let view = self.view(allowed.scope);
+        let recipe = match &filter.recipe {
+            None => None,
+            Some(name) => match name
+                .parse::<Name>()
+                .ok()
+                .and_then(|name| view.recipe(&name).map(|r| r.id))
+            {
+                Some(id) => Some(id),
+                None => {
+                    return allowed
+                        .fail(ControlError::NotFound(format!(
+                            "there is no recipe `{name}`"
+                        )))
+                        .await;
+                }
+            },
+        };
+        let state = match filter.state.as_deref().map(state_of).transpose() {
+            Ok(state) => state,
+            Err(error) => return allowed.fail(error).await,
+        };
+        let limit = filter.limit.unwrap_or(50).min(JOBS_MAX);
+        let store = self.gate.store().tenant(allowed.scope);
+        let stored: Vec<StoredJob<JobRecord, JobSummary>> =
+            store.jobs(recipe, state, limit).await?;
+        let shown = stored.iter().map(job_of).collect();
+        allowed.answer(shown).await
+    }
+
+    /// Shows one with its steps, masked.
+    pub async fn job(&self, caller: Caller, id: &str) -> Result<JobDetail, ControlError> {
+        let allowed = self
+            .begin(&caller, "job:show", "job", Some(id.to_owned()))
+            .await?;
+        let store = self.gate.store().tenant(allowed.scope);
+        let stored = match id.parse::<JobId>().ok() {
+            None => None,
+            Some(id) => store.job::<JobRecord, JobSummary>(id).await?,
+        };
+        let Some(stored) = stored else {
+            return allowed.fail(no_job(id)).await;
+        };
+        let rows: Vec<JournalRow> = store.journal(stored.id).await?;
+        let record = &stored.record;
+        let recipe = store.recipe_version(record.recipe, record.version).await?;
+        let view = self.view(allowed.scope);
+        let detail = Shown {
+            view: &view,
+            recipe: recipe.as_ref(),
+            job: job_of(&stored),
+            record,
+            rows: &rows,
+        };
+        allowed.answer(detail.masked()).await
+    }
+
+    /// Runs a job again.
+    pub async fn rerun(
+        self: &Arc<Self>,
+        caller: Caller,
+        id: &str,
+        rerun: Rerun,
+    ) -> Result<Job, ControlError> {
+        let allowed = self
+            .begin(&caller, "job:rerun", "job", Some(id.to_owned()))
+            .await?;
+        let (scope, store) = (allowed.scope, self.gate.store().tenant(allowed.scope));
+        let stored = match id.parse::<JobId>().ok() {
+            None => None,
+            Some(id) => store.job::<JobRecord, JobSummary>(id).await?,
+        };
+        let Some(stored) = stored else {
+            return allowed.fail(no_job(id)).await;
+        };
+        if !stored.state.is_final() {
+            let error = ControlError::Conflict(format!(
+                "job {id} is {}; it has not ended",
+                stored.state.as_str()
+            ));
+            return allowed.fail(error).await;
+        }
+        if stored.state == JobState::Succeeded && rerun.from == RerunFrom::Failed {
+            let error = ControlError::Conflict(format!(
+                "job {id} succeeded: no step failed; rerun it --from trigger"
+            ));
+            return allowed.fail(error).await;
+        }
+        let new = JobId::random();
+        let (keys_of, kept) = match rerun.from {
+            RerunFrom::Trigger => (new, Vec::new()),
+            RerunFrom::Failed => {
+                let rows: Vec<JournalRow> = store.journal(stored.id).await?;
+                (stored.record.keys_of, kept_rows(rows))
+            }
+        };
+        let record = JobRecord {
+            accepted_at: self.gate.clock().now(),
+            keys_of,
+            reruns: Some(stored.id),
+            ..stored.record
+        };
+        let mut changes = vec![store.create_job(new, record.of(), &record).await?];
+        for row in &kept {
+            changes.push(store.journal_row(new, row.entry.position, row).await?);
+        }
+        allowed.call.done(changes).await?;
+        self.jobs
+            .resume(scope, new)
+            .await
+            .map_err(|error| ControlError::Internal(error.to_string()))?;
+        Ok(Job {
+            id: new,
+            recipe: record.name,
+            recipe_version: record.version,
+            state: JobState::Running,
+            created_at: record.accepted_at.to_string(),
+            updated_at: record.accepted_at.to_string(),
+            reruns: record.reruns,
+            failure: None,
+        })
+    }
+}
+
+/// The rows of completed steps, as a rerun keeps them.
+fn kept_rows(rows: Vec<JournalRow>) -> Vec<JournalRow> {
+    let journal: Vec<Entry> = rows.iter().map(|row| row.entry.clone()).collect();
+    let kept = completed_before_failure(&journal);
+    kept.into_iter()
+        .map(|entry| {
+            let old = rows
+                .iter()
+                .find(|row| row.entry.key == entry.key && row.entry.record == entry.record);
+            JournalRow {
+                connector: old.and_then(|row| row.connector.clone()),
+                seen: old.and_then(|row| row.seen.clone()),
+                entry,
+            }
+        })
+        .collect()
+}
+
+fn job_of(stored: &StoredJob<JobRecord, JobSummary>) -> Job {
+    Job {
+        id: stored.id,
+        recipe: stored.record.name.clone(),
+        recipe_version: stored.record.version,
+        state: stored.state,
+        created_at: stored.created_at.to_string(),
+        updated_at: stored.updated_at.to_string(),
+        reruns: stored.record.reruns,
+        failure: stored
+            .summary
+            .as_ref()
+            .and_then(|summary| summary.failure.clone()),
+    }
+}
+
+fn state_of(word: &str) -> Result<JobState, ControlError> {
+    JobState::ALL
+        .into_iter()
+        .find(|state| state.as_str() == word)
+        .ok_or_else(|| {
+            let known: Vec<_> = JobState::ALL.iter().map(|state| state.as_str()).collect();
+            ControlError::Invalid(format!(
+                "there is no state `{word}`: write one of {}",
+                known.join(", ")
+            ))
+        })
+}
+
+fn no_job(id: &str) -> ControlError {
+    ControlError::NotFound(format!(
+        "there is no job `{}`",
+        id.chars().take(80).collect::<String>()
+    ))
+}

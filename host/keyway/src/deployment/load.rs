@@ -1,0 +1,93 @@
+//! What a deployment reads when it starts: workspaces, tokens, everything of
+//! every scope, and the jobs that had not ended.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use keyway_gate::Connector;
+use keyway_gate::resource::{ApprovalRecord, ConnectionRecord, ConnectorRecord, RecipeRecord};
+use keyway_model::{Environment, Scope};
+use keyway_store::Store;
+use keyway_vault::Secret;
+
+use super::Deployment;
+
+impl Deployment {
+    /// Reads everything that decisions need into memory.
+    pub(crate) async fn load(self: &Arc<Self>) -> Result<()> {
+        let store = self.gate.store();
+        for row in store.directory().workspaces().await? {
+            for environment in Environment::ALL {
+                self.load_scope(Scope {
+                    tenant: row.tenant,
+                    environment,
+                })
+                .await
+                .with_context(|| format!("workspace `{}`, environment {environment}", row.name))?;
+            }
+            self.workspaces.write().insert(row.name, row.tenant);
+        }
+        let now = self.gate.clock().now();
+        for token in store.directory().tokens().await? {
+            if token.revoked_at.is_none() && now < token.expires_at {
+                self.admit(&token);
+            }
+        }
+        Ok(())
+    }
+
+    async fn load_scope(self: &Arc<Self>, scope: Scope) -> Result<()> {
+        let store = self.gate.store().tenant(scope);
+        let connectors = ConnectorRecord::all(&store).await?;
+        let approvals = ApprovalRecord::all(&store).await?;
+        let connections = ConnectionRecord::all(&store).await?;
+        let recipes = RecipeRecord::all(&store).await?;
+        let mut parsed = Vec::with_capacity(connectors.len());
+        for record in connectors {
+            let name = record.name.clone();
+            parsed.push(
+                Connector::of(record).map_err(|e| anyhow::anyhow!("connector `{name}`: {e}"))?,
+            );
+        }
+        self.gate.registry().update(scope, |view| {
+            parsed
+                .into_iter()
+                .for_each(|connector| view.add_connector(connector));
+            approvals
+                .into_iter()
+                .for_each(|approval| view.put_approval(approval));
+            connections
+                .into_iter()
+                .for_each(|connection| view.put_connection(connection));
+        });
+        for recipe in recipes {
+            self.put_in_force(scope, recipe);
+        }
+        Ok(())
+    }
+
+    /// Lets every job that had not ended go on.
+    pub(crate) async fn resume_jobs(&self) -> Result<()> {
+        for unfinished in self.gate.store().unfinished_jobs().await? {
+            if let Err(error) = self.jobs.resume(unfinished.scope, unfinished.id).await {
+                tracing::error!(job = %unfinished.id, %error, "a job cannot go on");
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends well: no new job starts, what is written is durable.
+    pub(crate) async fn end(&self) {
+        if let Err(error) = self.gate.store().make_checkpoints().await {
+            tracing::error!(%error, "the last checkpoint could not be made");
+        }
+    }
+}
+
+/// The key of the cache of compiled code, made at the first start.
+pub(crate) async fn cache_key(store: &Store) -> Result<Secret> {
+    store
+        .platform_secret("cache-key")
+        .await
+        .context("the key of the cache of compiled code")
+}

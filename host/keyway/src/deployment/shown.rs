@@ -1,0 +1,192 @@
+//! A job as people may see it: every labelled value masked, wherever in the
+//! job it shows up.
+
+use keyway_gate::View;
+use keyway_gate::resource::RecipeRecord;
+use keyway_jobs::definition::{Definition, Work};
+use keyway_jobs::job::{JobRecord, JournalRow};
+use keyway_jobs::labels::{Collector, Labels, Mask};
+use keyway_jobs::{Entry, Record};
+use keyway_model::manifest::SensitivePaths;
+use keyway_model::recipe::{Pointer, Trigger};
+use serde_json::Value;
+
+use crate::api::types::{Job, JobDetail, JobStep};
+
+/// A job and what says which of its values are labelled.
+pub(super) struct Shown<'a> {
+    pub(super) view: &'a View,
+    pub(super) recipe: Option<&'a RecipeRecord>,
+    pub(super) job: Job,
+    pub(super) record: &'a JobRecord,
+    pub(super) rows: &'a [JournalRow],
+}
+
+/// The labels of one step.
+struct StepLabels {
+    input: Labels,
+    output: Labels,
+}
+
+impl Shown<'_> {
+    /// The job, masked. Where its labels cannot be known, nothing is shown.
+    pub(super) fn masked(self) -> JobDetail {
+        let definition = self
+            .recipe
+            .and_then(|recipe| Definition::from_json(&recipe.definition).ok());
+        let trigger_labels = definition
+            .as_ref()
+            .map_or_else(Labels::whole, trigger_labels);
+        let labels: Vec<StepLabels> = self
+            .rows
+            .iter()
+            .map(|row| self.labels_of(definition.as_ref(), row))
+            .collect();
+        let mut collector = Collector::default();
+        collector.learn(&self.record.trigger, &trigger_labels);
+        for (row, labels) in self.rows.iter().zip(&labels) {
+            if let Some(input) = &row.entry.input {
+                collector.learn(input, &labels.input);
+            }
+            if let Record::Completed { output } = &row.entry.record {
+                collector.learn(output, &labels.output);
+            }
+        }
+        let Ok(mask) = collector.into_mask() else {
+            return JobDetail {
+                job: self.job,
+                trigger: Value::Null,
+                steps: Vec::new(),
+                reply: None,
+            };
+        };
+        let steps = self
+            .rows
+            .iter()
+            .zip(&labels)
+            .map(|(row, labels)| step(row, labels, &mask))
+            .collect();
+        let reply = self
+            .rows
+            .iter()
+            .find(|row| row.entry.kind == "respond")
+            .and_then(|row| output_of(&row.entry));
+        let mut job = self.job;
+        job.failure = job.failure.map(|text| mask.text(&text));
+        JobDetail {
+            job,
+            trigger: mask.view(&self.record.trigger, &trigger_labels),
+            steps,
+            reply: reply.map(|reply| mask.view(reply, &Labels::default())),
+        }
+    }
+
+    /// Whether a row only marks the start of a step whose end is there, too.
+    fn is_superseded(&self, row: &JournalRow) -> bool {
+        let marks = matches!(row.entry.record, Record::Started { .. });
+        marks && self.rows.iter().any(|later| later.entry.key == row.entry.key && later.entry.position > row.entry.position)
+    }
+
+    /// From the schemas of the action, and from `mask: true`.
+    fn labels_of(&self, definition: Option<&Definition>, row: &JournalRow) -> StepLabels {
+        let whole = || StepLabels {
+            input: Labels::whole(),
+            output: Labels::whole(),
+        };
+        let Some(step) = definition.and_then(|definition| definition.step(&row.entry.step)) else {
+            return whole();
+        };
+        let Work::Action(action) = &step.work else {
+            return StepLabels {
+                input: Labels::default(),
+                output: Labels::default(),
+            };
+        };
+        if action.mask {
+            return whole();
+        }
+        let connector = match &row.connector {
+            Some((digest, _)) => self.view.connector(digest).cloned(),
+            None => self
+                .view
+                .connectors()
+                .into_iter()
+                .rfind(|c| c.record.name == action.connector),
+        };
+        let Some(declared) = connector
+            .as_ref()
+            .and_then(|c| c.manifest.actions.get(&action.action))
+        else {
+            return whole();
+        };
+        StepLabels {
+            input: labels_in(&declared.input.sensitive),
+            output: declared
+                .output
+                .as_ref()
+                .map_or_else(Labels::default, |schema| labels_in(&schema.sensitive)),
+        }
+    }
+}
+
+fn trigger_labels(definition: &Definition) -> Labels {
+    match &definition.trigger {
+        Trigger::Webhook(webhook) => Labels::at(
+            webhook
+                .sensitive
+                .iter()
+                .filter_map(|pointer| format!("/body{pointer}").parse::<Pointer>().ok()),
+        ),
+        Trigger::Poll(_) => Labels::default(),
+    }
+}
+
+fn labels_in(paths: &SensitivePaths) -> Labels {
+    Labels::at(
+        paths
+            .patterns()
+            .filter_map(|pattern| pattern.parse::<Pointer>().ok()),
+    )
+}
+
+fn output_of(entry: &Entry) -> Option<&Value> {
+    match &entry.record {
+        Record::Completed { output } => Some(output),
+        Record::Started { .. } | Record::Failed { .. } => None,
+    }
+}
+
+fn step(row: &JournalRow, labels: &StepLabels, mask: &Mask) -> JobStep {
+    let entry = &row.entry;
+    let (state, output, failure) = match &entry.record {
+        Record::Completed { output } => ("done", Some(mask.view(output, &labels.output)), None),
+        Record::Failed { cause } => (
+            "failed",
+            None,
+            Some(mask.text(&format!("{}: {}", cause.kind(), cause.message()))),
+        ),
+        Record::Started { .. } => ("started", None, None),
+    };
+    let seen = row.seen.clone().map(|mut seen| {
+        for line in &mut seen.log {
+            line.message = mask.text(&line.message);
+        }
+        for request in &mut seen.requests {
+            request.url = mask.text(&request.url);
+        }
+        seen
+    });
+    JobStep {
+        key: entry.key.clone(),
+        kind: entry.kind.clone(),
+        state: state.to_owned(),
+        input: entry
+            .input
+            .as_ref()
+            .map(|input| mask.view(input, &labels.input)),
+        output,
+        failure,
+        seen,
+        at: entry.at.to_string(),
+    }
+}

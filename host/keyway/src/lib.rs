@@ -1,0 +1,19 @@
+//! Keyway, put together: configuration, API, command line, workers.
+//!
+//! [`wire`] is the one place where the parts meet; [`serve`] runs them;
+//! [`deployment`] holds every verb. A reader starts in [`serve::start`].
+
+pub mod api;
+mod artifacts;
+mod bench;
+pub mod cli;
+pub mod config;
+mod demo;
+pub mod deployment;
+mod local;
+mod scaffold;
+pub mod serve;
+mod webhook;
+pub mod wire;
+mod worker;
+mod workers;

@@ -1,0 +1,251 @@
+//! Verbs that work on files: a deployment of its own, in a temporary
+//! directory, for as long as the verb takes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow, bail};
+use keyway_authz::Principal;
+use keyway_gate::{Basis, Ended, Purpose};
+use keyway_ipc::{CallOutcome, Entrance};
+use keyway_jobs::compile::{self, CompileError};
+use keyway_model::Name;
+use keyway_model::manifest::{Manifest, section};
+use keyway_model::recipe::{Format, Recipe};
+use keyway_model::time::Clock;
+use keyway_vault::Secret;
+use serde_json::Value;
+
+use crate::api::types::{NewApproval, NewConnection, NewWorkspace};
+use crate::config::{AllowedPlace, Config, EgressConfig, WorkersConfig};
+use crate::deployment::{Caller, Deployment};
+use crate::wire::{Plan, assemble};
+
+/// What `connector call` was given.
+pub(crate) struct LocalCall {
+    pub(crate) artifact: Vec<u8>,
+    pub(crate) action: String,
+    pub(crate) input: Value,
+    pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) credential: Option<Secret>,
+    pub(crate) ca_files: Vec<PathBuf>,
+    pub(crate) allow: Vec<String>,
+}
+
+/// What a component imports, without running any of it.
+pub(crate) fn imports(component: &[u8]) -> Result<Vec<String>> {
+    Ok(keyway_runtime::imports(component)?)
+}
+
+/// Checks a recipe; what it names of a workspace is not looked up. Answers
+/// with its name.
+pub(crate) fn validate_recipe(text: &str) -> Result<Name> {
+    let recipe = Recipe::parse(text, Format::Detect).map_err(|errors| lines(&errors))?;
+    let request = compile::check_request(&recipe).to_string();
+    let response = in_a_deployment(
+        Config {
+            workers: one_worker(),
+            ..Config::default()
+        },
+        async |deployment| Ok(deployment.jobs_engine().runner().check(request).await?),
+    )?;
+    match compile::finish(&recipe, &response) {
+        Ok(_) => Ok(recipe.name),
+        Err(CompileError::Recipe(errors)) => Err(lines(&errors)),
+        Err(other) => Err(other.into()),
+    }
+}
+
+fn lines(errors: &keyway_model::recipe::RecipeErrors) -> anyhow::Error {
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    anyhow!("{}", lines.join("\n"))
+}
+
+/// Runs one action through worker, gate and egress, as a deployment would.
+pub(crate) fn call(call: LocalCall) -> Result<Ended> {
+    let allow = call
+        .allow
+        .iter()
+        .map(|place| place_of(place))
+        .collect::<Result<Vec<_>>>()?;
+    let egress = EgressConfig {
+        allow,
+        ca_files: call.ca_files.clone(),
+        deny_hosts: Vec::new(),
+    };
+    let config = Config {
+        egress,
+        workers: one_worker(),
+        ..Config::default()
+    };
+    in_a_deployment(config, async |deployment| run(&deployment, call).await)
+}
+
+const fn one_worker() -> WorkersConfig {
+    WorkersConfig {
+        processes: 1,
+        threads: 1,
+    }
+}
+
+fn place_of(text: &str) -> Result<AllowedPlace> {
+    let (host, port) = text
+        .rsplit_once(':')
+        .with_context(|| format!("--allow {text}: write HOST:PORT"))?;
+    Ok(AllowedPlace {
+        host: host.parse()?,
+        port: port.parse()?,
+        cleartext: false,
+    })
+}
+
+fn in_a_deployment<T>(
+    config: Config,
+    work: impl AsyncFnOnce(std::sync::Arc<Deployment>) -> Result<T>,
+) -> Result<T> {
+    crate::serve::init_logs();
+    let dir = tempfile::Builder::new().prefix("keyway-").tempdir()?;
+    let plan = Plan {
+        data: dir.path().join("data"),
+        config,
+        program: std::env::current_exe().context("finding this program")?,
+        clock: Clock::System,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async { work(assemble(plan).await?).await })
+}
+
+async fn run(deployment: &Deployment, call: LocalCall) -> Result<Ended> {
+    let LocalCall {
+        artifact,
+        action,
+        input,
+        parameters,
+        credential,
+        ..
+    } = call;
+    let manifest =
+        Manifest::parse(section::extract(&artifact)?).map_err(|error| anyhow!("{error}"))?;
+    let who = Principal::Platform(rustix::process::geteuid().as_raw());
+    let workspace: Name = "local".parse()?;
+    deployment
+        .create_workspace(
+            who,
+            NewWorkspace {
+                name: workspace.clone(),
+            },
+        )
+        .await?;
+    let caller = || Caller::at(who, (workspace.to_string(), "development".to_owned()));
+    let installed = deployment.install(caller(), artifact).await?;
+    let approval = NewApproval {
+        why: "a local call".to_owned(),
+        capabilities: None,
+        days: None,
+    };
+    deployment
+        .approve(caller(), &installed.digest.to_string(), approval)
+        .await?;
+    let credential = credential
+        .map(|secret| String::from_utf8(secret.expose().to_vec()))
+        .transpose()?;
+    let connection: Name = "local".parse()?;
+    let new = NewConnection {
+        name: connection.clone(),
+        connector: installed.name.clone(),
+        parameters,
+        credential,
+        hosts: Default::default(),
+    };
+    deployment.create_connection(caller(), new).await?;
+    invoke(deployment, &manifest, &connection, who, &action, &input).await
+}
+
+async fn invoke(
+    deployment: &Deployment,
+    manifest: &Manifest,
+    connection: &Name,
+    who: Principal,
+    action: &str,
+    input: &Value,
+) -> Result<Ended> {
+    let gate = deployment.gate();
+    let scope = *gate
+        .registry()
+        .scopes()
+        .first()
+        .context("the local workspace is there")?;
+    let view = gate.registry().view(scope);
+    let connection = view
+        .connection(connection)
+        .context("the connection was created")?
+        .clone();
+    let (connector, _) = view
+        .running(&connection.connector, gate.clock().now())
+        .context("the connector was approved")?;
+    let (purpose, entrance, key) = match action {
+        "check" => (Purpose::Check, Entrance::Check, None),
+        name => {
+            let parsed: Name = name.parse()?;
+            let Some(declared) = manifest.actions.get(&parsed) else {
+                let known: Vec<&str> = manifest.actions.keys().map(Name::as_str).collect();
+                bail!(
+                    "there is no action `{name}`; the connector has: {}, check",
+                    known.join(", ")
+                );
+            };
+            connector
+                .schemas
+                .check_action(&parsed, input)
+                .with_context(|| format!("the input of `{name}`"))?;
+            let key = declared
+                .idempotency_header
+                .clone()
+                .map(|header| (header, "local-call".to_owned()));
+            (
+                Purpose::Action(parsed),
+                Entrance::Action {
+                    name: name.to_owned(),
+                    input: input.to_string(),
+                },
+                key,
+            )
+        }
+    };
+    let actor = keyway_jobs::direct_actor(who, connector, action);
+    let basis = Basis {
+        scope,
+        connector: connector.clone(),
+        connection,
+        purpose,
+        actor,
+    };
+    let unit = gate.store().unit(scope);
+    let invocation = gate.open(basis, unit.clone(), deployment.config().limits, key)?;
+    let ended = deployment
+        .jobs_engine()
+        .runner()
+        .run(&invocation, entrance)
+        .await;
+    unit.commit().await?;
+    if let (CallOutcome::Value(json), Some(schema)) =
+        (&ended.outcome, output_schema(manifest, action))
+    {
+        let value: Value = serde_json::from_str(json).context("the action's output is not JSON")?;
+        keyway_gate::check_against(schema, &value)
+            .with_context(|| format!("the output of `{action}` does not fit its schema"))?;
+    }
+    Ok(ended)
+}
+
+fn output_schema<'m>(manifest: &'m Manifest, action: &str) -> Option<&'m Value> {
+    let name: Name = action.parse().ok()?;
+    manifest
+        .actions
+        .get(&name)?
+        .output
+        .as_ref()
+        .map(|schema| &schema.value)
+}

@@ -1,0 +1,254 @@
+//! `keyway serve`: a broker, its workers, the API and the webhook listener.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use keyway_authz::Principal;
+use keyway_model::time::Clock;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::api;
+use crate::config::Config;
+use crate::deployment::Deployment;
+use crate::webhook;
+use crate::wire::{Plan, assemble};
+
+/// The API's socket, inside the data directory.
+pub const SOCKET: &str = "api.sock";
+
+/// At the latest, so long after a record it is under a signed checkpoint.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+
+/// A deployment that listens.
+#[derive(Debug)]
+pub struct Serving {
+    /// The deployment.
+    pub deployment: Arc<Deployment>,
+    /// Where webhooks arrive.
+    pub webhook: SocketAddr,
+    /// Where the API listens beside its socket.
+    pub api: Option<SocketAddr>,
+    socket: PathBuf,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // A socket that is left behind is replaced at the next start.
+        drop(std::fs::remove_file(&self.socket));
+    }
+}
+
+/// Runs a deployment until it is told to end.
+pub(crate) fn main(data: &Path, config: Option<&Path>) -> Result<ExitCode> {
+    init_logs();
+    let config = Config::load(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(31)
+        .build()?;
+    runtime.block_on(async {
+        let serving = start(data, config).await?;
+        announce(&serving);
+        let (mut term, mut int) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        tracing::info!("ending");
+        serving.deployment.end().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Logs go to standard error; `KEYWAY_LOG` in the style of `RUST_LOG` says
+/// how much.
+pub(crate) fn init_logs() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("KEYWAY_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    // Only the first of several deployments in one process sets the logs up.
+    drop(logs.try_init());
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the line that tells a supervisor that the deployment is ready"
+)]
+fn announce(serving: &Serving) {
+    let ready = serde_json::json!({
+        "ready": true,
+        "webhook": format!("http://{}", serving.webhook),
+        "api": serving.api.map(|api| format!("http://{api}")),
+        "socket": serving.socket,
+        "workers": serving.deployment.workers().pids(),
+    });
+    println!("{ready}");
+}
+
+/// Starts a deployment: its jobs go on, its listeners listen.
+///
+/// # Errors
+///
+/// What is wrong with the data directory, the configuration or the machine.
+pub async fn start(data: &Path, config: Config) -> Result<Serving> {
+    let (webhook_address, api_address) = (config.listen.webhook, config.listen.api);
+    let program = std::env::current_exe().context("finding this program")?;
+    let plan = Plan {
+        data: data.to_owned(),
+        config,
+        program,
+        clock: Clock::System,
+    };
+    let deployment = assemble(plan).await?;
+    let webhooks = TcpListener::bind(webhook_address)
+        .await
+        .with_context(|| format!("[listen] webhook = \"{webhook_address}\""))?;
+    let webhook = webhooks.local_addr()?;
+    deployment.set_webhook_base(format!("http://{webhook}"));
+    let socket = data.join(SOCKET);
+    let unix = bind_socket(&socket)?;
+    let api = api::router(Arc::clone(&deployment));
+    tokio::spawn(serve_socket(unix, api.clone()));
+    tokio::spawn(serve_listener(
+        webhooks,
+        webhook::router(Arc::clone(&deployment)),
+    ));
+    let api = match api_address {
+        None => None,
+        Some(address) => Some(listen_api(address, api, Arc::clone(&deployment)).await?),
+    };
+    tokio::spawn(checkpoints(Arc::clone(&deployment)));
+    deployment.resume_jobs().await?;
+    Ok(Serving {
+        deployment,
+        webhook,
+        api,
+        socket,
+    })
+}
+
+fn bind_socket(path: &Path) -> Result<UnixListener> {
+    if path.exists() {
+        // The lock on the data directory is ours, so nobody listens there.
+        std::fs::remove_file(path).with_context(|| path.display().to_string())?;
+    }
+    let listener = UnixListener::bind(path).with_context(|| path.display().to_string())?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves the socket. Whoever opens it must be the user that runs the
+/// deployment, or root.
+async fn serve_socket(listener: UnixListener, router: Router) {
+    let own = rustix::process::geteuid().as_raw();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        let uid = match stream.peer_cred() {
+            Ok(peer) if peer.uid() == own || peer.uid() == 0 => peer.uid(),
+            _ => {
+                tracing::warn!("another user's connection to the socket was refused");
+                continue;
+            }
+        };
+        let service = router
+            .clone()
+            .layer(axum::Extension(Principal::Platform(uid)));
+        tokio::spawn(async move {
+            let service = TowerToHyperService::new(service);
+            drop(
+                Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await,
+            );
+        });
+    }
+}
+
+async fn serve_listener(listener: TcpListener, router: Router) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        // Replies are small and must not wait for an acknowledgement.
+        drop(stream.set_nodelay(true));
+        let service = TowerToHyperService::new(router.clone());
+        tokio::spawn(async move {
+            drop(
+                Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await,
+            );
+        });
+    }
+}
+
+async fn listen_api(
+    address: SocketAddr,
+    router: Router,
+    deployment: Arc<Deployment>,
+) -> Result<SocketAddr> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("[listen] api = \"{address}\""))?;
+    let bound = listener.local_addr()?;
+    let router = router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let deployment = Arc::clone(&deployment);
+        async move { authenticated(&deployment, request, next).await }
+    }));
+    tokio::spawn(serve_listener(listener, router));
+    Ok(bound)
+}
+
+/// Puts the principal of the token into the request; refuses one without.
+async fn authenticated(deployment: &Deployment, mut request: Request, next: Next) -> Response {
+    let token = request
+        .headers()
+        .get(axum::http::header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "));
+    let principal = match token {
+        Some(token) => deployment.authenticate(token).await,
+        None => None,
+    };
+    match principal {
+        Some(principal) => {
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        None => api::told(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            "send `Authorization: Bearer TOKEN` with a token that is valid".to_owned(),
+        ),
+    }
+}
+
+/// Signs a checkpoint over what was recorded since the last one.
+async fn checkpoints(deployment: Arc<Deployment>) {
+    let mut tick = tokio::time::interval(CHECKPOINT_EVERY);
+    loop {
+        tick.tick().await;
+        if let Err(error) = deployment.gate().store().make_checkpoints().await {
+            tracing::error!(%error, "a checkpoint could not be made");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The webhook listener: the one door that takes callers without a principal.
+//! Its key is the path, 256 random bits, found by hash.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use keyway_jobs::{Answer, Reply};
+use keyway_model::JobState;
+use serde_json::{Value, json};
+
+use crate::api::told;
+use crate::deployment::Deployment;
+
+/// The listener's router.
+pub fn router(deployment: Arc<Deployment>) -> Router {
+    Router::new()
+        .route("/hooks/{path}", post(receive))
+        .fallback(unknown)
+        .with_state(deployment)
+}
+
+/// An unknown path, a stopped recipe and another method look the same.
+async fn unknown(_: Request) -> Response {
+    told(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "no recipe takes events here".to_owned(),
+    )
+}
+
+async fn receive(
+    State(deployment): State<Arc<Deployment>>,
+    Path(path): Path<String>,
+    request: Request,
+) -> Response {
+    let Some((scope, recipe)) = deployment.hook(&path) else {
+        return unknown(request).await;
+    };
+    let limit = deployment.body_bytes_max(&recipe);
+    let body = match axum::body::to_bytes(request.into_body(), limit).await {
+        Ok(body) => body,
+        Err(_) => {
+            deployment
+                .refused(scope, &recipe, "webhook_body_bytes_max")
+                .await;
+            return told(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                format!("the body exceeds webhook body_bytes_max ({limit} bytes)"),
+            );
+        }
+    };
+    let body: Value = match parse(&body) {
+        Ok(body) => body,
+        Err(error) => {
+            deployment.refused(scope, &recipe, "not JSON").await;
+            return told(
+                StatusCode::BAD_REQUEST,
+                "invalid",
+                format!("the body is not JSON: {error}"),
+            );
+        }
+    };
+    let engine = deployment.jobs_engine();
+    let accepted = match engine.accept(scope, &recipe, json!({ "body": body })).await {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            tracing::error!(%error, "an event was not accepted");
+            return not_accepted();
+        }
+    };
+    let Some(answer) = accepted.answer else {
+        return (
+            StatusCode::ACCEPTED,
+            axum::Json(json!({ "job": accepted.id })),
+        )
+            .into_response();
+    };
+    let patience = Duration::from_millis(deployment.config().webhook.reply_ms_max);
+    match tokio::time::timeout(patience, answer).await {
+        Ok(Ok(Answer::Reply(reply))) => respond(reply),
+        Ok(Ok(Answer::Ended(state))) => ended(state, &accepted.id.to_string()),
+        Ok(Err(_)) => not_accepted(),
+        Err(_) => (
+            StatusCode::ACCEPTED,
+            axum::Json(json!({ "job": accepted.id })),
+        )
+            .into_response(),
+    }
+}
+
+fn parse(body: &Bytes) -> Result<Value, serde_json::Error> {
+    serde_json::from_slice(body)
+}
+
+/// Nothing was promised: the sender keeps the event and sends it again.
+fn not_accepted() -> Response {
+    told(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "unavailable",
+        "the event could not be made durable: send it again".to_owned(),
+    )
+}
+
+fn ended(state: JobState, job: &str) -> Response {
+    let status = match state {
+        JobState::Succeeded => StatusCode::OK,
+        _ => StatusCode::BAD_GATEWAY,
+    };
+    (
+        status,
+        axum::Json(json!({ "job": job, "state": state.as_str() })),
+    )
+        .into_response()
+}
+
+fn respond(reply: Reply) -> Response {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
+    let mut response = (status, axum::Json(reply.body)).into_response();
+    for (name, value) in reply.headers {
+        let header = HeaderName::try_from(name)
+            .ok()
+            .zip(HeaderValue::try_from(value).ok());
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}

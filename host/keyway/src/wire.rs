@@ -1,0 +1,225 @@
+//! The one place where the parts meet: store, vault, roles, gate, workers,
+//! engine.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use keyway_egress::{Egress, EgressConfig};
+use keyway_gate::{Ceiling, Ended, Gate, Invocation, Lane, Registry, run_logic};
+use keyway_ipc::{CallOutcome, Entrance, Trap};
+use keyway_jobs::{EvaluateError, Jobs, StepRunner};
+use keyway_model::Digest;
+use keyway_model::limit::CallLimits;
+use keyway_model::time::Clock;
+use keyway_roles::Roles;
+use keyway_store::{Store, StoreOptions};
+
+use crate::artifacts::{Artifacts, CompileError};
+use crate::config::Config;
+use crate::deployment::Deployment;
+use crate::workers::Workers;
+
+/// The expression component, built with this program.
+pub(crate) const EXPRESSIONS: &[u8] = include_bytes!(env!("KEYWAY_EXPRESSIONS"));
+
+/// The file with the root key, inside the data directory.
+pub const ROOT_KEY: &str = "root.key";
+
+/// Runs guests on the deployment's workers.
+#[derive(Debug)]
+pub struct Runner {
+    artifacts: Arc<Artifacts>,
+    workers: Arc<Workers>,
+    store: Store,
+    expressions: Digest,
+    limits: CallLimits,
+}
+
+impl Runner {
+    /// A lane whose worker has the component.
+    async fn lane_with(&self, digest: Digest) -> Result<Arc<Lane>, CompileError> {
+        let lane = self.workers.lane().await;
+        if !lane.has(&digest) {
+            let code = self
+                .artifacts
+                .code(digest, async || self.component(digest).await)
+                .await?;
+            lane.load(digest, || Ok::<_, LoadError>(code.share()?))
+                .await?;
+        }
+        Ok(lane)
+    }
+
+    async fn component(&self, digest: Digest) -> Result<Vec<u8>, CompileError> {
+        if digest == self.expressions {
+            return Ok(EXPRESSIONS.to_vec());
+        }
+        let found = self.store.artifact(digest).await;
+        found
+            .map_err(|error| CompileError::Refused(error.to_string()))?
+            .ok_or_else(|| {
+                CompileError::Refused(format!(
+                    "the artifact {digest} is not there: install it again"
+                ))
+            })
+    }
+
+    async fn logic(&self, entrance: Entrance) -> Result<String, EvaluateError> {
+        let lane = self
+            .lane_with(self.expressions)
+            .await
+            .map_err(|error| EvaluateError::Failed(format!("the expression component: {error}")))?;
+        let (outcome, _) = run_logic(&lane, self.expressions, entrance, self.limits).await;
+        match outcome {
+            CallOutcome::Value(answer) => Ok(answer),
+            CallOutcome::Trap(Trap::WorkerGone) => Err(EvaluateError::WorkerGone),
+            CallOutcome::Trap(trap) => Err(EvaluateError::Failed(trap.to_string())),
+            CallOutcome::LogicError(text) => Err(EvaluateError::Failed(text)),
+            CallOutcome::Failure(failure) => Err(EvaluateError::Failed(failure.to_string())),
+            CallOutcome::Batch(_) => {
+                Err(EvaluateError::Failed("not an answer of logic".to_owned()))
+            }
+        }
+    }
+}
+
+/// Why a worker does not have a component.
+#[derive(Debug, thiserror::Error)]
+enum LoadError {
+    #[error(transparent)]
+    Gone(#[from] keyway_gate::WorkerGone),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl From<LoadError> for CompileError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Gone(gone) => Self::Refused(gone.to_string()),
+            LoadError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+#[async_trait]
+impl StepRunner for Runner {
+    async fn evaluate(&self, request: String) -> Result<String, EvaluateError> {
+        self.logic(Entrance::Run { input: request }).await
+    }
+
+    async fn check(&self, request: String) -> Result<String, EvaluateError> {
+        self.logic(Entrance::CheckExpressions { request }).await
+    }
+
+    async fn run(&self, invocation: &Invocation, entrance: Entrance) -> Ended {
+        match self.lane_with(invocation.artifact()).await {
+            Ok(lane) => invocation.run(&lane, entrance).await,
+            Err(error) => Ended::without_running(Trap::Component(error.to_string())),
+        }
+    }
+}
+
+/// Where a deployment is, and how it is set up.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The data directory.
+    pub data: PathBuf,
+    /// The platform's configuration.
+    pub config: Config,
+    /// The program that workers are.
+    pub program: PathBuf,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Puts a deployment together. Nothing listens yet, and no job runs.
+pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
+    let Plan {
+        data,
+        config,
+        program,
+        clock,
+    } = plan;
+    let store = open_store(&data, clock.clone()).await?;
+    let roles = Arc::new(Roles::new().context("the roles' own policies")?);
+    let registry = Arc::new(Registry::default());
+    let gate = Gate::new(
+        egress(&config)?,
+        store.clone(),
+        roles.clone(),
+        registry,
+        ceiling(&config),
+        clock,
+    );
+    let cache_key = crate::deployment::cache_key(&store).await?;
+    let artifacts = Arc::new(
+        Artifacts::new(program.clone(), data.join("cache"), cache_key.expose())
+            .context("the cache directory")?,
+    );
+    let expressions = Digest::of(EXPRESSIONS);
+    artifacts
+        .code(expressions, async || Ok(EXPRESSIONS.to_vec()))
+        .await
+        .context("the expression component")?;
+    let workers = Workers::start(program, config.workers.processes, config.workers.lanes()).await?;
+    let runner = Arc::new(Runner {
+        artifacts: Arc::clone(&artifacts),
+        workers: Arc::clone(&workers),
+        store,
+        expressions,
+        limits: config.limits,
+    });
+    let jobs = Jobs::new(Arc::clone(&gate), runner, config.limits);
+    let deployment = Deployment::new(gate, roles, artifacts, workers, jobs, config);
+    deployment.load().await?;
+    Ok(deployment)
+}
+
+async fn open_store(data: &Path, clock: Clock) -> Result<Store> {
+    let options = StoreOptions {
+        dir: data.to_owned(),
+        clock,
+    };
+    Store::open(options, ROOT_KEY)
+        .await
+        .with_context(|| format!("data directory {}", data.display()))
+}
+
+fn egress(config: &Config) -> Result<Egress> {
+    let mut roots = Vec::new();
+    for path in &config.egress.ca_files {
+        let pem = std::fs::read_to_string(path)
+            .with_context(|| format!("[egress] ca_files: {}", path.display()))?;
+        roots.push(pem);
+    }
+    let allowed = config
+        .egress
+        .allow
+        .iter()
+        .map(|place| keyway_egress::AllowedPlace {
+            host: place.host.clone(),
+            port: place.port,
+            cleartext: place.cleartext,
+        });
+    let egress = EgressConfig {
+        allowed: allowed.collect(),
+        extra_roots_pem: roots,
+        ..EgressConfig::default()
+    };
+    Egress::new(egress).context("[egress]")
+}
+
+fn ceiling(config: &Config) -> Ceiling {
+    Ceiling {
+        hosts_denied: config.egress.deny_hosts.clone(),
+        cleartext: config
+            .egress
+            .allow
+            .iter()
+            .filter(|place| place.cleartext)
+            .map(|place| (place.host.clone(), place.port))
+            .collect(),
+    }
+}

@@ -1,0 +1,130 @@
+//! What a call costs in the worker, beside what it costs in bare wasmtime with
+//! the same engine: for `cargo xtask bench`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use keyway_ipc::{CallId, CallOutcome, Entrance, Invoke, ToWorker, Trap, in_process};
+use keyway_model::Digest;
+use keyway_model::limit::CallLimits;
+use tokio::sync::mpsc;
+use wasmtime::component::Linker;
+use wasmtime::{Engine, Store};
+
+use crate::bindings::code::CodePre;
+use crate::compile::{CompileError, compile};
+use crate::engine::{self, EngineError, PoolSize};
+use crate::linker::Linkers;
+use crate::live::LiveCall;
+use crate::load::{self, LoadError, Loaded};
+use crate::run;
+use crate::sealed::seal;
+
+/// Why nothing was measured.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BenchError {
+    /// The component does not compile.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// It does not load.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// There is no engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// wasmtime's own.
+    #[error("the bare call failed: {0:#}")]
+    Bare(wasmtime::Error),
+    /// The call did not answer its input.
+    #[error("the call ended otherwise: {0:?}")]
+    Outcome(CallOutcome),
+}
+
+/// Nanoseconds of each call, in the order in which they were made.
+#[derive(Clone, Debug, Default)]
+pub struct InstanceCost {
+    /// With limits, host interfaces and supervision.
+    pub worker_ns: Vec<u64>,
+    /// An empty store, an instance, the call, and nothing else.
+    pub bare_ns: Vec<u64>,
+}
+
+/// Measures fresh instance, call and drop of `component`, which must be of the
+/// world `code` and answer its input; the two kinds take turns.
+///
+/// # Errors
+///
+/// [`BenchError`], if the component is not such a one.
+pub async fn instance_cost(component: &[u8], rounds: usize) -> Result<InstanceCost, BenchError> {
+    let code = compile(component)?.code;
+    let engine = engine::runner(&PoolSize::default())?;
+    let linkers = Linkers::new(&engine).map_err(BenchError::Bare)?;
+    let file = seal(&code).map_err(LoadError::from)?;
+    let loaded = load::load(&engine, &linkers, file, code.len() as u64)?;
+    let bare = bare_pre(&engine, &code)?;
+    let mut cost = InstanceCost::default();
+    for round in 0..rounds {
+        let start = Instant::now();
+        in_worker(&engine, &loaded, CallId(round as u64)).await?;
+        cost.worker_ns.push(elapsed_ns(start));
+        let start = Instant::now();
+        in_wasmtime(&engine, &bare)
+            .await
+            .map_err(BenchError::Bare)?;
+        cost.bare_ns.push(elapsed_ns(start));
+    }
+    Ok(cost)
+}
+
+fn elapsed_ns(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+const INPUT: &str = r#"{"order":1}"#;
+
+async fn in_worker(engine: &Engine, loaded: &Loaded, call: CallId) -> Result<(), BenchError> {
+    let (ours, _theirs) = in_process::<_, ToWorker>();
+    let (aside, _waiting) = mpsc::unbounded_channel();
+    let limits = CallLimits::default();
+    let live = Arc::new(LiveCall::new(call, limits, ours.sender, aside));
+    let entrance = Entrance::Run {
+        input: INPUT.to_owned(),
+    };
+    let artifact = Digest::from_bytes([0; 32]);
+    let invoke = Invoke {
+        call,
+        artifact,
+        entrance,
+        limits,
+        reserved_headers: Vec::new(),
+    };
+    match run::run(engine, loaded, &live, invoke).await.0 {
+        CallOutcome::Value(text) if text == INPUT => Ok(()),
+        other => Err(BenchError::Outcome(other)),
+    }
+}
+
+fn bare_pre(engine: &Engine, code: &[u8]) -> Result<CodePre<()>, BenchError> {
+    let component = load::trust(engine, code)?;
+    let mut linker = Linker::<()>::new(engine);
+    linker
+        .define_unknown_imports_as_traps(&component)
+        .map_err(BenchError::Bare)?;
+    linker
+        .instantiate_pre(&component)
+        .and_then(CodePre::new)
+        .map_err(BenchError::Bare)
+}
+
+async fn in_wasmtime(engine: &Engine, pre: &CodePre<()>) -> wasmtime::Result<()> {
+    let mut store = Store::new(engine, ());
+    // Far more ticks than the call takes.
+    store.set_epoch_deadline(1 << 40);
+    let guest = pre.instantiate_async(&mut store).await?;
+    let answer = guest
+        .keyway_guest_logic()
+        .call_run(&mut store, INPUT)
+        .await?;
+    answer.map(drop).map_err(|text| Trap::Guest(text).into())
+}

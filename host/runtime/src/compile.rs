@@ -1,0 +1,109 @@
+//! Compiling a component: bytes of a third party in, code for workers out.
+//!
+//! Runs in a process of its own with limits on time and memory, since what a
+//! compiler does with hostile input is not bounded otherwise.
+
+use std::io::{self, Read, Write};
+
+use keyway_model::limit::ARTIFACT_BYTES_MAX;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{self, EngineError};
+use crate::shape;
+
+/// Why a component is not compiled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// Over the size limit.
+    #[error("the component has {0} bytes; at most {ARTIFACT_BYTES_MAX} are allowed")]
+    TooLong(usize),
+    /// Not WebAssembly, or broken.
+    #[error("this is not a WebAssembly component: {0}")]
+    Malformed(String),
+    /// A core module.
+    #[error("this is a core module, not a component; build it for the target wasm32-wasip2")]
+    Module,
+    /// More than one component in one file.
+    #[error(
+        "this is composed of several components; publish each one by itself, the host connects them"
+    )]
+    Composed,
+    /// Strings of another encoding.
+    #[error(
+        "a function of this component does not use UTF-8 strings; build it with UTF-8 string encoding"
+    )]
+    Strings,
+    /// Too many parts.
+    #[error("this component has more than {max} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many are allowed.
+        max: usize,
+    },
+    /// The compiler refuses it.
+    #[error("this component cannot be compiled: {0}")]
+    Invalid(String),
+    /// There is no compiler.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// What a worker can load, and what the component imports and exports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compiled {
+    /// Code for workers with the same [`fingerprint`](crate::fingerprint).
+    pub code: Vec<u8>,
+    /// Names of the imports, with version.
+    pub imports: Vec<String>,
+    /// Names of the exports, with version.
+    pub exports: Vec<String>,
+}
+
+/// What `component` imports, by name, without compiling it.
+///
+/// # Errors
+///
+/// [`CompileError`], if it would be refused anyway.
+pub fn imports(component: &[u8]) -> Result<Vec<String>, CompileError> {
+    Ok(shape::read(component)?.imports)
+}
+
+/// Compiles `component`.
+///
+/// # Errors
+///
+/// [`CompileError`], which says what to change in the component.
+pub fn compile(component: &[u8]) -> Result<Compiled, CompileError> {
+    if component.len() > ARTIFACT_BYTES_MAX {
+        return Err(CompileError::TooLong(component.len()));
+    }
+    let shape = shape::read(component)?;
+    let code = engine::compiler()?
+        .precompile_component(component)
+        .map_err(|error| CompileError::Invalid(format!("{error:#}")))?;
+    Ok(Compiled {
+        code,
+        imports: shape.imports,
+        exports: shape.exports,
+    })
+}
+
+/// The body of the compile process: a component on `input`; on `output`, in
+/// postcard, a `Result<Compiled, String>` whose error is a [`CompileError`]'s
+/// text.
+///
+/// # Errors
+///
+/// The operating system's, if `input` or `output` break.
+pub fn compile_child(input: impl Read, mut output: impl Write) -> io::Result<()> {
+    let mut component = Vec::new();
+    input
+        .take(ARTIFACT_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut component)?;
+    let compiled = compile(&component).map_err(|error| error.to_string());
+    let bytes = postcard::to_stdvec(&compiled).map_err(io::Error::other)?;
+    output.write_all(&bytes)?;
+    output.flush()
+}

@@ -1,0 +1,169 @@
+//! The engine and its settings, which compiler and worker must share.
+//!
+//! Every setting that differs from wasmtime's own is here, with its reason, so
+//! that a change to what guests may use is a change to this file.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::thread;
+use std::time::Duration;
+
+use keyway_model::limit::CallLimits;
+use wasmtime::{
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+};
+
+/// How often a guest that computes is asked to let others go on.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Core instances, memories and tables of one component: the module, and the
+/// small modules that tie it to its imports.
+const CORE_INSTANCES_PER_CALL: u32 = 4;
+const MEMORIES_PER_CALL: u32 = 1;
+const TABLES_PER_CALL: u32 = 4;
+
+/// Bytes of a slot that are cleared instead of given back to the kernel.
+const MEMORY_KEPT_BYTES: usize = 256 << 10;
+const TABLE_KEPT_BYTES: usize = 64 << 10;
+const STACK_KEPT_BYTES: usize = 64 << 10;
+
+/// Address space of one linear memory, and of the guard behind it: with these
+/// no bounds check is compiled in.
+const MEMORY_RESERVED_BYTES: u64 = 4 << 30;
+const MEMORY_GUARD_BYTES: u64 = 32 << 20;
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// wasmtime refuses the settings, or the machine cannot give the memory.
+    #[error(
+        "the sandbox cannot be set up on this machine; lower the number of instances or see the cause"
+    )]
+    Settings(#[source] wasmtime::Error),
+    /// No thread for the clock that interrupts guests.
+    #[error("the thread that interrupts guests cannot be started; raise the limit on threads")]
+    Ticker(#[source] std::io::Error),
+}
+
+/// How much a worker sets aside for guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolSize {
+    /// Guest calls at once; further ones wait.
+    pub instances_max: u32,
+    /// The largest linear memory that any call may be allowed, in bytes.
+    pub memory_bytes_max: usize,
+    /// The most table elements that any call may be allowed.
+    pub table_elements_max: usize,
+}
+
+impl Default for PoolSize {
+    fn default() -> Self {
+        let limits = CallLimits::default();
+        Self {
+            instances_max: 200,
+            memory_bytes_max: usize::try_from(limits.memory_bytes_max).unwrap_or(usize::MAX),
+            table_elements_max: limits.table_elements_max as usize,
+        }
+    }
+}
+
+/// Whether this machine can reset instances the quick way. Ask before the
+/// process is locked down: the answer needs `/proc/self/pagemap`.
+pub fn quick_reset_available() -> bool {
+    PoolingAllocationConfig::is_pagemap_scan_available()
+}
+
+/// Names the compiler and its settings: compiled code is good for exactly the
+/// workers whose fingerprint is the same.
+///
+/// # Errors
+///
+/// [`EngineError::Settings`], if wasmtime refuses its settings.
+pub fn fingerprint() -> Result<String, EngineError> {
+    let engine = compiler()?;
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    Ok(format!("wasmtime-48-{:016x}", hasher.finish()))
+}
+
+/// An engine that compiles and cannot run.
+pub(crate) fn compiler() -> Result<Engine, EngineError> {
+    Engine::new(&shared_settings()).map_err(EngineError::Settings)
+}
+
+/// An engine that runs and cannot compile, with its clock.
+pub(crate) fn runner(size: &PoolSize) -> Result<Engine, EngineError> {
+    let mut config = shared_settings();
+    config.enable_compiler(false);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(size)));
+    let engine = Engine::new(&config).map_err(EngineError::Settings)?;
+    let ticked = engine.weak();
+    thread::Builder::new()
+        .name("keyway-epoch".to_owned())
+        .spawn(move || tick(&ticked))
+        .map_err(EngineError::Ticker)?;
+    Ok(engine)
+}
+
+/// Ends when the engine does.
+fn tick(engine: &EngineWeak) {
+    while let Some(engine) = engine.upgrade() {
+        engine.increment_epoch();
+        drop(engine);
+        thread::sleep(TICK);
+    }
+}
+
+/// What compiled code depends on.
+fn shared_settings() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        // Guests are of WASI 0.2; without component-model async a crossing costs half.
+        .concurrency_support(false)
+        .memory_reservation(MEMORY_RESERVED_BYTES)
+        .memory_guard_size(MEMORY_GUARD_BYTES)
+        .memory_init_cow(true)
+        // Determinism, and less that can be wrong.
+        .wasm_relaxed_simd(false)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false)
+        .wasm_tail_call(false)
+        // A backtrace of a guest's frames is of no use to the host.
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false);
+    config
+}
+
+fn pool(size: &PoolSize) -> PoolingAllocationConfig {
+    let calls = size.instances_max;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(calls)
+        .total_core_instances(calls.saturating_mul(CORE_INSTANCES_PER_CALL))
+        .total_memories(calls.saturating_mul(MEMORIES_PER_CALL))
+        .total_tables(calls.saturating_mul(TABLES_PER_CALL))
+        .total_stacks(calls)
+        .max_core_instances_per_component(CORE_INSTANCES_PER_CALL)
+        .max_memories_per_component(MEMORIES_PER_CALL)
+        .max_tables_per_component(TABLES_PER_CALL)
+        .max_memory_size(size.memory_bytes_max)
+        .table_elements(size.table_elements_max)
+        .max_unused_warm_slots(calls)
+        .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
+        .table_keep_resident(TABLE_KEPT_BYTES)
+        .async_stack_keep_resident(STACK_KEPT_BYTES)
+        .decommit_batch_size(16)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_the_same_twice() -> Result<(), EngineError> {
+        assert_eq!(fingerprint()?, fingerprint()?);
+        Ok(())
+    }
+}

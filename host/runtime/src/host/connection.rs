@@ -1,0 +1,22 @@
+//! `keyway:host/connection`: asked of the broker, which knows the connection.
+
+use keyway_ipc::{HostCall, HostReply};
+
+use super::Guest;
+use crate::bindings::connection;
+
+impl connection::Host for Guest {
+    async fn parameter(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        match self.call.ask(HostCall::Parameter { name }).await? {
+            HostReply::Parameter(value) => Ok(value),
+            _ => Err(self.call.misanswered()),
+        }
+    }
+
+    async fn scopes(&mut self) -> wasmtime::Result<Vec<String>> {
+        match self.call.ask(HostCall::Scopes).await? {
+            HostReply::Scopes(scopes) => Ok(scopes),
+            _ => Err(self.call.misanswered()),
+        }
+    }
+}

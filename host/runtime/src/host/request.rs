@@ -1,0 +1,277 @@
+//! The request's side of an HTTP exchange: head, body, and the wait for the
+//! reply.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_LENGTH;
+use http_body::Body as _;
+use keyway_ipc::{BodyStart, HostCall, HostReply, HttpReply, HttpRequest, RequestId, ToBroker};
+use keyway_model::limit::{FRAME_BODY_BYTES_MAX, STREAM_WINDOW_BYTES};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use super::headers;
+use super::http::error;
+use crate::live::LiveCall;
+use crate::mailbox::Mailbox;
+
+/// Where one exchange sends and receives; open until its last holder is gone.
+pub(super) struct Line {
+    pub(super) call: Arc<LiveCall>,
+    pub(super) request: RequestId,
+    pub(super) mailbox: Arc<Mailbox>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.call.close(self.request);
+    }
+}
+
+/// The guest was ended; nobody will read this.
+fn ended(_: wasmtime::Error) -> Error {
+    Error::InternalError(None)
+}
+
+/// Sends the head, with as much of the body as is there. An upload is left if
+/// that was not all.
+pub(super) async fn begin(
+    call: &Arc<LiveCall>,
+    request: http::Request<WasiBody>,
+    options: RequestOptions,
+) -> Result<(Wanted, Option<Upload>), Error> {
+    let (head, mut body) = request.into_parts();
+    let bytes_max = call.limits.request_body_bytes_max;
+    let (first, is_whole) = poll_fn(|cx| Poll::Ready(gather(&mut body, cx))).await?;
+    let sent_bytes = first.len() as u64;
+    if sent_bytes > bytes_max {
+        return Err(Error::HttpRequestBodySize(Some(bytes_max)));
+    }
+    let http_request = HttpRequest {
+        method: head.method.as_str().to_owned(),
+        url: head.uri.to_string(),
+        headers: headers::to_pairs(&head.headers),
+        body: match is_whole {
+            true => BodyStart::Whole(first),
+            false => BodyStart::Stream {
+                first,
+                length: length(&head.headers),
+            },
+        },
+        first_byte_ms: options
+            .first_byte_timeout
+            .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+    };
+    let (request, mailbox) = call.open().map_err(ended)?;
+    let line = Arc::new(Line {
+        call: Arc::clone(call),
+        request,
+        mailbox,
+    });
+    let host_call = HostCall::Http(http_request);
+    call.say(ToBroker::Host {
+        call: call.id(),
+        request,
+        host_call,
+    })
+    .await
+    .map_err(ended)?;
+    let upload = (!is_whole).then(|| Upload {
+        line: Arc::clone(&line),
+        body,
+        unsent: Bytes::new(),
+        window: u64::from(STREAM_WINDOW_BYTES).saturating_sub(sent_bytes),
+        bytes_left: bytes_max - sent_bytes,
+        is_over: false,
+    });
+    Ok((
+        Wanted {
+            line,
+            is_over: false,
+        },
+        upload,
+    ))
+}
+
+fn length(headers: &http::HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Takes what the guest has written so far, up to a little more than a frame;
+/// says whether that is all of it.
+fn gather(body: &mut WasiBody, cx: &mut Context<'_>) -> Result<(Bytes, bool), Error> {
+    let mut first = Bytes::new();
+    let mut joined = BytesMut::new();
+    loop {
+        match Pin::new(&mut *body).poll_frame(cx) {
+            Poll::Ready(Some(frame)) => {
+                // Trailers are not sent on.
+                let Ok(bytes) = frame?.into_data() else {
+                    continue;
+                };
+                if first.is_empty() && joined.is_empty() {
+                    first = bytes;
+                } else {
+                    joined.extend_from_slice(&std::mem::take(&mut first));
+                    joined.extend_from_slice(&bytes);
+                }
+            }
+            Poll::Ready(None) => return Ok((either(first, joined), true)),
+            Poll::Pending => return Ok((either(first, joined), false)),
+        }
+        if first.len() + joined.len() > FRAME_BODY_BYTES_MAX {
+            return Ok((either(first, joined), false));
+        }
+    }
+}
+
+/// One chunk is passed on as it is; several were joined.
+fn either(first: Bytes, joined: BytesMut) -> Bytes {
+    if joined.is_empty() {
+        first
+    } else {
+        joined.freeze()
+    }
+}
+
+/// A reply that the guest wants. When this is dropped before the reply has
+/// ended, the broker is told that nobody wants it any more.
+pub(super) struct Wanted {
+    line: Arc<Line>,
+    is_over: bool,
+}
+
+impl Wanted {
+    /// Waits for the reply and sends the rest of the body meanwhile; gives
+    /// back an upload that is not over.
+    pub(super) async fn reply(
+        &mut self,
+        mut upload: Option<Upload>,
+    ) -> Result<(HttpReply, Option<Upload>), Error> {
+        let line = &self.line;
+        let reply = poll_fn(|cx| {
+            if let Poll::Ready(reply) = line.mailbox.poll_reply(cx) {
+                return Poll::Ready(Ok(reply));
+            }
+            if let Some(sending) = &mut upload
+                && let Poll::Ready(sent) = sending.poll(cx)
+            {
+                upload = None;
+                if let Err(error) = sent {
+                    return Poll::Ready(Err(error));
+                }
+            }
+            Poll::Pending
+        });
+        let reply = line.call.wait(reply).await.map_err(ended)??;
+        let reply = match reply {
+            HostReply::Http(Ok(reply)) => Ok((reply, upload)),
+            HostReply::Http(Err(refusal)) => Err(error(refusal)),
+            HostReply::Trap(trap) => Err(ended(line.call.end(trap))),
+            _ => Err(ended(line.call.misanswered())),
+        };
+        self.is_over = !matches!(
+            reply,
+            Ok((
+                HttpReply {
+                    body: BodyStart::Stream { .. },
+                    ..
+                },
+                _
+            ))
+        );
+        reply
+    }
+
+    pub(super) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// The reply has ended by itself.
+    pub(super) const fn set_over(&mut self) {
+        self.is_over = true;
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let (call, request) = (self.line.call.id(), self.line.request);
+            self.line.call.say_aside(ToBroker::Forget { call, request });
+        }
+    }
+}
+
+/// The rest of a request body. It sends no more than the broker gave credit
+/// for.
+pub(super) struct Upload {
+    line: Arc<Line>,
+    body: WasiBody,
+    /// Read from the guest, for want of credit not sent yet.
+    unsent: Bytes,
+    window: u64,
+    bytes_left: u64,
+    is_over: bool,
+}
+
+impl Upload {
+    /// Sends until the body ends.
+    pub(super) async fn finish(mut self) -> Result<(), Error> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        loop {
+            if self.unsent.is_empty() {
+                match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                    None => return Poll::Ready(self.end(Ok(()))),
+                    Some(Err(error)) => return Poll::Ready(self.end(Err(error))),
+                    Some(Ok(frame)) => self.unsent = frame.into_data().unwrap_or_default(),
+                }
+                let length = self.unsent.len() as u64;
+                let Some(left) = self.bytes_left.checked_sub(length) else {
+                    let bytes_max = self.line.call.limits.request_body_bytes_max;
+                    return Poll::Ready(self.end(Err(Error::HttpRequestBodySize(Some(bytes_max)))));
+                };
+                self.bytes_left = left;
+                continue;
+            }
+            if self.window == 0 {
+                self.window = ready!(self.line.mailbox.poll_credit(cx));
+            }
+            let window = usize::try_from(self.window).unwrap_or(usize::MAX);
+            let bytes = self.unsent.split_to(self.unsent.len().min(window));
+            self.window -= bytes.len() as u64;
+            let (call, request) = (self.line.call.id(), self.line.request);
+            self.line.call.say_aside(ToBroker::Chunk {
+                call,
+                request,
+                bytes,
+            });
+        }
+    }
+
+    fn end(&mut self, sent: Result<(), Error>) -> Result<(), Error> {
+        self.is_over = true;
+        let (call, request) = (self.line.call.id(), self.line.request);
+        self.line.call.say_aside(ToBroker::ChunkEnd {
+            call,
+            request,
+            complete: sent.is_ok(),
+        });
+        sent
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let gone = Err(Error::ConnectionTerminated);
+            // The guest has dropped what would tell it.
+            drop(self.end(gone));
+        }
+    }
+}

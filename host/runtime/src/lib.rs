@@ -1,0 +1,36 @@
+//! The sandbox: compiles guests, loads them, and runs each call in an instance
+//! of its own that is thrown away afterwards.
+//!
+//! The only crate that names wasmtime. It speaks `ipc` messages and nothing
+//! else: what a guest asks of the outside becomes a message to the broker, and
+//! the broker decides. It holds no secret, opens nothing, and starts no thread
+//! after [`Worker::new`] and [`run_process`].
+//!
+//! Follow one call: [`serve_lane`] receives it, `run` gives it an instance,
+//! `live` is what it shares with the lane, `host` answers what it asks for.
+
+mod bench;
+mod bindings;
+mod compile;
+mod convert;
+mod engine;
+mod host;
+mod limiter;
+mod linker;
+mod live;
+mod load;
+mod log_book;
+mod mailbox;
+mod meter;
+mod run;
+mod sealed;
+mod shape;
+mod worker;
+
+pub use bench::{BenchError, InstanceCost, instance_cost};
+pub use compile::{CompileError, Compiled, compile, compile_child, imports};
+pub use engine::{EngineError, PoolSize, fingerprint, quick_reset_available};
+pub use linker::{World, linked_interfaces};
+pub use load::LoadError;
+pub use sealed::{SealError, seal};
+pub use worker::{ProcessError, Worker, run_process, serve_lane};

@@ -1,0 +1,84 @@
+//! Time of one call: all of it, and the part on a processor.
+//!
+//! A call computes only while its future is polled, so the time inside polls
+//! is its time on a processor (or a little more, when the machine is crowded).
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::live::{LiveCall, over};
+
+pub(crate) struct Meter {
+    start: Instant,
+    /// Nanoseconds of finished polls.
+    used_ns: AtomicU64,
+    /// When the running poll began, in nanoseconds since `start`.
+    entered_ns: AtomicU64,
+}
+
+impl Meter {
+    pub(crate) fn start() -> Self {
+        Self {
+            start: Instant::now(),
+            used_ns: AtomicU64::new(0),
+            entered_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// Since the start of the call.
+    pub(crate) fn wall(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn enter(&self) {
+        self.entered_ns.store(self.now_ns(), Ordering::Relaxed);
+    }
+
+    fn leave(&self) {
+        self.used_ns.store(self.cpu_ns(), Ordering::Relaxed);
+    }
+
+    /// Asked only inside a poll of the call.
+    fn cpu_ns(&self) -> u64 {
+        let running = self
+            .now_ns()
+            .saturating_sub(self.entered_ns.load(Ordering::Relaxed));
+        self.used_ns.load(Ordering::Relaxed).saturating_add(running)
+    }
+
+    /// The same in whole milliseconds.
+    pub(crate) fn cpu_ms(&self) -> u64 {
+        self.cpu_ns() / 1_000_000
+    }
+}
+
+/// Drives `future` to its end, which it is made to reach soon after the wall
+/// limit. Never drops it half-way.
+pub(crate) async fn supervise<F: Future>(call: &LiveCall, future: F) -> F::Output {
+    let limit_ms = call.limits.wall_ms_max;
+    let mut future = pin!(future);
+    let mut limit = pin!(tokio::time::sleep(Duration::from_millis(limit_ms)));
+    let mut is_over = false;
+    poll_fn(|cx| {
+        call.meter.enter();
+        let polled = future.as_mut().poll(cx);
+        call.meter.leave();
+        if polled.is_pending() && !is_over && limit.as_mut().poll(cx).is_ready() {
+            is_over = true;
+            drop(call.end(over("wall_ms_max", limit_ms)));
+        }
+        polled
+    })
+    .await
+}
+
+/// Whether the call has used up its time on a processor.
+pub(crate) fn cpu_is_over(call: &LiveCall) -> bool {
+    call.meter.cpu_ms() >= call.limits.cpu_ms_max
+}

@@ -1,0 +1,111 @@
+//! Compiled code on its way to a worker: a memory file that nobody can change
+//! any more.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
+
+/// The largest compiled code that a worker takes, in bytes: sixteen times the
+/// largest artifact.
+const CODE_BYTES_MAX: u64 = 256 << 20;
+
+/// Why a memory file was not made or is not trusted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The operating system's.
+    #[error("the memory file for compiled code cannot be used")]
+    Io(#[from] io::Error),
+    /// It could still be changed while it is read.
+    #[error("the memory file for compiled code is not sealed; only sealed code is loaded")]
+    NotSealed,
+    /// It is not what was announced.
+    #[error("the memory file for compiled code has {found} bytes, but {announced} were announced")]
+    Length {
+        /// What it has.
+        found: u64,
+        /// What the message says.
+        announced: u64,
+    },
+    /// It is too long.
+    #[error(
+        "compiled code of {0} bytes exceeds the limit of {CODE_BYTES_MAX}; install a smaller component"
+    )]
+    TooLong(u64),
+}
+
+fn all_seals() -> SealFlags {
+    SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE
+}
+
+/// Puts compiled code into a memory file and seals it. Called by the broker,
+/// once for each artifact; every worker gets the same file.
+///
+/// # Errors
+///
+/// [`SealError::Io`], if there is no memory or no descriptor left.
+pub fn seal(code: &[u8]) -> Result<OwnedFd, SealError> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(memfd_create(c"keyway-code", flags).map_err(io::Error::from)?);
+    file.write_all(code)?;
+    fcntl_add_seals(&file, all_seals()).map_err(io::Error::from)?;
+    Ok(file.into())
+}
+
+/// Reads what [`seal`] wrote. The offset that all holders of the file share is
+/// left alone.
+pub(crate) fn open(file: OwnedFd, announced: u64) -> Result<Vec<u8>, SealError> {
+    let seals = fcntl_get_seals(&file).map_err(io::Error::from)?;
+    if !seals.contains(all_seals()) {
+        return Err(SealError::NotSealed);
+    }
+    let file = File::from(file);
+    let found = file.metadata()?.len();
+    if found != announced {
+        return Err(SealError::Length { found, announced });
+    }
+    let length = usize::try_from(found)
+        .ok()
+        .filter(|_| found <= CODE_BYTES_MAX);
+    let mut code = vec![0; length.ok_or(SealError::TooLong(found))?];
+    file.read_exact_at(&mut code, 0)?;
+    Ok(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sealed_code_reads_back_and_cannot_be_changed() -> Result<(), SealError> {
+        let file = seal(b"code")?;
+        let copy = File::from(file.try_clone()?);
+        assert!(copy.write_all_at(b"evil", 0).is_err());
+        assert_eq!(open(file, 4)?, b"code");
+        Ok(())
+    }
+
+    #[test]
+    fn code_that_could_still_change_is_refused() -> Result<(), SealError> {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let file = memfd_create(c"open", flags).map_err(io::Error::from)?;
+        assert!(matches!(open(file, 0), Err(SealError::NotSealed)));
+        Ok(())
+    }
+
+    #[test]
+    fn code_of_another_length_is_refused() -> Result<(), SealError> {
+        let result = open(seal(b"code")?, 5);
+        assert!(matches!(
+            result,
+            Err(SealError::Length {
+                found: 4,
+                announced: 5
+            })
+        ));
+        Ok(())
+    }
+}

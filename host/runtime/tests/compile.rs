@@ -1,0 +1,133 @@
+//! What is compiled, what is refused, and what components import.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use keyway_runtime::{CompileError, Compiled, World, compile, compile_child, linked_interfaces};
+use support::{Broker, guest};
+
+const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
+const MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
+
+/// A section of a component.
+fn section(id: u8, content: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(content.len())
+        .ok()
+        .filter(|length| *length < 0x80)
+        .unwrap();
+    [&[id, length], content].concat()
+}
+
+#[test]
+fn what_is_not_a_component_is_refused() {
+    assert!(matches!(compile(b"hello"), Err(CompileError::Malformed(_))));
+    assert!(matches!(compile(b""), Err(CompileError::Malformed(_))));
+    assert!(matches!(compile(&MODULE), Err(CompileError::Module)));
+    assert!(matches!(
+        compile(&vec![0; (16 << 20) + 1]),
+        Err(CompileError::TooLong(_))
+    ));
+}
+
+#[test]
+fn a_component_with_code_in_a_component_is_refused() {
+    let inner = [COMPONENT.as_slice(), &section(1, &MODULE)].concat();
+    let outer = [COMPONENT.as_slice(), &section(4, &inner)].concat();
+    assert!(matches!(compile(&outer), Err(CompileError::Composed)));
+}
+
+#[test]
+fn a_component_in_a_component_in_a_component_is_refused() {
+    let inner = [COMPONENT.as_slice(), &section(4, &COMPONENT)].concat();
+    let outer = [COMPONENT.as_slice(), &section(4, &inner)].concat();
+    assert!(matches!(compile(&outer), Err(CompileError::Composed)));
+}
+
+#[test]
+fn a_component_of_too_many_modules_is_refused() {
+    let modules = section(1, &MODULE).repeat(9);
+    let component = [COMPONENT.as_slice(), &modules].concat();
+    assert!(matches!(
+        compile(&component),
+        Err(CompileError::TooMany { max: 8, .. })
+    ));
+}
+
+/// Without its patch version, as `wit/imports.toml` names it.
+fn without_patch(import: &str) -> String {
+    match import.rsplit_once('.') {
+        Some((minor, _)) if import.starts_with("wasi:") => minor.to_owned(),
+        _ => import.to_owned(),
+    }
+}
+
+#[test]
+fn honest_guests_import_only_what_their_world_links() {
+    let worlds = [
+        ("echo", World::Connector),
+        ("host", World::Connector),
+        ("http", World::Connector),
+        ("hostile", World::Connector),
+        ("logic", World::Code),
+        ("expressions", World::ExpressionEngine),
+    ];
+    for (name, world) in worlds {
+        let linked = linked_interfaces(world);
+        for import in compile(&guest(name)).unwrap().imports {
+            // Types alone, which the worlds' exports use.
+            if import == "keyway:guest/types@0.1.0" {
+                continue;
+            }
+            let import = without_patch(&import);
+            assert!(linked.contains(&import.as_str()), "{name} imports {import}");
+        }
+    }
+}
+
+#[test]
+fn only_connectors_have_a_way_out() {
+    let out = "wasi:http/outgoing-handler@0.2";
+    assert!(linked_interfaces(World::Connector).contains(&out));
+    assert!(!linked_interfaces(World::Code).contains(&out));
+    assert!(!linked_interfaces(World::ExpressionEngine).contains(&out));
+}
+
+#[tokio::test]
+async fn a_guest_that_uses_files_or_sockets_does_not_load() {
+    let mut broker = Broker::with("echo").await;
+    let compiled = compile(&guest("outside")).unwrap();
+    assert!(
+        compiled
+            .imports
+            .iter()
+            .any(|import| import.starts_with("wasi:filesystem/"))
+    );
+    assert!(
+        compiled
+            .imports
+            .iter()
+            .any(|import| import.starts_with("wasi:sockets/"))
+    );
+    broker.artifact = keyway_model::Digest::of(b"outside");
+    let failed = broker.load(&compiled.code).await.unwrap();
+    assert!(
+        failed.contains("does not fit the world `connector`"),
+        "{failed}"
+    );
+    assert!(failed.contains("wasi:"), "{failed}");
+}
+
+#[test]
+fn the_compile_process_answers_with_code_or_a_reason() {
+    let answer = |component: &[u8]| {
+        let mut output = Vec::new();
+        compile_child(component, &mut output).unwrap();
+        postcard::from_bytes::<Result<Compiled, String>>(&output).unwrap()
+    };
+    assert_eq!(
+        answer(&guest("logic")),
+        Ok(compile(&guest("logic")).unwrap())
+    );
+    assert!(answer(&MODULE).unwrap_err().contains("wasm32-wasip2"));
+}

@@ -1,0 +1,108 @@
+//! What guests ask of the host, and what they get.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use keyway_ipc::{CallOutcome, HostCall, HostReply, LogLevel, StateRefusal, ToWorker, Trap};
+use support::{Broker, value};
+
+async fn asked(name: &str, input: &str, reply: HostReply) -> (HostCall, CallOutcome) {
+    let mut broker = Broker::with("host").await;
+    let call = broker.start_action(name, input).await;
+    let (request, host_call) = broker.host_call().await;
+    broker.reply(call, request, reply).await;
+    (host_call, broker.finish().await.outcome)
+}
+
+#[tokio::test]
+async fn a_parameter_is_asked_of_the_broker() {
+    let reply = HostReply::Parameter(Some("acme".to_owned()));
+    let (host_call, outcome) = asked("parameter", "subdomain", reply).await;
+    assert!(matches!(host_call, HostCall::Parameter { name } if name == "subdomain"));
+    assert_eq!(outcome, value(r#"Some("acme")"#));
+}
+
+#[tokio::test]
+async fn scopes_are_asked_of_the_broker() {
+    let reply = HostReply::Scopes(vec!["read".to_owned(), "write".to_owned()]);
+    let (host_call, outcome) = asked("scopes", "", reply).await;
+    assert!(matches!(host_call, HostCall::Scopes));
+    assert_eq!(outcome, value("read write"));
+}
+
+#[tokio::test]
+async fn state_is_read_and_written_by_the_broker() {
+    let reply = HostReply::State(Ok(Some("old".to_owned())));
+    let (host_call, outcome) = asked("state-get", "key", reply).await;
+    assert!(matches!(host_call, HostCall::StateGet { key } if key == "key"));
+    assert_eq!(outcome, value(r#"Ok(Some("old"))"#));
+
+    let (host_call, outcome) = asked("state-set", "new", HostReply::Stored(Ok(()))).await;
+    assert!(matches!(host_call, HostCall::StateSet { value, .. } if value == "new"));
+    assert_eq!(outcome, value("Ok(())"));
+}
+
+#[tokio::test]
+async fn a_refused_state_change_is_an_error_value() {
+    let reply = HostReply::Stored(Err(StateRefusal::Denied));
+    let (_, outcome) = asked("state-delete", "key", reply).await;
+    assert_eq!(outcome, value("Err(Refusal::Denied)"));
+}
+
+#[tokio::test]
+async fn a_trap_as_an_answer_ends_the_guest() {
+    let trap = Trap::Host("the audit log is full".to_owned());
+    let (_, outcome) = asked("parameter", "x", HostReply::Trap(trap.clone())).await;
+    assert_eq!(outcome, CallOutcome::Trap(trap));
+}
+
+#[tokio::test]
+async fn an_answer_to_another_question_ends_the_guest() {
+    let (_, outcome) = asked("parameter", "x", HostReply::Scopes(Vec::new())).await;
+    assert!(
+        matches!(outcome, CallOutcome::Trap(Trap::Host(_))),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_waits_in_a_host_call_can_be_cancelled() {
+    let mut broker = Broker::with("host").await;
+    let call = broker.start_action("parameter", "x").await;
+    broker.host_call().await;
+    let reason = Trap::Cancelled("nobody waits".to_owned());
+    broker
+        .send(ToWorker::Cancel {
+            call,
+            reason: reason.clone(),
+        })
+        .await;
+    assert_eq!(broker.finish().await.outcome, CallOutcome::Trap(reason));
+}
+
+#[tokio::test]
+async fn a_log_line_is_sent_and_not_answered() {
+    let mut broker = Broker::with("host").await;
+    let done = broker.act("log", "a line").await;
+    assert_eq!(done.lines, [(LogLevel::Warn, "a line".to_owned())]);
+    assert_eq!((done.usage.log_lines, done.usage.host_calls), (1, 1));
+}
+
+#[tokio::test]
+async fn what_is_printed_becomes_log_lines() {
+    let mut broker = Broker::with("host").await;
+    let done = broker.act("print", "one\ntwo").await;
+    let expected = [
+        (LogLevel::Info, "one".to_owned()),
+        (LogLevel::Info, "two".to_owned()),
+        (LogLevel::Warn, "an error without a line end".to_owned()),
+    ];
+    assert_eq!(done.lines, expected);
+}
+
+#[tokio::test]
+async fn a_guest_has_no_environment_and_no_arguments() {
+    let mut broker = Broker::with("host").await;
+    assert_eq!(broker.act("surroundings", "").await.outcome, value("0 0"));
+}

@@ -1,0 +1,159 @@
+//! The one writer: a thread, a queue, and natural group commit.
+//!
+//! Groups are taken in the order in which they came: at once when the writer
+//! is idle, and else all that came while the previous commit was under way. A
+//! group is atomic, and answered only when it is durable.
+
+mod connection;
+mod transaction;
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use keyway_model::JobId;
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+pub use connection::SetupError;
+
+use crate::cache::Cache;
+use crate::change::Write;
+use crate::error::StoreError;
+use crate::heads::Heads;
+
+/// What came of a group.
+#[derive(Debug, Default)]
+pub(crate) struct Committed {
+    /// Jobs that were new among those that were to be created if new.
+    pub(crate) new_jobs: Vec<JobId>,
+}
+
+/// A group that was refused, with its writes, so that nothing is lost.
+#[derive(Debug)]
+pub(crate) struct RefusedGroup {
+    pub(crate) error: StoreError,
+    pub(crate) writes: Vec<Write>,
+}
+
+pub(crate) type Answer = Result<Committed, RefusedGroup>;
+
+/// Writes that happen together or not at all.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) writes: Vec<Write>,
+    /// Who waits; nobody, if the group was left behind.
+    pub(crate) waiter: Option<oneshot::Sender<Answer>>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    groups: VecDeque<Group>,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    filled: Condvar,
+}
+
+/// The handle on the writer's thread. The thread ends, after all that is in
+/// its queue, when the handle is dropped.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread on the database in `path`.
+    pub(crate) fn start(
+        path: &Path,
+        heads: Arc<Heads>,
+        cache: Arc<Cache>,
+    ) -> Result<Self, SetupError> {
+        let connection = connection::open(path)?;
+        let shared = Arc::new(Shared::default());
+        let for_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("keyway-writer".to_owned())
+            .spawn(move || {
+                run(
+                    &for_thread,
+                    transaction::Database::new(connection, heads, cache),
+                )
+            })
+            .map_err(SetupError::Thread)?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// Puts a group into the queue and answers with the way to wait for it.
+    pub(crate) fn enqueue(&self, writes: Vec<Write>) -> oneshot::Receiver<Answer> {
+        let (waiter, answer) = oneshot::channel();
+        self.put(Group {
+            writes,
+            waiter: Some(waiter),
+        });
+        answer
+    }
+
+    /// Puts a group into the queue for which nobody waits.
+    pub(crate) fn leave(&self, writes: Vec<Write>) {
+        self.put(Group {
+            writes,
+            waiter: None,
+        });
+    }
+
+    fn put(&self, group: Group) {
+        let mut queue = self.shared.queue.lock();
+        queue.groups.push_back(group);
+        drop(queue);
+        self.shared.filled.notify_one();
+    }
+
+    /// Writes a group and waits until it is durable.
+    pub(crate) async fn write(&self, writes: Vec<Write>) -> Answer {
+        let closed = || RefusedGroup {
+            error: StoreError::Closed,
+            writes: Vec::new(),
+        };
+        self.enqueue(writes).await.unwrap_or_else(|_| Err(closed()))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.queue.lock().closed = true;
+        self.shared.filled.notify_one();
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
+            tracing::error!("the writer thread ended with a panic");
+        }
+    }
+}
+
+fn run(shared: &Shared, mut database: transaction::Database) {
+    let mut groups = Vec::new();
+    loop {
+        {
+            let mut queue = shared.queue.lock();
+            while queue.groups.is_empty() {
+                if queue.closed {
+                    return;
+                }
+                shared.filled.wait(&mut queue);
+            }
+            groups.extend(queue.groups.drain(..));
+        }
+        database.commit(std::mem::take(&mut groups));
+    }
+}

@@ -1,0 +1,90 @@
+//! Opens the writer's connection and asserts that the database promises what
+//! Keyway promises.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+/// The oldest SQLite whose write-ahead log is known to be sound.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// Pages in the write-ahead log before they are moved into the database.
+const CHECKPOINT_PAGES: i64 = 4_000;
+
+/// Statements that stay prepared.
+const STATEMENTS: usize = 64;
+
+/// Why the writer cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// SQLite said no.
+    #[error("the database cannot be opened for writing: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A setting did not take.
+    #[error("SQLite does not keep the setting {setting}: it is {found}, and must be {wanted}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// What it is.
+        found: String,
+        /// What it must be.
+        wanted: &'static str,
+    },
+    /// No thread.
+    #[error("the writer's thread cannot be started")]
+    Thread(#[source] std::io::Error),
+}
+
+pub(super) fn open(path: &Path) -> Result<Connection, SetupError> {
+    let version = rusqlite::version_number();
+    if version < SQLITE_VERSION_MIN {
+        return Err(SetupError::Setting {
+            setting: "version",
+            found: rusqlite::version().to_owned(),
+            wanted: "3.51.3 or newer",
+        });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    set(&connection, "journal_mode", "wal", "wal")?;
+    set(&connection, "synchronous", "full", "2")?;
+    set(&connection, "foreign_keys", "on", "1")?;
+    set(&connection, "secure_delete", "on", "1")?;
+    set(&connection, "trusted_schema", "off", "0")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "cache_size", -16_000)?;
+    Ok(connection)
+}
+
+fn set(
+    connection: &Connection,
+    setting: &'static str,
+    value: &str,
+    wanted: &'static str,
+) -> Result<(), SetupError> {
+    connection
+        .pragma_update_and_check(None, setting, value, |_| Ok(()))
+        .or_else(|error| match error {
+            rusqlite::Error::QueryReturnedNoRows => Ok(()),
+            other => Err(other),
+        })?;
+    let found = connection.pragma_query_value(None, setting, |row| {
+        row.get_ref(0).map(|value| match value {
+            rusqlite::types::ValueRef::Integer(number) => number.to_string(),
+            rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            other => format!("{other:?}"),
+        })
+    })?;
+    if found == wanted {
+        Ok(())
+    } else {
+        Err(SetupError::Setting {
+            setting,
+            found,
+            wanted,
+        })
+    }
+}

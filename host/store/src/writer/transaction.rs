@@ -1,0 +1,445 @@
+//! One transaction: many groups, each atomic.
+//!
+//! The first try runs all groups without savepoints, because refusals are
+//! rare. If one is refused, all are rolled back and run again, each in a
+//! savepoint of its own, and only the refused ones are left out. If the disk
+//! is full or fails, all fail, and nothing pretends.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use keyway_model::TenantId;
+use rusqlite::{Connection, ErrorCode, params_from_iter};
+
+use super::{Committed, Group, RefusedGroup};
+use crate::cache::Cache;
+use crate::change::{AuditRow, Statement, Write};
+use crate::error::StoreError;
+use crate::heads::Heads;
+
+const INSERT_AUDIT: &str = "INSERT INTO audit \
+    (tenant, sequence, environment, kind, entry, time, content, leaf, envelope) \
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// The writer's side of the database.
+#[derive(Debug)]
+pub(super) struct Database {
+    connection: Connection,
+    heads: Arc<Heads>,
+    cache: Arc<Cache>,
+    broken: Option<StoreError>,
+}
+
+/// How far a failure reaches.
+enum Failure {
+    /// This group alone is refused.
+    Group(StoreError),
+    /// Nothing of this transaction can be written.
+    All(StoreError),
+}
+
+/// Sequences that were given out in the transaction under way.
+#[derive(Default)]
+struct Sequences {
+    next: HashMap<TenantId, u64>,
+    given: Vec<TenantId>,
+}
+
+impl Sequences {
+    fn give(&mut self, tenant: TenantId, heads: &Heads) -> u64 {
+        let next = self
+            .next
+            .entry(tenant)
+            .or_insert_with(|| heads.size(tenant));
+        let given = *next;
+        *next += 1;
+        self.given.push(tenant);
+        given
+    }
+
+    /// Takes back what was given since there were `mark` of them.
+    fn take_back(&mut self, mark: usize) {
+        for tenant in self.given.drain(mark..) {
+            if let Some(next) = self.next.get_mut(&tenant) {
+                *next -= 1;
+            }
+        }
+    }
+}
+
+impl Database {
+    pub(super) const fn new(connection: Connection, heads: Arc<Heads>, cache: Arc<Cache>) -> Self {
+        Self {
+            connection,
+            heads,
+            cache,
+            broken: None,
+        }
+    }
+
+    /// Commits `groups` and answers each.
+    pub(super) fn commit(&mut self, groups: Vec<Group>) {
+        if let Some(error) = &self.broken {
+            refuse(groups, error);
+            return;
+        }
+        let outcome = self.together(&groups).or_else(|failure| match failure {
+            Failure::Group(_) => self.one_by_one(&groups),
+            Failure::All(error) => Err(Failure::All(error)),
+        });
+        match outcome {
+            Ok(results) => self.answer(groups, results),
+            Err(Failure::Group(error) | Failure::All(error)) => {
+                if matches!(error, StoreError::Broken(_)) {
+                    tracing::error!(%error, "the writer stops");
+                    self.broken = Some(error.clone());
+                }
+                refuse(groups, &error);
+            }
+        }
+    }
+
+    fn together(&self, groups: &[Group]) -> Result<Vec<Result<Committed, StoreError>>, Failure> {
+        self.transaction(|sequences| {
+            groups
+                .iter()
+                .map(|group| self.apply(&group.writes, sequences).map(Ok))
+                .collect()
+        })
+    }
+
+    fn one_by_one(&self, groups: &[Group]) -> Result<Vec<Result<Committed, StoreError>>, Failure> {
+        self.transaction(|sequences| {
+            groups
+                .iter()
+                .map(|group| self.in_savepoint(&group.writes, sequences))
+                .collect()
+        })
+    }
+
+    fn transaction<T>(
+        &self,
+        work: impl FnOnce(&mut Sequences) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.execute("BEGIN IMMEDIATE")?;
+        let done = work(&mut Sequences::default()).and_then(|done| match self.execute("COMMIT") {
+            Ok(()) => Ok(done),
+            Err(Failure::Group(error) | Failure::All(error)) => Err(Failure::All(error)),
+        });
+        if done.is_err() && !self.connection.is_autocommit() {
+            self.execute("ROLLBACK").map_err(|failure| match failure {
+                Failure::Group(error) | Failure::All(error) => {
+                    Failure::All(StoreError::Broken(error.to_string()))
+                }
+            })?;
+        }
+        done
+    }
+
+    fn in_savepoint(
+        &self,
+        writes: &[Write],
+        sequences: &mut Sequences,
+    ) -> Result<Result<Committed, StoreError>, Failure> {
+        let mark = sequences.given.len();
+        self.execute("SAVEPOINT one")?;
+        let applied = self.apply(writes, sequences);
+        match applied {
+            Ok(committed) => {
+                self.execute("RELEASE one")?;
+                Ok(Ok(committed))
+            }
+            Err(Failure::Group(error)) => {
+                self.execute("ROLLBACK TO one")?;
+                self.execute("RELEASE one")?;
+                sequences.take_back(mark);
+                Ok(Err(error))
+            }
+            Err(all @ Failure::All(_)) => Err(all),
+        }
+    }
+
+    fn apply(&self, writes: &[Write], sequences: &mut Sequences) -> Result<Committed, Failure> {
+        let mut committed = Committed::default();
+        for write in writes {
+            match write {
+                Write::Statement(statement) => {
+                    self.run(statement)?;
+                }
+                Write::Audit(row) => {
+                    let sequence = sequences.give(row.scope.tenant, &self.heads);
+                    self.insert_audit(row, sequence)?;
+                }
+                Write::JobIfNew { seen, create, job } => {
+                    if self.run(seen)? > 0 {
+                        self.run(create)?;
+                        committed.new_jobs.push(*job);
+                    }
+                }
+                Write::Then(_) => {}
+            }
+        }
+        Ok(committed)
+    }
+
+    fn run(&self, statement: &Statement) -> Result<usize, Failure> {
+        let mut prepared = self
+            .connection
+            .prepare_cached(statement.sql)
+            .map_err(failure)?;
+        let rows = prepared
+            .execute(params_from_iter(&statement.values))
+            .map_err(
+                |error| match (&statement.not_unique, is_not_unique(&error)) {
+                    (Some(meaning), true) => Failure::Group(meaning.clone()),
+                    (Some(_) | None, _) => failure(error),
+                },
+            )?;
+        match &statement.nothing_done {
+            Some(meaning) if rows == 0 => Err(Failure::Group(meaning.clone())),
+            Some(_) | None => Ok(rows),
+        }
+    }
+
+    fn insert_audit(&self, row: &AuditRow, sequence: u64) -> Result<(), Failure> {
+        let mut prepared = self
+            .connection
+            .prepare_cached(INSERT_AUDIT)
+            .map_err(failure)?;
+        let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
+        prepared
+            .execute(rusqlite::params![
+                row.scope.tenant.to_bytes(),
+                sequence,
+                row.scope.environment.code(),
+                row.kind.code(),
+                row.entry.to_bytes(),
+                row.at.micros(),
+                row.content,
+                row.leaf,
+                row.envelope,
+            ])
+            .map(drop)
+            .map_err(failure)
+    }
+
+    fn execute(&self, sql: &str) -> Result<(), Failure> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut one| one.execute([]))
+            .map(drop)
+            .map_err(failure)
+    }
+
+    /// Tells heads and caches what is durable, and then the waiters.
+    fn answer(&self, groups: Vec<Group>, results: Vec<Result<Committed, StoreError>>) {
+        for (group, result) in groups.iter().zip(&results) {
+            if result.is_ok() {
+                self.learn(&group.writes);
+            }
+        }
+        for (group, result) in groups.into_iter().zip(results) {
+            let answer = result.map_err(|error| RefusedGroup {
+                error,
+                writes: group.writes,
+            });
+            send(group.waiter, answer);
+        }
+    }
+
+    fn learn(&self, writes: &[Write]) {
+        let mut records = Vec::new();
+        for write in writes {
+            match write {
+                Write::Audit(row) => records.push((row.scope.tenant, row.kind, row.entry)),
+                Write::Then(after) => self.cache.learn(after),
+                Write::Statement(_) | Write::JobIfNew { .. } => {}
+            }
+        }
+        if !records.is_empty() {
+            self.heads.advance(records.into_iter());
+        }
+    }
+}
+
+fn refuse(groups: Vec<Group>, error: &StoreError) {
+    for group in groups {
+        send(
+            group.waiter,
+            Err(RefusedGroup {
+                error: error.clone(),
+                writes: group.writes,
+            }),
+        );
+    }
+}
+
+fn send(waiter: Option<tokio::sync::oneshot::Sender<super::Answer>>, answer: super::Answer) {
+    let unheard = match waiter {
+        Some(waiter) => waiter.send(answer).err(),
+        None => Some(answer),
+    };
+    if let Some(Err(refused)) = unheard {
+        tracing::error!(error = %refused.error, writes = refused.writes.len(), "a group nobody waits for was refused");
+    }
+}
+
+fn is_not_unique(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error().map(|inner| inner.extended_code),
+        Some(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
+    )
+}
+
+fn failure(error: rusqlite::Error) -> Failure {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Failure::All(StoreError::DiskFull),
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig) => {
+            Failure::Group(StoreError::Refused(error.to_string()))
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OutOfMemory) => {
+            Failure::All(StoreError::Refused(error.to_string()))
+        }
+        Some(_) => Failure::All(StoreError::Broken(error.to_string())),
+        None => Failure::Group(StoreError::Refused(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use tokio::sync::oneshot;
+
+    use super::super::{Answer, connection};
+    use super::*;
+    use crate::change::value;
+
+    /// A database in a file, with one table of each test's own.
+    fn database(directory: &tempfile::TempDir) -> Database {
+        let path = directory.path().join("keyway.db");
+        std::fs::File::create(&path).unwrap();
+        let connection = connection::open(&path).unwrap();
+        connection
+            .execute_batch("CREATE TABLE thing (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT")
+            .unwrap();
+        Database::new(connection, Arc::default(), Arc::default())
+    }
+
+    fn insert(id: u64, bytes: usize) -> Write {
+        let values = vec![value::count(id), value::blob(vec![7; bytes])];
+        Statement::new("INSERT INTO thing (id, body) VALUES (?, ?)", values).into()
+    }
+
+    fn commit(database: &mut Database, groups: Vec<Vec<Write>>) -> Vec<Answer> {
+        let (groups, answers): (Vec<_>, Vec<_>) = groups
+            .into_iter()
+            .map(|writes| {
+                let (waiter, answer) = oneshot::channel();
+                (
+                    Group {
+                        writes,
+                        waiter: Some(waiter),
+                    },
+                    answer,
+                )
+            })
+            .unzip();
+        database.commit(groups);
+        answers
+            .into_iter()
+            .map(|mut answer| answer.try_recv().unwrap())
+            .collect()
+    }
+
+    fn stored(database: &Database) -> Vec<u64> {
+        let mut statement = database
+            .connection
+            .prepare("SELECT id FROM thing ORDER BY id")
+            .unwrap();
+        statement
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
+    }
+
+    #[test]
+    fn on_a_full_disk_every_group_fails_and_later_ones_go_on_when_there_is_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut database = database(&directory);
+        database
+            .connection
+            .pragma_update(None, "max_page_count", 20)
+            .unwrap();
+        let answers = commit(
+            &mut database,
+            vec![
+                vec![insert(1, 10)],
+                vec![insert(2, 200_000)],
+                vec![insert(3, 10)],
+            ],
+        );
+        for answer in answers {
+            assert!(
+                matches!(
+                    answer,
+                    Err(RefusedGroup {
+                        error: StoreError::DiskFull,
+                        ..
+                    })
+                ),
+                "{answer:?}"
+            );
+        }
+        assert!(stored(&database).is_empty());
+        database
+            .connection
+            .pragma_update(None, "max_page_count", 1_000_000)
+            .unwrap();
+        let answers = commit(
+            &mut database,
+            vec![vec![insert(1, 10)], vec![insert(2, 200_000)]],
+        );
+        assert!(answers.iter().all(Result::is_ok));
+        assert_eq!(stored(&database), [1, 2]);
+    }
+
+    #[test]
+    fn a_refused_group_is_left_out_whole_and_gets_its_writes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut database = database(&directory);
+        let twice = vec![insert(2, 1), insert(3, 1), insert(2, 1)];
+        let answers = commit(
+            &mut database,
+            vec![vec![insert(1, 1)], twice, vec![insert(3, 1), insert(4, 1)]],
+        );
+        let refused = answers
+            .iter()
+            .filter_map(|answer| answer.as_ref().err())
+            .collect::<Vec<_>>();
+        assert_eq!(
+            refused
+                .iter()
+                .map(|refused| refused.writes.len())
+                .collect::<Vec<_>>(),
+            [3]
+        );
+        assert_eq!(stored(&database), [1, 3, 4]);
+    }
+
+    #[test]
+    fn after_the_disk_failed_nothing_is_written_until_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut database = database(&directory);
+        database.broken = Some(StoreError::Broken("the disk is gone".to_owned()));
+        let answers = commit(&mut database, vec![vec![insert(1, 1)]]);
+        assert!(answers.iter().all(|answer| matches!(
+            answer,
+            Err(RefusedGroup {
+                error: StoreError::Broken(_),
+                ..
+            })
+        )));
+        assert!(stored(&database).is_empty());
+    }
+}

@@ -1,0 +1,28 @@
+//! Calls each function of `keyway:host` once.
+
+use guest_bindings::connector::keyway::guest::types::Failure;
+use guest_bindings::connector::keyway::host::log::{self, Level};
+use guest_bindings::connector::keyway::host::{connection, state};
+
+guest_bindings::connector!(act);
+
+fn act(name: &str, input: String) -> Result<String, Failure> {
+    Ok(match name {
+        "parameter" => format!("{:?}", connection::parameter(&input)),
+        "scopes" => connection::scopes().join(" "),
+        "state-get" => format!("{:?}", state::get(&input)),
+        "state-set" => format!("{:?}", state::set("key", &input)),
+        "state-delete" => format!("{:?}", state::delete(&input)),
+        "log" => {
+            log::write(Level::Warn, &input);
+            String::new()
+        }
+        "print" => {
+            println!("{input}");
+            eprint!("an error without a line end");
+            String::new()
+        }
+        "surroundings" => format!("{} {}", std::env::vars().count(), std::env::args().count()),
+        other => return Err(Failure::NotFound(other.to_owned())),
+    })
+}

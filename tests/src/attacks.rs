@@ -1,0 +1,254 @@
+//! What an approved but malicious connector tries, and what a thief finds.
+
+use serde_json::{Value, json};
+
+use crate::harness::{INTAKE, Stage, artifact, order};
+
+const ATTEMPT: &str = r#"recipe: attempt
+trigger: { webhook: {} }
+steps:
+  - id: try
+    action: hostile.attempt
+    connection: target
+    input: "${ trigger.body }"
+  - respond: { status: 200, body: "${ steps.try }" }
+"#;
+
+struct Attacker {
+    stage: Stage,
+    hook: String,
+}
+
+impl Attacker {
+    fn new() -> Self {
+        let stage = Stage::configured("[limits]\ncpu_ms_max = 200\nwall_ms_max = 2000\n");
+        stage.ok("workspace create acme");
+        stage.install("hostile.wasm", "hostile");
+        stage.connect("target", "hostile");
+        let hook = stage.apply("attempt", ATTEMPT).unwrap();
+        Self { stage, hook }
+    }
+
+    fn tries(&self, input: &Value) -> Value {
+        let (_, seen) = self.stage.post(&self.hook, input);
+        assert!(
+            !seen.to_string().contains(&self.stage.upstream.token),
+            "the guest saw the credential: {seen}"
+        );
+        seen
+    }
+
+    fn here(&self, path: &str) -> String {
+        format!("http://localhost:{}{path}", self.stage.upstream.port)
+    }
+}
+
+#[test]
+fn another_host_another_method_and_another_path_are_denied_and_recorded() {
+    let attacker = Attacker::new();
+    for (what, reason) in [
+        ("other_host", "destination"),
+        ("other_method", "method"),
+        ("other_path", "path"),
+        ("private_address", "destination"),
+    ] {
+        let seen = attacker.tries(&json!({ "what": what }));
+        assert_eq!(seen["outcome"], "refused", "{what}: {seen}");
+        assert!(
+            attacker.stage.denial(reason),
+            "{what}: no record of a denial for {reason}"
+        );
+        let job = attacker.stage.last_job();
+        let remedy = &job["steps"][0]["seen"]["denials"][0]["remedy"];
+        assert!(
+            remedy.as_str().is_some_and(|text| !text.is_empty()),
+            "{what}: {job}"
+        );
+    }
+    let effects = attacker.stage.upstream.effects();
+    assert_eq!(effects["effects"], 0, "nothing reached the upstream");
+}
+
+#[test]
+fn denials_look_the_same_to_the_guest() {
+    let attacker = Attacker::new();
+    let texts: Vec<String> = [
+        "other_host",
+        "other_method",
+        "other_path",
+        "private_address",
+    ]
+    .map(|what| attacker.tries(&json!({ "what": what }))["text"].to_string())
+    .to_vec();
+    assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
+}
+
+#[test]
+fn a_redirect_to_an_ungranted_path_is_not_followed() {
+    let attacker = Attacker::new();
+    let url = attacker.here(&format!("/redirect?to=http%3A%2F%2Flocalhost%3A{}%2Fadmin", attacker.stage.upstream.port));
+    attacker.tries(&json!({ "what": "redirect", "url": url }));
+    assert!(attacker.stage.denial("path"));
+}
+
+#[test]
+fn a_reflecting_page_gives_no_byte_of_the_credential_back() {
+    let attacker = Attacker::new();
+    for encoding in [
+        "",
+        "encoding=base64",
+        "encoding=hex",
+        "encoding=percent",
+        "encoding=json",
+        "chunks=3",
+        "encoding=base64&chunks=5",
+    ] {
+        let url = attacker.here(&format!("/reflect?{encoding}"));
+        let seen = attacker.tries(&json!({ "what": "reflect_credential", "url": url }));
+        assert_eq!(seen["status"], 200, "{encoding}: {seen}");
+        assert!(
+            seen["body"].as_str().unwrap().contains("[masked]"),
+            "{encoding}: {seen}"
+        );
+        let token = &attacker.stage.upstream.token;
+        let hex = hex::encode(token);
+        assert!(!seen.to_string().contains(&hex), "{encoding}");
+        let job = attacker.stage.last_job();
+        assert!(
+            job["steps"][0]["seen"]["requests"][0]["masked"]
+                .as_u64()
+                .unwrap()
+                > 0,
+            "{encoding}: {job}"
+        );
+    }
+}
+
+#[test]
+fn an_authorization_header_of_the_guest_is_refused() {
+    let attacker = Attacker::new();
+    let seen = attacker.tries(&json!({ "what": "own_authorization" }));
+    assert_ne!(seen["outcome"], "answered", "{seen}");
+}
+
+#[test]
+fn the_environment_is_empty() {
+    let attacker = Attacker::new();
+    let seen = attacker.tries(&json!({ "what": "read_environment" }));
+    assert_eq!(seen["variables"], json!({}), "{seen}");
+}
+
+#[test]
+fn an_endless_loop_and_a_memory_bomb_end_and_the_deployment_goes_on() {
+    let attacker = Attacker::new();
+    attacker.tries(&json!({ "what": "endless_loop" }));
+    let job = attacker.stage.last_job();
+    assert!(
+        job["failure"].as_str().unwrap().contains("cpu_ms_max"),
+        "{job}"
+    );
+    attacker.tries(&json!({ "what": "memory_bomb" }));
+    assert_eq!(
+        attacker.tries(&json!({ "what": "read_environment" }))["outcome"],
+        "read"
+    );
+}
+
+#[test]
+fn a_component_that_imports_files_or_sockets_is_refused_at_install() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    for (file, import) in [
+        ("hostile_file.wasm", "wasi:filesystem"),
+        ("hostile_socket.wasm", "wasi:sockets"),
+    ] {
+        let refusal = stage.refused(&format!("connector install {}", artifact(file).display()));
+        assert!(refusal.contains(import), "{refusal}");
+    }
+}
+
+#[test]
+fn state_of_another_workspace_is_out_of_reach() {
+    let attacker = Attacker::new();
+    let seen = attacker.tries(&json!({ "what": "other_tenant_state", "key": "cursor" }));
+    assert!(!seen["seen"].to_string().contains("Ok(Some("), "{seen}");
+}
+
+#[test]
+fn a_revoked_connector_stops_at_its_next_host_call() {
+    let attacker = Attacker::new();
+    let digest = attacker.stage.json("connector show hostile")["digest"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let seen =
+        attacker.tries(&json!({ "what": "reflect_credential", "url": attacker.here("/anything") }));
+    assert_eq!(seen["outcome"], "answered", "{seen}");
+    attacker.stage.ok(&format!("connector revoke {digest}"));
+    let (status, _) = attacker
+        .stage
+        .post(&attacker.hook, &json!({ "what": "other_path" }));
+    assert_eq!(status, 502);
+    let why = attacker.stage.last_job()["failure"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(why.contains("not approved"), "{why}");
+}
+
+#[test]
+fn no_secret_and_no_order_is_readable_in_the_data_directory_or_the_audit_export() {
+    let mut stage = Stage::with_shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    for number in 1..=3 {
+        assert_eq!(stage.post(&hook, &order(number)).0, 200);
+    }
+    let export = stage.ok("audit export");
+    stage.serve = None;
+    let secret_path = hook.rsplit('/').next().unwrap();
+    let mut canaries = vec![
+        stage.upstream.token.clone(),
+        secret_path.to_owned(),
+        "LAMP".to_owned(),
+        "Ada Lovelace".to_owned(),
+    ];
+    for number in 1..=3 {
+        let order = order(number);
+        canaries.extend(
+            ["/number", "/email", "/card"]
+                .map(|at| order.pointer(at).unwrap().as_str().unwrap().to_owned()),
+        );
+    }
+    let mut bytes = 0;
+    for file in files_in(&stage.data()) {
+        let content = std::fs::read(&file).unwrap();
+        bytes += content.len();
+        for canary in &canaries {
+            for form in [canary.clone(), hex::encode(canary)] {
+                let found = memchr::memmem::find(&content, form.as_bytes());
+                assert!(found.is_none(), "{canary} in {}", file.display());
+            }
+        }
+    }
+    assert!(bytes > 100_000, "the search looked at {bytes} bytes");
+    for canary in &canaries {
+        assert!(
+            !export.contains(canary.as_str()),
+            "{canary} in the audit export"
+        );
+    }
+}
+
+fn files_in(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            files.extend(files_in(&entry.path()));
+        } else if kind.is_file() {
+            files.push(entry.path());
+        }
+    }
+    files
+}

@@ -1,0 +1,89 @@
+//! Audit and verification of calls, end to end.
+
+use crate::harness::{INTAKE, Stage, order};
+
+#[test]
+fn the_exported_log_verifies_and_one_changed_character_shows() {
+    let stage = Stage::with_shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    assert_eq!(stage.post(&hook, &order(1)).0, 200);
+    stage.ok("audit export --out audit.jsonl --key-out key.txt");
+    let verdict = stage.ok("audit verify audit.jsonl --key key.txt");
+    assert!(verdict.contains("holds"), "{verdict}");
+    let path = stage.dir.path().join("audit.jsonl");
+    let export = std::fs::read_to_string(&path).unwrap();
+    let changed = export.replacen("\"POST\"", "\"PUT\"", 1);
+    assert_ne!(changed, export);
+    std::fs::write(&path, changed).unwrap();
+    let verdict = stage.refused("audit verify audit.jsonl --key key.txt");
+    assert!(verdict.contains("record"), "{verdict}");
+}
+
+#[test]
+fn every_sent_request_has_an_intent_before_and_an_outcome_after() {
+    let stage = Stage::with_shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    assert_eq!(stage.post(&hook, &order(1)).0, 200);
+    let audit = stage.audit();
+    let intent = audit
+        .iter()
+        .position(|line| line["record"]["operation"] == "http.send")
+        .unwrap();
+    let id = &audit[intent]["record"]["id"];
+    let outcome = audit
+        .iter()
+        .position(|line| line["kind"] == "outcome" && line["record"]["id"] == *id)
+        .unwrap();
+    assert!(intent < outcome);
+    assert_eq!(audit[outcome]["record"]["status"], 201);
+    let text = audit[intent].to_string();
+    assert!(
+        text.contains("/orders") && !text.contains("customers.example"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_connection_check_names_the_account() {
+    let stage = Stage::with_shop();
+    let said = stage.ok("connection check shop");
+    assert!(said.contains("Demo Shop"), "{said}");
+}
+
+#[test]
+fn a_connection_whose_credential_is_wrong_says_so() {
+    let stage = Stage::with_shop();
+    crate::harness::secret(&stage.dir.path().join("wrong.txt"), "a-wrong-credential");
+    stage.ok(&format!(
+        "connection create wrong --connector orders --parameter host=localhost --parameter port={} --parameter scheme=http --credential-file wrong.txt",
+        stage.upstream.port
+    ));
+    let said = stage.refused("connection check wrong");
+    assert!(said.contains("unauthorized"), "{said}");
+}
+
+#[test]
+fn clear_http_with_a_credential_needs_the_platforms_word() {
+    let mut stage = Stage::with_shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    stage.serve = None;
+    let path = stage.dir.path().join("keyway.toml");
+    let config = std::fs::read_to_string(&path)
+        .unwrap()
+        .replace("cleartext = true", "cleartext = false");
+    let (webhook, rest) = (stage.ready["webhook"].as_str().unwrap().to_owned(), config);
+    let address = webhook.strip_prefix("http://").unwrap();
+    std::fs::write(
+        &path,
+        rest.replacen(
+            "webhook = \"127.0.0.1:0\"",
+            &format!("webhook = \"{address}\""),
+            1,
+        ),
+    )
+    .unwrap();
+    stage.start();
+    assert_eq!(stage.post(&hook, &order(1)).0, 502);
+    assert!(stage.denial("cleartext"));
+    assert_eq!(stage.upstream.effects()["requests"], 0);
+}

@@ -1,0 +1,500 @@
+//! A deployment, an upstream and a caller, as separate processes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// How long anything may take before a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A directory of a built program.
+fn built() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().unwrap().parent().unwrap().to_owned()
+}
+
+/// The root of the checkout.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+/// The `keyway` program, built before the tests by `cargo xtask test`.
+pub(crate) fn program() -> PathBuf {
+    let program = built().join("keyway");
+    assert!(
+        program.exists(),
+        "{} is not built: run `cargo xtask test`",
+        program.display()
+    );
+    program
+}
+
+/// A built connector with its manifest inside.
+pub(crate) fn artifact(name: &str) -> PathBuf {
+    let path = root().join("target/guests").join(name);
+    assert!(
+        path.exists(),
+        "{} is not built: run `cargo xtask test`",
+        path.display()
+    );
+    path
+}
+
+/// A process that is ended by its id.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Process {
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        if self.0.try_wait().ok().flatten().is_none() {
+            drop(rustix::process::kill_process(
+                pid,
+                rustix::process::Signal::TERM,
+            ));
+            drop(self.0.wait());
+        }
+    }
+}
+
+/// Starts a process and reads the JSON line that says it is ready.
+fn ready(command: &mut Command) -> Result<(Process, Value), String> {
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut process = Process(child);
+    let stdout = process.0.stdout.take().unwrap();
+    let stderr = process.0.stderr.take().unwrap();
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    match serde_json::from_str(&line) {
+        Ok(value) => {
+            // What it says later must not fill the pipe.
+            std::thread::spawn(move || {
+                std::io::copy(&mut BufReader::new(stderr), &mut std::io::sink())
+            });
+            Ok((process, value))
+        }
+        Err(_) => {
+            let mut said = String::new();
+            BufReader::new(stderr).read_to_string(&mut said).unwrap();
+            process.0.wait().unwrap();
+            Err(said)
+        }
+    }
+}
+
+/// The order system.
+pub(crate) struct Upstream {
+    pub(crate) port: u16,
+    pub(crate) token: String,
+    _process: Process,
+}
+
+impl Upstream {
+    /// Starts one; its authority's certificate and its token go into `dir`.
+    fn start(dir: &Path) -> Self {
+        let token = format!(
+            "ords_{}",
+            hex::encode(dir.file_name().unwrap().as_encoded_bytes())
+        );
+        secret(&dir.join("token.txt"), &token);
+        let mut command = Command::new(program());
+        command
+            .current_dir(dir)
+            .args(["demo-upstream", "--token-file", "token.txt", "--clear"]);
+        let (process, value) = ready(&mut command).unwrap();
+        Self {
+            port: value["port"].as_u64().unwrap() as u16,
+            token,
+            _process: process,
+        }
+    }
+
+    /// `GET /control/effects`.
+    pub(crate) fn effects(&self) -> Value {
+        http(self.address(), "GET", "/control/effects", None).1
+    }
+
+    /// `POST /control/mode`.
+    pub(crate) fn mode(&self, mode: &str) {
+        let (status, _) = http(
+            self.address(),
+            "POST",
+            "/control/mode",
+            Some(&json!({ "mode": mode })),
+        );
+        assert!(status < 300, "mode {mode}: {status}");
+    }
+
+    /// Adds an order as another client would.
+    pub(crate) fn add_order(&self, order: &Value) {
+        let (status, _) = http(self.address(), "POST", "/control/orders", Some(order));
+        assert!(status < 300, "{status}");
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+}
+
+/// The order system over TLS, in a directory of its own.
+pub(crate) struct TlsUpstream {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) port: u16,
+    pub(crate) token: String,
+    _process: Process,
+}
+
+impl TlsUpstream {
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let token = "ords_of-the-tests-over-tls".to_owned();
+        secret(&dir.path().join("upstream-token.txt"), &token);
+        let mut command = Command::new(program());
+        command.current_dir(dir.path()).args([
+            "demo-upstream",
+            "--token-file",
+            "upstream-token.txt",
+            "--ca-out",
+            "ca.pem",
+        ]);
+        let (process, value) = ready(&mut command).unwrap();
+        Self {
+            dir,
+            port: value["port"].as_u64().unwrap() as u16,
+            token,
+            _process: process,
+        }
+    }
+}
+
+/// A file that only its owner can read.
+pub(crate) fn secret(path: &Path, content: &str) {
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .unwrap();
+    file.write_all(content.as_bytes()).unwrap();
+}
+
+/// A deployment with its upstream.
+pub(crate) struct Stage {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) upstream: Upstream,
+    pub(crate) serve: Option<Process>,
+    pub(crate) ready: Value,
+}
+
+impl Stage {
+    /// A running deployment with nothing in it.
+    pub(crate) fn empty() -> Self {
+        Self::configured("")
+    }
+
+    /// The same with more configuration.
+    pub(crate) fn configured(more: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let upstream = Upstream::start(dir.path());
+        let config = format!(
+            "[listen]\nwebhook = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n\n[[egress.allow]]\nhost = \"localhost\"\nport = {}\ncleartext = true\n\n{more}",
+            upstream.port
+        );
+        std::fs::write(dir.path().join("keyway.toml"), config).unwrap();
+        let mut stage = Self {
+            dir,
+            upstream,
+            serve: None,
+            ready: Value::Null,
+        };
+        stage.start();
+        stage
+    }
+
+    /// A deployment whose workspace `acme` has the orders connector, the
+    /// connection `shop`, and nothing else.
+    pub(crate) fn with_shop() -> Self {
+        let stage = Self::empty();
+        stage.ok("workspace create acme");
+        stage.install("orders.wasm", "orders");
+        stage.connect("shop", "orders");
+        stage
+    }
+
+    /// Starts, or starts again.
+    pub(crate) fn start(&mut self) {
+        let (serve, value) = self.try_start().unwrap();
+        self.serve = Some(serve);
+        self.ready = value;
+    }
+
+    /// Tries to start another `serve` on the same data directory.
+    pub(crate) fn try_start(&self) -> Result<(Process, Value), String> {
+        let mut command = Command::new(program());
+        command
+            .current_dir(self.dir.path())
+            .args(["serve", "--config", "keyway.toml"]);
+        ready(&mut command)
+    }
+
+    pub(crate) fn install(&self, file: &str, name: &str) {
+        self.ok(&format!("connector install {}", artifact(file).display()));
+        let digest = self.json(&format!("connector show {name}"))["digest"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        self.ok(&format!(
+            "connector approve {name} --digest {digest} --why tested"
+        ));
+    }
+
+    pub(crate) fn connect(&self, name: &str, connector: &str) {
+        self.ok(&format!(
+            "connection create {name} --connector {connector} --parameter host=localhost --parameter port={} --parameter scheme=http --credential-file token.txt",
+            self.upstream.port
+        ));
+    }
+
+    /// Applies a recipe and answers with its webhook, if it has one.
+    pub(crate) fn apply(&self, name: &str, text: &str) -> Option<String> {
+        std::fs::write(self.dir.path().join(format!("{name}.yaml")), text).unwrap();
+        self.ok(&format!("recipe apply {name}.yaml"));
+        self.json(&format!("recipe show {name}"))["webhook_url"]
+            .as_str()
+            .map(str::to_owned)
+    }
+
+    /// Runs a command of the command line.
+    pub(crate) fn run(&self, line: &str) -> Output {
+        let mut words = Vec::new();
+        for (index, part) in line.split('\'').enumerate() {
+            if index % 2 == 1 {
+                words.push(part.to_owned());
+            } else {
+                words.extend(part.split_whitespace().map(str::to_owned));
+            }
+        }
+        Command::new(program())
+            .current_dir(self.dir.path())
+            .args(words)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// A command that does what it is asked; its standard output.
+    pub(crate) fn ok(&self, line: &str) -> String {
+        let output = self.run(line);
+        assert!(output.status.success(), "keyway {line}\n{}", text(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A command that is refused; what it says.
+    pub(crate) fn refused(&self, line: &str) -> String {
+        let output = self.run(line);
+        assert!(
+            !output.status.success(),
+            "keyway {line} was not refused\n{}",
+            text(&output)
+        );
+        text(&output)
+    }
+
+    /// A command's JSON.
+    pub(crate) fn json(&self, line: &str) -> Value {
+        serde_json::from_str(&self.ok(&format!("{line} --json"))).unwrap()
+    }
+
+    /// The audit log's newest records, oldest first.
+    pub(crate) fn audit(&self) -> Vec<Value> {
+        self.json("--workspace acme audit list --limit 1000")
+            .as_array()
+            .unwrap()
+            .clone()
+    }
+
+    /// Whether the log has an intent that was denied for `reason`.
+    pub(crate) fn denial(&self, reason: &str) -> bool {
+        self.audit().iter().any(|line| {
+            line["record"]["decision"]
+                .to_string()
+                .contains(&format!("\"{reason}\""))
+        })
+    }
+
+    /// Posts JSON to a webhook.
+    pub(crate) fn post(&self, hook: &str, body: &Value) -> (u16, Value) {
+        let (address, path) = split(hook);
+        http(address, "POST", &path, Some(body))
+    }
+
+    /// The newest job with its steps.
+    pub(crate) fn last_job(&self) -> Value {
+        let id = self.json("job list --limit 1")[0]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        self.json(&format!("job show {id}"))
+    }
+
+    /// Waits for something to become true.
+    pub(crate) fn until<T>(&self, what: &str, mut found: impl FnMut(&Self) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(value) = found(self) {
+                return value;
+            }
+            assert!(Instant::now() < deadline, "waited too long for {what}");
+        }
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.path().join("keyway-data")
+    }
+}
+
+pub(crate) fn text(output: &Output) -> String {
+    [&output.stdout, &output.stderr]
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        .concat()
+}
+
+/// Address and path of a webhook.
+pub(crate) fn split(url: &str) -> (SocketAddr, String) {
+    let rest = url.strip_prefix("http://").unwrap();
+    let (authority, path) = rest.split_once('/').unwrap();
+    (authority.parse().unwrap(), format!("/{path}"))
+}
+
+/// One HTTP/1.1 exchange: status and JSON (or null).
+pub(crate) fn http(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> (u16, Value) {
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let (status, answer) = raw(address, method, path, &[], body.as_bytes()).unwrap();
+    (
+        status,
+        serde_json::from_slice(&answer).unwrap_or(Value::Null),
+    )
+}
+
+/// One HTTP/1.1 exchange, byte for byte; an error if the connection breaks.
+#[expect(clippy::disallowed_methods, reason = "the tests are the callers")]
+pub(crate) fn raw(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<(u16, Vec<u8>)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    stream.write_all(head.as_bytes())?;
+    // A server that refuses a large body may answer before it has read it.
+    let _sent = stream.write_all(body);
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+    let Some(end) = end else {
+        read?;
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    };
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap();
+    let body = answer[end + 4..].to_vec();
+    let chunked = head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked");
+    Ok((status, if chunked { dechunked(&body) } else { body }))
+}
+
+fn dechunked(mut body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let Some(end) = body.windows(2).position(|window| window == b"\r\n") {
+        let size =
+            usize::from_str_radix(std::str::from_utf8(&body[..end]).unwrap().trim(), 16).unwrap();
+        if size == 0 {
+            break;
+        }
+        out.extend_from_slice(&body[end + 2..end + 2 + size]);
+        body = &body[end + 4 + size..];
+    }
+    out
+}
+
+/// What most recipes of the tests do: shape an order and create it.
+pub(crate) const INTAKE: &str = r#"recipe: intake
+trigger:
+  webhook:
+    sensitive: [/email, /card]
+steps:
+  - id: shape
+    transform: { reference: "${ trigger.body.number }", total: "${ trigger.body.lines.map(l, l.quantity * l.cents).sum() }" }
+  - id: create
+    action: orders.create
+    connection: shop
+    input:
+      reference: "${ steps.shape.reference }"
+      customer: { name: "${ trigger.body.name }", email: "${ trigger.body.email }", card: "${ trigger.body.card }" }
+      items: "${ trigger.body.lines.map(l, {'sku': l.sku, 'quantity': l.quantity, 'unit_cents': l.cents}) }"
+      total_cents: "${ steps.shape.total }"
+  - id: accepted
+    if: "steps.create.status == 'accepted'"
+    then:
+      - respond: { status: 200, body: { order: "${ steps.create.id }", total: "${ steps.shape.total }" } }
+"#;
+
+/// An order that [`INTAKE`] takes.
+pub(crate) fn order(number: u32) -> Value {
+    json!({
+        "number": format!("SO-{number:06}"), "name": "Ada Lovelace",
+        "email": format!("ada{number}@customers.example"), "card": format!("4000-0012-3456-{number:04}"),
+        "lines": [{ "sku": "LAMP", "quantity": 2, "cents": 4950 }, { "sku": "CABLE", "quantity": 1, "cents": 700 }],
+    })
+}
+
+/// The same recipe without a reply: the caller gets 202 once the event is durable.
+pub(crate) fn silent_intake() -> String {
+    let cut = INTAKE.find("  - id: accepted").unwrap();
+    INTAKE[..cut].to_owned()
+}

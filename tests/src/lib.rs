@@ -1,0 +1,20 @@
+//! The tests of the whole: one binary. Each starts what it needs, on loopback,
+//! in a directory of its own, and ends it by its process id.
+#![cfg(test)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod attacks;
+mod authoring;
+mod bad_input;
+mod calls;
+mod contract;
+mod control;
+mod harness;
+mod jobs;
+mod kill;
+mod tidy;

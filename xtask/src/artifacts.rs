@@ -1,0 +1,112 @@
+//! What must be built before anything runs: the WebAssembly target, the guests, the binaries.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::shell::{self, cargo, root, tool};
+
+/// The target of every guest.
+pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";
+/// One tiny guest per behaviour, for the tests.
+const TEST_GUESTS: &str = "tests/guests";
+/// The connectors that ship; each becomes one artifact with its manifest inside.
+const CONNECTORS: [&str; 5] = [
+    "orders",
+    "http",
+    "hostile",
+    "hostile-file",
+    "hostile-socket",
+];
+
+/// Which profile the host's binaries are built with; `demo` and `test` share one, so that neither waits twice.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Profile {
+    Dev,
+    Release,
+}
+
+/// Says how long a build will take, before it starts.
+pub(crate) fn announce(what: &str, first_minutes: u32, profile: Profile) {
+    let is_built = binary("keyway", profile).exists();
+    if is_built {
+        println!(
+            "{what}: what is built already is kept; expect a minute or less before it starts."
+        );
+    } else {
+        println!(
+            "{what}: the first build takes about {first_minutes} minutes on two cores (less on more); later ones take seconds."
+        );
+    }
+}
+
+/// Adds the guests' target to the toolchain if it is not there.
+pub(crate) fn ensure_guest_target() -> anyhow::Result<()> {
+    let libraries = tool(
+        "rustc",
+        &["--print", "target-libdir", "--target", GUEST_TARGET],
+    )
+    .output();
+    let is_there = libraries
+        .is_ok_and(|printed| Path::new(String::from_utf8_lossy(&printed.stdout).trim()).is_dir());
+    if is_there {
+        return Ok(());
+    }
+    shell::run(&mut tool("rustup", &["target", "add", GUEST_TARGET])).with_context(|| {
+        format!("guests are built for {GUEST_TARGET}; without rustup, install its standard library for this toolchain")
+    })
+}
+
+/// Builds the tests' own guests.
+pub(crate) fn build_test_guests() -> anyhow::Result<()> {
+    // In its own folder, where cargo finds the workspace's settings: flags belong to a folder, not to a manifest.
+    let build = ["build", "--release", "--locked", "--target", GUEST_TARGET];
+    shell::run(cargo(&build).current_dir(root().join(TEST_GUESTS)))
+}
+
+/// Builds every connector as an author would, with `keyway connector build`, into one folder.
+pub(crate) fn build_connectors(profile: Profile) -> anyhow::Result<PathBuf> {
+    let folder = guests();
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
+    for name in CONNECTORS {
+        let artifact = folder.join(format!("{}.wasm", name.replace('-', "_")));
+        let mut build = tool(binary("keyway", profile), &["connector", "build"]);
+        build
+            .arg(root().join("connectors").join(name))
+            .arg("--out")
+            .arg(artifact);
+        if name.starts_with("hostile-") {
+            // Imports more than it declares: that its install is refused is a test.
+            build.arg("--unchecked");
+        }
+        shell::run(&mut build)?;
+    }
+    Ok(folder)
+}
+
+/// Builds the host's binaries.
+pub(crate) fn build_host(profile: Profile, packages: &[&str]) -> anyhow::Result<()> {
+    let mut build = cargo(&["build"]);
+    for package in packages {
+        build.args(["--package", package]);
+    }
+    if profile == Profile::Release {
+        build.arg("--release");
+    }
+    shell::run(&mut build)
+}
+
+/// Where a binary of the host is.
+pub(crate) fn binary(name: &str, profile: Profile) -> PathBuf {
+    let folder = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => "release",
+    };
+    root().join("target").join(folder).join(name)
+}
+
+/// The one folder of built guests.
+pub(crate) fn guests() -> PathBuf {
+    root().join("target/guests")
+}

@@ -1,0 +1,95 @@
+//! `cargo xtask test` and `cargo xtask kill`: the tests, with everything that they need built before.
+
+use anyhow::Context as _;
+
+use crate::artifacts::{self, Profile};
+use crate::shell::{self, cargo};
+
+/// The crates whose documentation proves by failing to compile that a check cannot be bypassed.
+const PROVING_CRATES: [&str; 4] = [
+    "keyway-authz",
+    "keyway-vault",
+    "keyway-egress",
+    "keyway-gate",
+];
+
+/// Runs everything that must pass; the test runner's own closing line is the last.
+pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        args.is_empty(),
+        "`cargo xtask test` takes no options, and got {args:?}"
+    );
+    artifacts::announce("Tests", 8, Profile::Dev);
+    build()?;
+
+    println!("Step 3 of 4: the doc tests, those that must not compile among them");
+    let mut documentation = cargo(&["test", "--doc"]);
+    for package in PROVING_CRATES {
+        documentation.args(["--package", package]);
+    }
+    shell::run(&mut documentation)?;
+
+    println!("Step 4 of 4: the tests (about three minutes)");
+    if has_nextest() {
+        shell::run(&mut cargo(&["nextest", "run", "--workspace"]))
+    } else {
+        println!("cargo-nextest is not installed; `cargo test` runs the same tests, more slowly.");
+        shell::run(&mut cargo(&[
+            "test",
+            "--workspace",
+            "--lib",
+            "--bins",
+            "--tests",
+        ]))
+    }
+}
+
+/// Runs the kill rounds alone, as many as wanted.
+pub(crate) fn kill(args: &[String]) -> anyhow::Result<()> {
+    let [flag, rounds] = args else {
+        anyhow::bail!("say how many rounds: cargo xtask kill --rounds 2000")
+    };
+    anyhow::ensure!(
+        flag == "--rounds",
+        "`{flag}` is not an option of `cargo xtask kill`"
+    );
+    rounds
+        .parse::<u32>()
+        .with_context(|| format!("`{rounds}` is not a number of rounds"))?;
+    artifacts::announce("Kill rounds", 8, Profile::Dev);
+    build()?;
+    println!("Step 3 of 3: {rounds} rounds, about a second each");
+    let mut rounds_run = if has_nextest() {
+        cargo(&[
+            "nextest",
+            "run",
+            "--package",
+            "keyway-tests",
+            "--no-capture",
+            "kill_rounds",
+        ])
+    } else {
+        cargo(&[
+            "test",
+            "--package",
+            "keyway-tests",
+            "kill_rounds",
+            "--",
+            "--nocapture",
+        ])
+    };
+    shell::run(rounds_run.env("KEYWAY_KILL_ROUNDS", rounds))
+}
+
+fn build() -> anyhow::Result<()> {
+    println!("Step 1 of 4: the binaries that the tests start");
+    artifacts::ensure_guest_target()?;
+    artifacts::build_host(Profile::Dev, &["keyway", "keyway-upstream"])?;
+    println!("Step 2 of 4: the connectors and guests, as WebAssembly components");
+    artifacts::build_test_guests()?;
+    artifacts::build_connectors(Profile::Dev).map(drop)
+}
+
+fn has_nextest() -> bool {
+    shell::succeeds(&mut cargo(&["nextest", "--version"]))
+}
