@@ -78,7 +78,11 @@ fn denials_look_the_same_to_the_guest() {
         "other_path",
         "private_address",
     ]
-    .map(|what| attacker.tries(&json!({ "what": what }))["text"].to_string())
+    .map(|what| attacker.tries(&json!({ "what": what }))["text"].as_str().unwrap().to_owned())
+    .map(|text| {
+        let own = |word: &&str| word.contains("://") || ["GET", "DELETE"].contains(word);
+        text.split(' ').filter(|word| !own(word)).collect::<String>()
+    })
     .to_vec();
     assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
 }

@@ -38,26 +38,23 @@ fn a_webhook_refuses_what_it_cannot_take() {
 fn a_recipe_with_mistakes_is_refused_with_its_lines() {
     let stage = Stage::with_shop();
     let cases = [
-        (INTAKE.replace("transform:", "transfrom:"), "transfrom", 6),
+        (INTAKE.replace("transform:", "transfrom:"), "transfrom", 7),
         (
             INTAKE.replace("connection: shop", "connection: shpo"),
-            "shpo",
-            7,
+            "shpo", 8,
         ),
-        (INTAKE.replace("orders.create", "order.create"), "order", 7),
-        (INTAKE.replace("orders.create", "orders.creat"), "creat", 7),
+        (INTAKE.replace("orders.create", "order.create"), "order", 8),
+        (INTAKE.replace("orders.create", "orders.creat"), "creat", 8),
         (
             INTAKE.replace("steps.shape.reference", "steps.shap.reference"),
-            "shap",
-            11,
+            "shap", 12,
         ),
         (
             INTAKE.replace(
                 "${ steps.shape.total }\"\n  - id",
                 "${ steps.shape. }\"\n  - id",
             ),
-            "steps.shape.",
-            14,
+            "steps.shape.", 15,
         ),
     ];
     for (text, names, line) in cases {

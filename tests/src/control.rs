@@ -161,7 +161,7 @@ fn a_revoked_token_opens_nothing_and_its_recipes_stop_at_their_next_host_call() 
         &json!({ "text": INTAKE.replace("intake", "owned") }),
     );
     assert_eq!(status, 200, "{answer}");
-    let hook = stage.json("recipe show owned")["webhook_url"]
+    let hook = stage.json("--workspace acme recipe show owned")["webhook_url"]
         .as_str()
         .unwrap()
         .to_owned();
@@ -174,8 +174,7 @@ fn a_revoked_token_opens_nothing_and_its_recipes_stop_at_their_next_host_call() 
     stage.ok(&format!("token revoke {id}"));
     assert_eq!(owner.call("GET", "/workspaces", &Value::Null).0, 401);
     assert_eq!(stage.post(&hook, &order(3)).0, 502);
-    assert!(
-        stage.last_job()["failure"]
+    assert!(stage.json("--workspace acme job list --limit 1")[0]["failure"]
             .as_str()
             .unwrap()
             .contains("may not use the connection")

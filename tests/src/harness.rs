@@ -341,9 +341,7 @@ impl Stage {
     /// Whether the log has an intent that was denied for `reason`.
     pub(crate) fn denial(&self, reason: &str) -> bool {
         self.audit().iter().any(|line| {
-            line["record"]["decision"]
-                .to_string()
-                .contains(&format!("\"{reason}\""))
+            line["record"]["decision"] == "denied" && line["record"]["reason"] == reason
         })
     }
 

@@ -39,6 +39,8 @@
 //! ```
 
 mod address;
+mod body;
+mod cause;
 mod config;
 mod decode;
 mod dial;
@@ -54,9 +56,10 @@ mod tls;
 mod vet;
 
 pub use address::{AddressClass, classify};
+pub use body::{BodyError, Length, RequestBody};
 pub use config::{AllowedPlace, EgressConfig, Limits, Timeouts};
 pub use error::{EgressError, HeaderProblem, Limit, Sent, SetupError, Wait};
 pub use reply::{Reply, ReplyBody};
-pub use request::{BodyError, Exchange, Length, QuerySecret, RequestBody};
+pub use request::{Exchange, QuerySecret};
 pub use resolve::{FixedResolver, Resolve, ResolveError, SystemResolver};
 pub use send::Egress;

@@ -18,10 +18,10 @@ use parking_lot::Mutex;
 use rustls_pki_types::ServerName;
 use tokio::sync::Semaphore;
 
+use crate::body::RequestBody;
 use crate::config::{EgressConfig, Limits, Timeouts};
 use crate::dial::{Connector, Dialer};
 use crate::error::{EgressError, SetupError};
-use crate::request::RequestBody;
 use crate::tls::TlsTemplate;
 use crate::vet::Vetting;
 

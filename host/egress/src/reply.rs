@@ -12,11 +12,11 @@ use hyper::body::Incoming;
 use keyway_model::net::Origin;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::body::BodyError;
 use crate::config::{Limits, Timeouts};
 use crate::decode::{Decoder, PIECE_BYTES};
 use crate::error::{EgressError, Limit, Sent, Wait};
 use crate::header;
-use crate::request::BodyError;
 
 /// What an upstream answered.
 #[derive(Debug)]

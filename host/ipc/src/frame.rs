@@ -21,10 +21,7 @@ pub(crate) enum FrameError {
 pub(crate) fn encode<M: Serialize>(message: &M, out: &mut Vec<u8>) -> Result<(), FrameError> {
     let start = out.len();
     out.extend_from_slice(&[0; LENGTH_BYTES]);
-    let mut written = match postcard::to_extend(message, std::mem::take(out)) {
-        Ok(written) => written,
-        Err(error) => return Err(error.into()),
-    };
+    let mut written = postcard::to_extend(message, std::mem::take(out))?;
     let length = written.len() - start - LENGTH_BYTES;
     let announced = u32::try_from(length)
         .ok()

@@ -44,13 +44,18 @@ pub(crate) enum Write {
     /// An audit record; the writer gives it its sequence.
     Audit(AuditRow),
     /// A job, unless its event was seen before.
-    JobIfNew {
-        seen: Statement,
-        create: Statement,
-        job: JobId,
-    },
+    JobIfNew(Box<JobIfNew>),
     /// Nothing in the database, but something to do when the group is durable.
     Then(After),
+}
+
+/// A job, and the statement that remembers its event; that affects no row if
+/// the event was seen before.
+#[derive(Debug)]
+pub(crate) struct JobIfNew {
+    pub(crate) seen: Statement,
+    pub(crate) create: Statement,
+    pub(crate) job: JobId,
 }
 
 /// A statement with its values, and how to read its refusal.

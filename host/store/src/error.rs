@@ -92,10 +92,10 @@ impl From<VaultError> for StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::PoolClosed => Self::Closed,
-            other => Self::Read(other.to_string()),
+        if matches!(error, sqlx::Error::PoolClosed) {
+            return Self::Closed;
         }
+        Self::Read(error.to_string())
     }
 }
 

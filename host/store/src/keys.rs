@@ -45,12 +45,16 @@ enum Need {
 impl Need {
     /// What would help against `error`; the error itself if nothing would.
     fn after(error: VaultError) -> Result<Self, VaultError> {
-        match error {
-            VaultError::ScopeNotLoaded(_) => Ok(Self::Scope),
-            VaultError::NoSealingKey { class, .. } => Ok(Self::SealingKey(class)),
-            VaultError::KeyUsedUp(class) => Ok(Self::FreshKey(class)),
-            VaultError::KeyNotLoaded(id) => Ok(Self::OpeningKey(id)),
-            other => Err(other),
+        if let VaultError::ScopeNotLoaded(_) = error {
+            Ok(Self::Scope)
+        } else if let VaultError::NoSealingKey { class, .. } = error {
+            Ok(Self::SealingKey(class))
+        } else if let VaultError::KeyUsedUp(class) = error {
+            Ok(Self::FreshKey(class))
+        } else if let VaultError::KeyNotLoaded(id) = error {
+            Ok(Self::OpeningKey(id))
+        } else {
+            Err(error)
         }
     }
 }
@@ -260,10 +264,10 @@ impl Keys {
 
     async fn index_key(&self, scope: Scope) -> Result<Arc<hmac::Key>, StoreError> {
         let now = self.clock.now();
-        if let Some((at, key)) = self.index.read().get(&scope) {
-            if now.since(*at) <= INDEX_KEY_HELD {
-                return Ok(Arc::clone(key));
-            }
+        if let Some((at, key)) = self.index.read().get(&scope)
+            && now.since(*at) <= INDEX_KEY_HELD
+        {
+            return Ok(Arc::clone(key));
         }
         let place = Place {
             table: "index_key",

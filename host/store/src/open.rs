@@ -333,11 +333,9 @@ async fn log_key(
 }
 
 fn other_root(home: &Home, error: VaultError) -> OpenError {
-    match error {
-        source @ VaultError::OtherRoot { .. } => OpenError::OtherRoot {
-            path: home.path().to_owned(),
-            source,
-        },
-        other => other.into(),
+    if let source @ VaultError::OtherRoot { .. } = error {
+        let path = home.path().to_owned();
+        return OpenError::OtherRoot { path, source };
     }
+    error.into()
 }

@@ -221,7 +221,13 @@ impl Store {
     /// The first failure, after all logs were tried.
     pub async fn make_checkpoints(&self) -> Result<(), StoreError> {
         let mut first = Ok(());
-        for (tenant, _) in self.0.heads.sizes().into_iter().filter(|(_, size)| *size > 0) {
+        for (tenant, _) in self
+            .0
+            .heads
+            .sizes()
+            .into_iter()
+            .filter(|(_, size)| *size > 0)
+        {
             if let Err(error) = self.audit(tenant).make_checkpoint().await {
                 tracing::error!(%tenant, %error, "no checkpoint");
                 first = first.and(Err(error));

@@ -13,10 +13,6 @@ use crate::record::{Actor, Decision, OutcomeKind, Record, Target};
 /// left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "lowercase")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "made, written and dropped one at a time"
-)]
 pub enum ReadableRecord {
     /// Before an operation, or in its place.
     Intent(ReadableIntent),

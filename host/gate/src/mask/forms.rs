@@ -27,9 +27,13 @@ pub(super) fn of(secret: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
             padded.len(),
         ));
     }
-    forms.push(percent(secret, "0123456789ABCDEF", Unreserved::Kept));
-    forms.push(percent(secret, "0123456789abcdef", Unreserved::Kept));
-    forms.push(percent(secret, "0123456789ABCDEF", Unreserved::Encoded));
+    for digits in ["0123456789ABCDEF", "0123456789abcdef"] {
+        for kept in [Kept::Unreserved, Kept::Alphanumeric, Kept::Nothing] {
+            forms.push(percent(secret, digits, kept));
+        }
+    }
+    forms.push(code_points(secret, |unit| format!("\\u{unit:04x}")));
+    forms.push(code_points(secret, |unit| format!("\\u{unit:04X}")));
     forms.push(json(secret, SolidusEscape::No));
     forms.push(json(secret, SolidusEscape::Yes));
     forms
@@ -52,24 +56,27 @@ fn inner_base64(encoded: &str, alignment: usize, length: usize) -> Vec<u8> {
         .to_vec()
 }
 
+/// Which bytes a percent-encoding leaves as they are; encoders differ.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Unreserved {
-    Kept,
-    Encoded,
+enum Kept {
+    /// Those that RFC 3986 calls unreserved.
+    Unreserved,
+    /// Letters and digits.
+    Alphanumeric,
+    /// None.
+    Nothing,
 }
 
-fn percent(secret: &[u8], digits: &str, unreserved: Unreserved) -> Vec<u8> {
-    let digit = |value: u8| {
-        digits
-            .as_bytes()
-            .get(usize::from(value))
-            .copied()
-            .unwrap_or(b'0')
-    };
+fn percent(secret: &[u8], digits: &str, kept: Kept) -> Vec<u8> {
+    let digit = |value: u8| digits.as_bytes().get(usize::from(value)).copied().unwrap_or(b'0');
     let mut out = Vec::with_capacity(secret.len() * 3);
     for byte in secret {
-        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-        if plain && unreserved == Unreserved::Kept {
+        let plain = match kept {
+            Kept::Unreserved => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'),
+            Kept::Alphanumeric => byte.is_ascii_alphanumeric(),
+            Kept::Nothing => false,
+        };
+        if plain {
             out.push(*byte);
         } else {
             out.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
@@ -96,4 +103,10 @@ fn json(secret: &[u8], solidus: SolidusEscape) -> Vec<u8> {
         SolidusEscape::No => inner.as_bytes().to_vec(),
         SolidusEscape::Yes => inner.replace('/', "\\/").into_bytes(),
     }
+}
+
+/// Every UTF-16 unit of the secret as an escape of JSON.
+fn code_points(secret: &[u8], escape: impl Fn(u16) -> String) -> Vec<u8> {
+    let text = String::from_utf8_lossy(secret);
+    text.encode_utf16().map(escape).collect::<String>().into_bytes()
 }

@@ -125,7 +125,7 @@ fn row(line: &AuditLine) -> [String; 6] {
     };
     let place = record.get("target").map(flat).unwrap_or_default();
     let end = match record.get("decision") {
-        Some(decision) => flat(decision),
+        Some(_) => [text("/decision"), text("/rule"), text("/reason")].join(" "),
         None => [text("/outcome"), text("/status"), text("/detail")].join(" "),
     };
     [

@@ -122,7 +122,6 @@ fn told(stage: &Stage, hook: &str) -> Result<Told> {
     secrets.extend([
         "LAMP-12".to_owned(),
         "order-intake".to_owned(),
-        "trigger.body".to_owned(),
     ]);
     Ok(Told { secrets })
 }

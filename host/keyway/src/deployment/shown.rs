@@ -64,6 +64,7 @@ impl Shown<'_> {
             .rows
             .iter()
             .zip(&labels)
+            .filter(|(row, _)| !self.is_superseded(row))
             .map(|(row, labels)| step(row, labels, &mask))
             .collect();
         let reply = self

@@ -11,7 +11,8 @@ use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
 
 use super::headers;
 use super::reply::StreamedReply;
-use super::request::{self, Upload, Wanted};
+use super::request::{self, Wanted};
+use super::upload::Upload;
 use crate::live::LiveCall;
 
 /// Chunks of a body that a guest may write before it sends the request:

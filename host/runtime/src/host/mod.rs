@@ -15,6 +15,7 @@ mod random;
 mod reply;
 mod request;
 mod state;
+mod upload;
 
 use std::sync::Arc;
 

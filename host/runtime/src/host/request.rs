@@ -4,17 +4,18 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http_body::Body as _;
 use keyway_ipc::{BodyStart, HostCall, HostReply, HttpReply, HttpRequest, RequestId, ToBroker};
-use keyway_model::limit::{FRAME_BODY_BYTES_MAX, STREAM_WINDOW_BYTES};
+use keyway_model::limit::FRAME_BODY_BYTES_MAX;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::headers;
 use super::http::error;
+use super::upload::Upload;
 use crate::live::LiveCall;
 use crate::mailbox::Mailbox;
 
@@ -79,14 +80,7 @@ pub(super) async fn begin(
     })
     .await
     .map_err(ended)?;
-    let upload = (!is_whole).then(|| Upload {
-        line: Arc::clone(&line),
-        body,
-        unsent: Bytes::new(),
-        window: u64::from(STREAM_WINDOW_BYTES).saturating_sub(sent_bytes),
-        bytes_left: bytes_max - sent_bytes,
-        is_over: false,
-    });
+    let upload = (!is_whole).then(|| Upload::new(Arc::clone(&line), body, sent_bytes));
     Ok((
         Wanted {
             line,
@@ -201,77 +195,6 @@ impl Drop for Wanted {
         if !self.is_over {
             let (call, request) = (self.line.call.id(), self.line.request);
             self.line.call.say_aside(ToBroker::Forget { call, request });
-        }
-    }
-}
-
-/// The rest of a request body. It sends no more than the broker gave credit
-/// for.
-pub(super) struct Upload {
-    line: Arc<Line>,
-    body: WasiBody,
-    /// Read from the guest, for want of credit not sent yet.
-    unsent: Bytes,
-    window: u64,
-    bytes_left: u64,
-    is_over: bool,
-}
-
-impl Upload {
-    /// Sends until the body ends.
-    pub(super) async fn finish(mut self) -> Result<(), Error> {
-        poll_fn(|cx| self.poll(cx)).await
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        loop {
-            if self.unsent.is_empty() {
-                match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                    None => return Poll::Ready(self.end(Ok(()))),
-                    Some(Err(error)) => return Poll::Ready(self.end(Err(error))),
-                    Some(Ok(frame)) => self.unsent = frame.into_data().unwrap_or_default(),
-                }
-                let length = self.unsent.len() as u64;
-                let Some(left) = self.bytes_left.checked_sub(length) else {
-                    let bytes_max = self.line.call.limits.request_body_bytes_max;
-                    return Poll::Ready(self.end(Err(Error::HttpRequestBodySize(Some(bytes_max)))));
-                };
-                self.bytes_left = left;
-                continue;
-            }
-            if self.window == 0 {
-                self.window = ready!(self.line.mailbox.poll_credit(cx));
-            }
-            let window = usize::try_from(self.window).unwrap_or(usize::MAX);
-            let bytes = self.unsent.split_to(self.unsent.len().min(window));
-            self.window -= bytes.len() as u64;
-            let (call, request) = (self.line.call.id(), self.line.request);
-            self.line.call.say_aside(ToBroker::Chunk {
-                call,
-                request,
-                bytes,
-            });
-        }
-    }
-
-    fn end(&mut self, sent: Result<(), Error>) -> Result<(), Error> {
-        self.is_over = true;
-        let (call, request) = (self.line.call.id(), self.line.request);
-        self.line.call.say_aside(ToBroker::ChunkEnd {
-            call,
-            request,
-            complete: sent.is_ok(),
-        });
-        sent
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        if !self.is_over {
-            let gone = Err(Error::ConnectionTerminated);
-            // The guest has dropped what would tell it.
-            drop(self.end(gone));
         }
     }
 }

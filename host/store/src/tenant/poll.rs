@@ -11,7 +11,7 @@ use sqlx::Row;
 use super::TenantStore;
 use super::job::JobOf;
 use super::resource::{Kind, RowId};
-use crate::change::{Change, Statement, Write, value};
+use crate::change::{Change, JobIfNew, Statement, Write, value};
 use crate::error::StoreError;
 
 const fn cursor(recipe: RecipeId) -> Place {
@@ -49,11 +49,13 @@ impl TenantStore {
             value::time(self.store.clock.now()),
         ];
         let create = self.insert_job(id, of, record).await?;
-        Ok(Change::of(Write::JobIfNew {
-            seen: Statement::new(sql, values),
+        let seen = Statement::new(sql, values);
+        let write = Write::JobIfNew(Box::new(JobIfNew {
+            seen,
             create,
             job: id,
-        }))
+        }));
+        Ok(Change::of(write))
     }
 
     /// Where the poll trigger of `recipe` is.

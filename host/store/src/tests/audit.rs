@@ -71,10 +71,14 @@ async fn no_bit_of_an_export_can_be_flipped_unseen() {
 }
 
 /// The export's lines, rearranged, with a line feed after each.
-fn rearranged(export: &str, change: impl FnOnce(&mut Vec<&str>)) -> String {
+fn rearranged<'a>(export: &'a str, change: impl FnOnce(&mut Vec<&'a str>)) -> String {
     let mut lines: Vec<_> = export.lines().collect();
     change(&mut lines);
     lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+fn without(lines: &mut Vec<&str>, index: usize) {
+    lines.remove(index);
 }
 
 #[tokio::test]
@@ -83,7 +87,7 @@ async fn records_cannot_be_removed_inserted_repeated_or_moved() {
     write(&deployment, 4).await;
     let export = log(&deployment).export().await.unwrap();
     let problem = |text: String| verify(&text, &key(&deployment)).unwrap_err();
-    let removed = problem(rearranged(&export, |lines| drop(lines.remove(3))));
+    let removed = problem(rearranged(&export, |lines| without(lines, 3)));
     assert_eq!(
         (removed.line, removed.problem),
         (4, Problem::Sequence { wanted: 2 })
@@ -98,7 +102,7 @@ async fn records_cannot_be_removed_inserted_repeated_or_moved() {
         (moved.line, moved.problem),
         (3, Problem::Sequence { wanted: 1 })
     );
-    let truncated = problem(rearranged(&export, |lines| drop(lines.remove(8))));
+    let truncated = problem(rearranged(&export, |lines| without(lines, 8)));
     assert_eq!(
         truncated.problem,
         Problem::Truncated {
@@ -106,7 +110,7 @@ async fn records_cannot_be_removed_inserted_repeated_or_moved() {
             found: 7
         }
     );
-    let cut = problem(rearranged(&export, |lines| drop(lines.pop())));
+    let cut = problem(rearranged(&export, |lines| lines.truncate(lines.len() - 1)));
     assert!(matches!(cut.problem, Problem::NotALine(_)));
 }
 
@@ -179,7 +183,7 @@ async fn a_part_of_a_log_verifies_with_the_roots_of_what_is_before_it() {
     assert_eq!((report.from, report.records, report.size), (7, 5, 12));
     assert!(
         verify(
-            &rearranged(&text, |lines| drop(lines.remove(1))),
+            &rearranged(&text, |lines| without(lines, 1)),
             &key(&deployment)
         )
         .is_err()

@@ -155,8 +155,7 @@ async fn what_is_left_in_a_dropped_unit_is_written() {
         intent(EntryId::random(), deployment.clock.now()),
     );
     drop(unit);
-    // Keys for audit were never used here, so a task fetches them first; the next
-    // commit comes after all that was left behind when its own keys were at hand.
+    // Its keys were never used here, so a task gets them first.
     while deployment.store.audit(deployment.mine.tenant).size() < 1 {
         tokio::task::yield_now().await;
     }

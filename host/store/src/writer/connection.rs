@@ -65,18 +65,15 @@ fn set(
     value: &str,
     wanted: &'static str,
 ) -> Result<(), SetupError> {
-    connection
-        .pragma_update_and_check(None, setting, value, |_| Ok(()))
-        .or_else(|error| match error {
-            rusqlite::Error::QueryReturnedNoRows => Ok(()),
-            other => Err(other),
-        })?;
+    let asked = connection.pragma_update_and_check(None, setting, value, |_| Ok(()));
+    // Some settings answer with their new value, and others with nothing.
+    if !matches!(asked, Err(rusqlite::Error::QueryReturnedNoRows)) {
+        asked?;
+    }
     let found = connection.pragma_query_value(None, setting, |row| {
-        row.get_ref(0).map(|value| match value {
-            rusqlite::types::ValueRef::Integer(number) => number.to_string(),
-            rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-            other => format!("{other:?}"),
-        })
+        let value = row.get_ref(0)?;
+        let text = value.as_str().map(str::to_owned);
+        Ok(text.or_else(|_| value.as_i64().map(|number| number.to_string()))?)
     })?;
     if found == wanted {
         Ok(())

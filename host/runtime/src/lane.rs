@@ -1,0 +1,160 @@
+//! One lane: a link to the broker, and the calls that came over it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use keyway_ipc::{CallId, Incoming, Invoke, Link, RequestId, Sender, ToBroker, ToWorker, Trap};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::live::LiveCall;
+use crate::mailbox::Mailbox;
+use crate::worker::Worker;
+
+/// The calls that are alive on one lane.
+type Calls = Arc<Mutex<HashMap<CallId, Arc<LiveCall>>>>;
+
+struct Lane {
+    worker: Arc<Worker>,
+    broker: Sender<ToBroker>,
+    aside: mpsc::UnboundedSender<ToBroker>,
+    calls: Calls,
+    tasks: JoinSet<()>,
+}
+
+/// Serves one lane until the broker is gone; then ends the calls that are left
+/// and waits for them. Runs on the current tokio runtime and spawns a task for
+/// each call.
+pub async fn serve_lane(worker: Arc<Worker>, link: Link<ToBroker, ToWorker>) {
+    let Link {
+        sender,
+        mut receiver,
+    } = link;
+    let (aside, waiting) = mpsc::unbounded_channel();
+    let quick_reset = worker.is_quick();
+    let mut lane = Lane {
+        worker,
+        broker: sender.clone(),
+        aside,
+        calls: Calls::default(),
+        tasks: JoinSet::new(),
+    };
+    lane.tasks.spawn(send_aside(waiting, sender.clone()));
+    if sender.send(ToBroker::Ready { quick_reset }).await.is_ok() {
+        while let Ok(Some(incoming)) = receiver.receive().await {
+            lane.take(incoming).await;
+        }
+    }
+    lane.stop().await;
+}
+
+/// Sends what was said where nothing could wait.
+async fn send_aside(mut waiting: mpsc::UnboundedReceiver<ToBroker>, broker: Sender<ToBroker>) {
+    while let Some(message) = waiting.recv().await {
+        if broker.send(message).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Lane {
+    async fn take(&mut self, incoming: Incoming<ToWorker>) {
+        match incoming.message {
+            ToWorker::Load { artifact, length } => {
+                let failed = self.worker.load(artifact, length, incoming.descriptor);
+                // A broker that is gone is noticed at the next receive.
+                self.broker
+                    .send(ToBroker::Loaded { artifact, failed })
+                    .await
+                    .ok();
+            }
+            ToWorker::Unload { artifact } => {
+                self.worker.unload(&artifact);
+            }
+            ToWorker::Invoke(invoke) => self.invoke(*invoke),
+            ToWorker::Reply {
+                call,
+                request,
+                reply,
+            } => {
+                self.deliver(call, request, |mailbox| mailbox.put_reply(reply));
+            }
+            ToWorker::Chunk {
+                call,
+                request,
+                bytes,
+            } => {
+                self.deliver(call, request, |mailbox| mailbox.put_chunk(bytes));
+            }
+            ToWorker::ChunkEnd {
+                call,
+                request,
+                failed,
+            } => {
+                self.deliver(call, request, |mailbox| mailbox.put_end(failed));
+            }
+            ToWorker::Credit {
+                call,
+                request,
+                bytes,
+            } => {
+                self.deliver(call, request, |mailbox| mailbox.put_credit(bytes));
+            }
+            ToWorker::Cancel { call, reason } => {
+                if let Some(call) = self.call(call) {
+                    drop(call.end(reason));
+                }
+            }
+        }
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    fn invoke(&mut self, invoke: Invoke) {
+        let (broker, aside) = (self.broker.clone(), self.aside.clone());
+        let call = Arc::new(LiveCall::new(invoke.call, invoke.limits, broker, aside));
+        self.calls.lock().insert(invoke.call, Arc::clone(&call));
+        let (worker, calls) = (Arc::clone(&self.worker), Arc::clone(&self.calls));
+        let broker = self.broker.clone();
+        self.tasks.spawn(async move {
+            let (outcome, usage) = worker.run(&call, invoke).await;
+            calls.lock().remove(&call.id());
+            // Nobody is left to tell if this fails.
+            broker
+                .send(ToBroker::Done {
+                    call: call.id(),
+                    outcome,
+                    usage,
+                })
+                .await
+                .ok();
+        });
+    }
+
+    fn call(&self, call: CallId) -> Option<Arc<LiveCall>> {
+        self.calls.lock().get(&call).cloned()
+    }
+
+    /// What arrives for a call that is over is dropped.
+    fn deliver(&self, call: CallId, request: RequestId, put: impl FnOnce(&Mailbox)) {
+        if let Some(mailbox) = self.call(call).and_then(|call| call.mailbox(request)) {
+            put(&mailbox);
+        }
+    }
+
+    async fn stop(self) {
+        let Self {
+            broker,
+            aside,
+            calls,
+            mut tasks,
+            ..
+        } = self;
+        for call in calls.lock().values() {
+            drop(call.end(Trap::Host("the broker is gone".to_owned())));
+        }
+        // With the last sender the task that sends aside ends.
+        drop((broker, aside));
+        while tasks.join_next().await.is_some() {}
+    }
+}
