@@ -2,8 +2,12 @@
 //! `cargo build` is all it takes, and embeds the SDK and the template that
 //! `keyway connector new` writes.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a build script is told everything by its environment"
+)]
+
 use std::env;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -79,16 +83,15 @@ fn embed(root: &Path) -> Result<(), String> {
             collect(prefix, &place, &mut files)?;
         }
         files.sort();
-        let _ = writeln!(out, "pub(super) const {name}: &[(&str, &str)] = &[");
+        out.push_str(&format!("pub(super) const {name}: &[(&str, &str)] = &[\n"));
         for (relative, path) in files {
             let path = path.canonicalize().map_err(|error| error.to_string())?;
-            let _ = writeln!(
-                out,
-                "    ({relative:?}, include_str!({:?})),",
+            out.push_str(&format!(
+                "    ({relative:?}, include_str!({:?})),\n",
                 path.display().to_string()
-            );
+            ));
         }
-        let _ = writeln!(out, "];");
+        out.push_str("];\n");
     }
     let dir = env::var("OUT_DIR").map_err(|e| e.to_string())?;
     fs::write(PathBuf::from(dir).join("embedded.rs"), out).map_err(|error| error.to_string())

@@ -78,10 +78,17 @@ fn denials_look_the_same_to_the_guest() {
         "other_path",
         "private_address",
     ]
-    .map(|what| attacker.tries(&json!({ "what": what }))["text"].as_str().unwrap().to_owned())
+    .map(|what| {
+        attacker.tries(&json!({ "what": what }))["text"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    })
     .map(|text| {
         let own = |word: &&str| word.contains("://") || ["GET", "DELETE"].contains(word);
-        text.split(' ').filter(|word| !own(word)).collect::<String>()
+        text.split(' ')
+            .filter(|word| !own(word))
+            .collect::<String>()
     })
     .to_vec();
     assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
@@ -90,7 +97,10 @@ fn denials_look_the_same_to_the_guest() {
 #[test]
 fn a_redirect_to_an_ungranted_path_is_not_followed() {
     let attacker = Attacker::new();
-    let url = attacker.here(&format!("/redirect?to=http%3A%2F%2Flocalhost%3A{}%2Fadmin", attacker.stage.upstream.port));
+    let url = attacker.here(&format!(
+        "/redirect?to=http%3A%2F%2Flocalhost%3A{}%2Fadmin",
+        attacker.stage.upstream.port
+    ));
     attacker.tries(&json!({ "what": "redirect", "url": url }));
     assert!(attacker.stage.denial("path"));
 }

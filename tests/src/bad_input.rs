@@ -41,20 +41,23 @@ fn a_recipe_with_mistakes_is_refused_with_its_lines() {
         (INTAKE.replace("transform:", "transfrom:"), "transfrom", 7),
         (
             INTAKE.replace("connection: shop", "connection: shpo"),
-            "shpo", 8,
+            "shpo",
+            8,
         ),
         (INTAKE.replace("orders.create", "order.create"), "order", 8),
         (INTAKE.replace("orders.create", "orders.creat"), "creat", 8),
         (
             INTAKE.replace("steps.shape.reference", "steps.shap.reference"),
-            "shap", 12,
+            "shap",
+            12,
         ),
         (
             INTAKE.replace(
                 "${ steps.shape.total }\"\n  - id",
                 "${ steps.shape. }\"\n  - id",
             ),
-            "steps.shape.", 15,
+            "steps.shape.",
+            15,
         ),
     ];
     for (text, names, line) in cases {

@@ -174,7 +174,8 @@ fn a_revoked_token_opens_nothing_and_its_recipes_stop_at_their_next_host_call() 
     stage.ok(&format!("token revoke {id}"));
     assert_eq!(owner.call("GET", "/workspaces", &Value::Null).0, 401);
     assert_eq!(stage.post(&hook, &order(3)).0, 502);
-    assert!(stage.json("--workspace acme job list --limit 1")[0]["failure"]
+    assert!(
+        stage.json("--workspace acme job list --limit 1")[0]["failure"]
             .as_str()
             .unwrap()
             .contains("may not use the connection")

@@ -67,11 +67,10 @@ impl Drop for Process {
     fn drop(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.0);
         if self.0.try_wait().ok().flatten().is_none() {
-            drop(rustix::process::kill_process(
-                pid,
-                rustix::process::Signal::TERM,
-            ));
-            drop(self.0.wait());
+            // A process that has ended already needs no signal.
+            if rustix::process::kill_process(pid, rustix::process::Signal::TERM).is_ok() {
+                drop(self.0.wait());
+            }
         }
     }
 }

@@ -31,7 +31,7 @@ fn pause(round: u32) -> Duration {
 /// Waits without sleeping blindly: until `after` has passed or `stop` is set.
 fn wait(after: Duration) {
     let (_sender, receiver) = std::sync::mpsc::channel::<()>();
-    drop(receiver.recv_timeout(after));
+    assert!(receiver.recv_timeout(after).is_err(), "nobody sends");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn kill_rounds_of_the_worker_cost_no_order() {
         });
         let (status, answer) = stage.post(&hook, &order(round));
         assert_eq!(status, 200, "{answer}");
-        drop(killer.join().unwrap());
+        assert!(killer.join().is_ok());
     }
     assert_eq!(stage.upstream.effects()["effects"], 10);
 }

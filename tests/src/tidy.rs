@@ -32,7 +32,11 @@ fn dependencies(name: &str) -> Vec<String> {
     let rest = &text[start..];
     let end = rest[1..].find("\n[").map_or(rest.len(), |at| at + 1);
     let name = |line: &str| line.split(['.', ' ', '=']).next().unwrap_or("").to_owned();
-    rest[..end].lines().filter(|line| line.contains("workspace = true")).map(name).collect()
+    rest[..end]
+        .lines()
+        .filter(|line| line.contains("workspace = true"))
+        .map(name)
+        .collect()
 }
 
 #[test]
@@ -80,7 +84,10 @@ fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            if path.file_name().is_none_or(|name| name != "target" && name != "tests") {
+            if path
+                .file_name()
+                .is_none_or(|name| name != "target" && name != "tests")
+            {
                 sources(&path, found);
             }
         } else if path.extension().is_some_and(|extension| extension == "rs") {

@@ -105,7 +105,10 @@ pub struct Grant {
 /// Why one operation was not allowed. Must be recorded, too.
 #[derive(Debug)]
 #[must_use = "a denial must be recorded"]
-pub struct Denial {
+pub struct Denial(Box<Denied>);
+
+#[derive(Debug)]
+struct Denied {
     actor: Actor,
     operation: String,
     target: Target,
@@ -266,7 +269,14 @@ impl Grant {
                 "use https, or let the platform administrator add [[egress.allow]] host = \"{}\", port = {}, cleartext = true",
                 origin.host, origin.port
             ),
-            _ => String::new(),
+            DenialReason::Malformed
+            | DenialReason::Header
+            | DenialReason::Capability
+            | DenialReason::Approval
+            | DenialReason::Principal
+            | DenialReason::Ceiling
+            | DenialReason::Role
+            | DenialReason::Limit => String::new(),
         };
         self.deny_http_because(method.as_str(), &origin.to_string(), reason, remedy)
     }
@@ -278,20 +288,20 @@ fn cut(text: &str) -> String {
 
 impl Denial {
     /// A denial with its remedy.
-    pub(crate) const fn new(
+    pub(crate) fn new(
         actor: Actor,
         operation: String,
         target: Target,
         reason: DenialReason,
         remedy: String,
     ) -> Self {
-        Self {
+        Self(Box::new(Denied {
             actor,
             operation,
             target,
             reason,
             remedy,
-        }
+        }))
     }
 
     /// A refusal of something that never became a request to decide on: an
@@ -317,13 +327,13 @@ impl Denial {
     }
 
     /// Why.
-    pub const fn reason(&self) -> DenialReason {
-        self.reason
+    pub fn reason(&self) -> DenialReason {
+        self.0.reason
     }
 
     /// What would allow it; for authors and administrators, never for guests.
     pub fn remedy(&self) -> &str {
-        &self.remedy
+        &self.0.remedy
     }
 
     /// Records the denial and waits until it is durable.
@@ -337,16 +347,20 @@ impl Denial {
     }
 
     fn into_record(self, recorder: &Recorder) -> Record {
+        let Denied {
+            actor,
+            operation,
+            target,
+            reason,
+            remedy,
+        } = *self.0;
         Record::Intent(Intent {
             id: keyway_model::EntryId::random(),
             at: recorder.clock().now(),
-            actor: self.actor,
-            operation: self.operation,
-            target: self.target,
-            decision: Decision::Denied {
-                reason: self.reason,
-                remedy: self.remedy,
-            },
+            actor,
+            operation,
+            target,
+            decision: Decision::Denied { reason, remedy },
         })
     }
 }

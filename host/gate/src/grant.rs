@@ -159,12 +159,13 @@ pub(crate) struct Lost {
 
 impl Lost {
     fn into_no_grant(self, basis: &Basis) -> NoGrant {
-        match self.reason {
-            DenialReason::Approval => NoGrant::NotApproved {
+        if self.reason == DenialReason::Approval {
+            NoGrant::NotApproved {
                 connector: basis.connector.record.name.clone(),
                 digest: basis.connector.record.digest,
-            },
-            _ => NoGrant::Principal(self.remedy),
+            }
+        } else {
+            NoGrant::Principal(self.remedy)
         }
     }
 }
@@ -260,7 +261,7 @@ fn rule(basis: &Basis, used: &Use, origin: Origin, ceiling: &Ceiling) -> HttpRul
         });
     HttpRule {
         origin,
-        methods: used.methods.iter().copied().collect(),
+        methods: used.methods.clone(),
         paths: used.paths.to_vec(),
         credential,
         rule: format!(

@@ -375,6 +375,10 @@ fn ending_of(error: &EgressError) -> Ending {
 
 /// What the guest may know of an error. That a name does not resolve and that
 /// its address is private are the same to it.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever else it is, to the guest it was denied"
+)]
 fn refusal_of(error: &EgressError) -> Refusal {
     match error {
         EgressError::Timeout { .. } => Refusal::Timeout,

@@ -397,6 +397,8 @@ impl Line {
     }
 
     pub(crate) async fn send(&self, message: ToWorker) {
-        drop(self.sender.send(message).await);
+        if self.sender.send(message).await.is_err() {
+            tracing::debug!(call = ?self.call, "an answer came too late: the worker is gone");
+        }
     }
 }

@@ -39,8 +39,8 @@ pub use lane::{Lane, Readiness, WorkerGone};
 pub use logic::run_logic;
 pub use mask::{MASKED, Mask, MaskStream};
 pub use registry::{Connector, Registry, View};
-pub use seen::{LogLine, Seen, SeenDenial, SeenRequest};
 pub use schema::{SchemaError, Schemas, check_against};
+pub use seen::{LogLine, Seen, SeenDenial, SeenRequest};
 
 /// What every invocation needs.
 #[derive(Debug)]

@@ -204,10 +204,9 @@ impl<'a> MaskStream<'a> {
     fn release(&mut self, keep: usize) -> Vec<u8> {
         let hits = self.mask.hits(&self.held);
         let mut until = self.held.len().saturating_sub(keep);
-        if keep > 0 {
-            if let Some(open) = hits.iter().find(|hit| hit.0 < until && hit.1 >= until) {
-                until = open.0;
-            }
+        let open = hits.iter().find(|hit| hit.0 < until && hit.1 >= until);
+        if let Some(open) = open.filter(|_| keep > 0) {
+            until = open.0;
         }
         let mut out = Vec::with_capacity(until);
         let reached = replace(&self.held, until, &hits, &mut out);

@@ -46,6 +46,9 @@ impl Connector {
     }
 }
 
+/// What each connection may reach for each purpose, as far as it was asked for.
+type Reaches = Arc<Mutex<HashMap<(ConnectionId, Digest, Purpose), Arc<Reach>>>>;
+
 /// Everything of one scope.
 #[derive(Clone, Debug, Default)]
 pub struct View {
@@ -53,7 +56,7 @@ pub struct View {
     approvals: Vec<Arc<ApprovalRecord>>,
     connections: HashMap<ConnectionId, Arc<ConnectionRecord>>,
     recipes: HashMap<RecipeId, Arc<RecipeRecord>>,
-    reaches: Arc<Mutex<HashMap<(ConnectionId, Digest, Purpose), Arc<Reach>>>>,
+    reaches: Reaches,
 }
 
 impl View {

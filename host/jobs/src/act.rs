@@ -94,6 +94,10 @@ impl Jobs {
         })
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other end is the guest's own"
+    )]
     /// Calls the action; again on another worker if the first ended and
     /// repeating is safe.
     pub(crate) async fn call(&self, run: &Run, prepared: &Prepared) -> Result<Called, DriveError> {

@@ -299,11 +299,10 @@ impl Jobs {
             Err(error) => run.machine.unevaluable(error.to_string(), now),
         };
         self.journal(run, entries, None).await?;
-        if run.caller.is_some() && run.machine.outcome().is_none() {
-            if let Some(reply) = run.machine.reply().cloned() {
-                run.unit.commit().await?;
-                tell(run, Answer::Reply(reply));
-            }
+        let waits = run.caller.is_some() && run.machine.outcome().is_none();
+        if waits && let Some(reply) = run.machine.reply().cloned() {
+            run.unit.commit().await?;
+            tell(run, Answer::Reply(reply));
         }
         Ok(())
     }

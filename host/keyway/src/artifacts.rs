@@ -25,7 +25,7 @@ const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
 const MAC_BYTES: usize = 32;
 
 /// Compiled code of every component that runs.
-pub struct Artifacts {
+pub(crate) struct Artifacts {
     program: PathBuf,
     dir: PathBuf,
     key: hmac::Key,
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Artifacts {
 
 /// Compiled code in a sealed memory file.
 #[derive(Debug)]
-pub struct Code {
+pub(crate) struct Code {
     file: OwnedFd,
     length: u64,
 }
@@ -55,7 +55,7 @@ impl Code {
     /// # Errors
     ///
     /// The operating system's, if it has no more descriptors.
-    pub fn share(&self) -> io::Result<(OwnedFd, u64)> {
+    pub(crate) fn share(&self) -> io::Result<(OwnedFd, u64)> {
         Ok((self.file.try_clone()?, self.length))
     }
 }
@@ -63,7 +63,7 @@ impl Code {
 /// Why a component has no compiled code.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum CompileError {
+pub(crate) enum CompileError {
     /// The component was refused, in the compiler's words.
     #[error("{0}")]
     Refused(String),
@@ -84,7 +84,7 @@ impl Artifacts {
     /// # Errors
     ///
     /// The operating system's, if `dir` cannot be made.
-    pub fn new(program: PathBuf, dir: PathBuf, key: &[u8]) -> io::Result<Self> {
+    pub(crate) fn new(program: PathBuf, dir: PathBuf, key: &[u8]) -> io::Result<Self> {
         let fingerprint = keyway_runtime::fingerprint().map_err(io::Error::other)?;
         fs::create_dir_all(&dir)?;
         Ok(Self {
@@ -103,7 +103,11 @@ impl Artifacts {
     /// # Errors
     ///
     /// [`CompileError`].
-    pub async fn code<F>(&self, digest: Digest, component: F) -> Result<Arc<Code>, CompileError>
+    pub(crate) async fn code<F>(
+        &self,
+        digest: Digest,
+        component: F,
+    ) -> Result<Arc<Code>, CompileError>
     where
         F: AsyncFnOnce() -> Result<Vec<u8>, CompileError>,
     {
@@ -127,17 +131,12 @@ impl Artifacts {
         Ok(code)
     }
 
-    /// The compiled code, if it is in memory already.
-    pub fn ready(&self, digest: Digest) -> Option<Arc<Code>> {
-        self.loaded.lock().get(&digest).cloned()
-    }
-
     /// Compiles a component in a child process.
     ///
     /// # Errors
     ///
     /// [`CompileError`].
-    pub async fn compile(&self, component: &[u8]) -> Result<Compiled, CompileError> {
+    pub(crate) async fn compile(&self, component: &[u8]) -> Result<Compiled, CompileError> {
         let mut child = Command::new(&self.program)
             .args(["worker", "--compile"])
             .env_clear()

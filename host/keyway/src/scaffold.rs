@@ -109,8 +109,12 @@ fn compile(dir: &Path) -> Result<PathBuf> {
     let made = String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["reason"] == "compiler-artifact")
-        .filter_map(|message| Some(message["filenames"].as_array()?.clone()))
+        .filter(|message| {
+            message
+                .get("reason")
+                .is_some_and(|reason| reason == "compiler-artifact")
+        })
+        .filter_map(|message| Some(message.get("filenames")?.as_array()?.clone()))
         .flatten()
         .filter_map(|file| file.as_str().map(PathBuf::from))
         .rfind(|file| {

@@ -18,7 +18,7 @@ use crate::api::told;
 use crate::deployment::Deployment;
 
 /// The listener's router.
-pub fn router(deployment: Arc<Deployment>) -> Router {
+pub(crate) fn router(deployment: Arc<Deployment>) -> Router {
     Router::new()
         .route("/hooks/{path}", post(receive))
         .fallback(unknown)
@@ -111,7 +111,11 @@ fn not_accepted() -> Response {
 fn ended(state: JobState, job: &str) -> Response {
     let status = match state {
         JobState::Succeeded => StatusCode::OK,
-        _ => StatusCode::BAD_GATEWAY,
+        JobState::Queued
+        | JobState::Running
+        | JobState::Failed
+        | JobState::Review
+        | JobState::Stopped => StatusCode::BAD_GATEWAY,
     };
     (
         status,

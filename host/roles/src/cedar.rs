@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn schema_and_list_know_the_same_operations() {
-        let cedar = Cedar::load().unwrap_or_else(|e| panic!("{e}"));
+        let cedar = Cedar::load().expect("the policies are ours");
         let mut listed: Vec<_> = OPERATIONS
             .iter()
             .map(|operation| operation.name.to_owned())

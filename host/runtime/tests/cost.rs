@@ -1,6 +1,7 @@
 //! The measurement that `cargo xtask bench` uses, as an example of its use.
 
 #![expect(
+    clippy::wildcard_enum_match_arm,
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,

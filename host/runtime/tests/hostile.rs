@@ -1,7 +1,12 @@
 //! Guests that try to use up whatever there is. Each ends with the name of the
 //! limit, and the worker goes on.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
 
 mod support;
 

@@ -68,11 +68,19 @@ enum Kept {
 }
 
 fn percent(secret: &[u8], digits: &str, kept: Kept) -> Vec<u8> {
-    let digit = |value: u8| digits.as_bytes().get(usize::from(value)).copied().unwrap_or(b'0');
+    let digit = |value: u8| {
+        digits
+            .as_bytes()
+            .get(usize::from(value))
+            .copied()
+            .unwrap_or(b'0')
+    };
     let mut out = Vec::with_capacity(secret.len() * 3);
     for byte in secret {
         let plain = match kept {
-            Kept::Unreserved => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~'),
+            Kept::Unreserved => {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+            }
             Kept::Alphanumeric => byte.is_ascii_alphanumeric(),
             Kept::Nothing => false,
         };
@@ -108,5 +116,8 @@ fn json(secret: &[u8], solidus: SolidusEscape) -> Vec<u8> {
 /// Every UTF-16 unit of the secret as an escape of JSON.
 fn code_points(secret: &[u8], escape: impl Fn(u16) -> String) -> Vec<u8> {
     let text = String::from_utf8_lossy(secret);
-    text.encode_utf16().map(escape).collect::<String>().into_bytes()
+    text.encode_utf16()
+        .map(escape)
+        .collect::<String>()
+        .into_bytes()
 }

@@ -1,4 +1,8 @@
 //! The stage: a fresh directory, the processes, and the prompt.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value answers null where it has nothing"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -32,11 +36,10 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);
-        drop(rustix::process::kill_process(
-            pid,
-            rustix::process::Signal::TERM,
-        ));
-        drop(self.child.wait());
+        // A process that has ended already needs no signal.
+        if rustix::process::kill_process(pid, rustix::process::Signal::TERM).is_ok() {
+            drop(self.child.wait());
+        }
     }
 }
 

@@ -75,10 +75,7 @@ impl Deployment {
             .check(request)
             .await
             .map_err(|error| ControlError::Internal(error.to_string()))?;
-        let definition = compile::finish(&recipe, &response).map_err(|error| match error {
-            CompileError::Recipe(errors) => told(errors),
-            other => ControlError::Internal(other.to_string()),
-        })?;
+        let definition = compile::finish(&recipe, &response).map_err(not_compiled)?;
         let definition = definition
             .to_json()
             .map_err(|error| ControlError::Internal(error.to_string()))?;
@@ -234,6 +231,17 @@ fn random_path() -> Result<String, ControlError> {
 fn told(errors: RecipeErrors) -> ControlError {
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
     ControlError::Invalid(lines.join("\n"))
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever else it is, it is not the recipe's fault"
+)]
+fn not_compiled(error: CompileError) -> ControlError {
+    match error {
+        CompileError::Recipe(errors) => told(errors),
+        other => ControlError::Internal(other.to_string()),
+    }
 }
 
 /// What is wrong with what a recipe names, if something is.

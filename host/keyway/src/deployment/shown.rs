@@ -85,7 +85,10 @@ impl Shown<'_> {
     /// Whether a row only marks the start of a step whose end is there, too.
     fn is_superseded(&self, row: &JournalRow) -> bool {
         let marks = matches!(row.entry.record, Record::Started { .. });
-        marks && self.rows.iter().any(|later| later.entry.key == row.entry.key && later.entry.position > row.entry.position)
+        marks
+            && self.rows.iter().any(|later| {
+                later.entry.key == row.entry.key && later.entry.position > row.entry.position
+            })
     }
 
     /// From the schemas of the action, and from `mask: true`.

@@ -173,7 +173,7 @@ mod tests {
             ("/", &["/"], &["/a"]),
         ];
         for (template, covered, uncovered) in cases {
-            let parsed: PathTemplate = template.parse().unwrap_or_else(|e| panic!("{e}"));
+            let parsed: PathTemplate = template.parse().expect("the case is a template");
             assert_eq!(parsed.to_string(), template);
             for path in covered {
                 assert!(parsed.covers(path), "{template} {path}");

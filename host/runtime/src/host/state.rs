@@ -1,4 +1,8 @@
 //! `keyway:host/state`: asked of the broker, which decides, seals and stores.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "any other answer is a defect of the broker"
+)]
 
 use keyway_ipc::{HostCall, HostReply};
 

@@ -1,6 +1,5 @@
 //! A broker for tests: it loads one guest, starts calls, and answers what the
 //! test wants. It speaks the ipc protocol and nothing else.
-
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::collections::BTreeMap;
