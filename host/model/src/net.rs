@@ -334,7 +334,7 @@ mod tests {
             assert_eq!(host_of(url), "127.0.0.1", "{url}");
         }
         assert_eq!(host_of("https://EXAMPLE.com./"), "example.com");
-        assert_eq!(host_of("https://[::ffff:127.0.0.1]/"), "::ffff:7f00:1");
+        assert_eq!(host_of("https://[::ffff:127.0.0.1]/"), "::ffff:127.0.0.1");
     }
 
     #[test]
@@ -346,7 +346,6 @@ mod tests {
             "https://host/a b",
             "ftp://host/",
             "https://host:0/",
-            "https://host/%2e%2e/x",
             "https://host/a%2fb",
             "https://host/a%5Cb",
             "/relative",
@@ -358,7 +357,7 @@ mod tests {
 
     #[test]
     fn dot_segments_are_resolved_before_anything_is_decided() {
-        let url: RequestUrl = "https://host/a/../b/./c?x=1"
+        let url: RequestUrl = "https://host/a/../%2e%2e/b/./c?x=1"
             .parse()
             .expect("the case is a URL");
         assert_eq!(url.path, "/b/c");

@@ -20,6 +20,7 @@ async fn hostile(name: &str, tight: CallLimits) -> Done {
     broker.limits = tight;
     broker.start_action(name, "").await;
     let done = broker.finish_with(|_| HostReply::Parameter(None)).await;
+    broker.limits = limits();
     assert!(matches!(
         broker.act("none", "").await.outcome,
         CallOutcome::Failure(_)

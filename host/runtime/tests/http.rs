@@ -176,7 +176,7 @@ async fn a_reply_that_breaks_off_is_an_error_at_its_end() {
         panic!("{outcome:?}")
     };
     assert!(
-        text.contains("broken") && text.contains("ConnectionTerminated"),
+        text.contains("broken") && text.contains("connection terminated"),
         "{text}"
     );
 }

@@ -112,7 +112,10 @@ impl Writer {
 
     fn put(&self, group: Group) {
         let mut queue = self.shared.queue.lock();
-        queue.groups.push_back(group);
+        // A group that is not taken is dropped, and whoever waits for it is told.
+        if !queue.closed {
+            queue.groups.push_back(group);
+        }
         drop(queue);
         self.shared.filled.notify_one();
     }
@@ -141,7 +144,20 @@ impl Drop for Writer {
     }
 }
 
+/// Closes the queue when the thread ends, also if it ends with a panic: nobody
+/// may wait for a writer that is gone.
+struct Ending<'a>(&'a Shared);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue.lock();
+        queue.closed = true;
+        queue.groups.clear();
+    }
+}
+
 fn run(shared: &Shared, mut database: transaction::Database) {
+    let _ending = Ending(shared);
     let mut groups = Vec::new();
     loop {
         {
