@@ -1,4 +1,8 @@
 //! Uses files and sockets, which no world has.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "that what it imports is refused is the test"
+)]
 
 use std::io::Read as _;
 use std::net::TcpStream;
