@@ -1,4 +1,8 @@
 //! Calls each function of `keyway:host` once.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "that the environment is empty is the test"
+)]
 
 use guest_bindings::connector::keyway::guest::types::Failure;
 use guest_bindings::connector::keyway::host::log::{self, Level};
