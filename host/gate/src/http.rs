@@ -368,7 +368,8 @@ fn without_query(url: &str) -> &str {
 fn ending_of(error: &EgressError) -> Ending {
     let kind = match error.was_sent() {
         keyway_egress::Sent::No => OutcomeKind::Refused,
-        keyway_egress::Sent::Maybe => OutcomeKind::Failed,
+        // It may have had its effect: nobody knows.
+        keyway_egress::Sent::Maybe => OutcomeKind::Unknown,
     };
     Ending::of(kind).because(error.operator_text())
 }
