@@ -25,8 +25,8 @@ pub(crate) use answer::told;
 use answer::{Answer, Strict, reply};
 use types::{NewApproval, NewConnection, NewToken, NewWorkspace, RecipeText, Rerun};
 
-/// Every route, with the operation that it is decided as. A test reads this
-/// list against the router and the roles.
+/// Every route, with the operation that it is decided as. Not yet held
+/// against the router by a test.
 pub const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/api/v1/workspaces", "workspace:create"),
     ("GET", "/api/v1/workspaces", "workspace:list"),
