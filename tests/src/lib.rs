@@ -16,6 +16,7 @@ mod bad_input;
 mod calls;
 mod contract;
 mod control;
+mod coverage;
 mod harness;
 mod jobs;
 mod kill;

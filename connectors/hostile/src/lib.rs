@@ -6,6 +6,7 @@
 //! component is refused when it is installed.
 
 mod exhaust;
+mod import;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,9 @@ struct Hostile;
 
 impl Connector for Hostile {
     fn actions() -> Actions {
-        Actions::new().action("attempt", attempt)
+        Actions::new()
+            .action("attempt", attempt)
+            .action("import", import::call)
     }
 
     fn check(context: &Context) -> Result<String, Failure> {

@@ -8,10 +8,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use keyway_model::manifest::{Capabilities, Capability};
 use keyway_model::net::{Method, Origin, PathTemplate, RequestUrl, Scheme};
 use keyway_model::{ConnectionId, CredentialSlot};
 use serde::{Deserialize, Serialize};
 
+use crate::inward::{Admitted, Inward, InwardDenied};
 use crate::operation::{HttpSend, StateChange, StateWrite};
 use crate::permit::Permit;
 use crate::policy::{Principal, Resource};
@@ -99,7 +101,8 @@ pub struct Grant {
     actor: Actor,
     connection: ConnectionId,
     http: Arc<HttpRules>,
-    state: Option<String>,
+    capabilities: Capabilities,
+    source: String,
 }
 
 /// Why one operation was not allowed. Must be recorded, too.
@@ -117,19 +120,21 @@ struct Denied {
 }
 
 impl Grant {
-    /// A grant of exactly these rules. `state` names the rule that grants the
-    /// capability `state`, if one does.
+    /// A grant of exactly these capabilities, and of these rules where `http`
+    /// is among them. `source` says where they stand: connector and version.
     pub const fn new(
         actor: Actor,
         connection: ConnectionId,
+        capabilities: Capabilities,
         http: Arc<HttpRules>,
-        state: Option<String>,
+        source: String,
     ) -> Self {
         Self {
             actor,
             connection,
             http,
-            state,
+            capabilities,
+            source,
         }
     }
 
@@ -144,6 +149,9 @@ impl Grant {
     ///
     /// A [`Denial`] that says which line would allow the request.
     pub fn decide_http(&self, method: Method, url: RequestUrl) -> Result<Permit<HttpSend>, Denial> {
+        if !self.capabilities.contains(Capability::Http) {
+            return Err(self.deny_http(method, &url, DenialReason::Capability));
+        }
         let Some(rules) = self.http.0.get(&url.origin) else {
             return Err(self.deny_http(method, &url, DenialReason::Destination));
         };
@@ -197,21 +205,31 @@ impl Grant {
             key,
             change,
         };
-        match &self.state {
-            Some(rule) => Ok(Permit::mint(write, self.actor.clone(), rule.clone())),
-            None => Err(Denial::new(
-                self.actor.clone(),
-                crate::Operation::name(&write).to_owned(),
-                crate::Operation::target(&write),
-                DenialReason::Capability,
-                "add \"state\" to `capabilities` in connector.toml, install the new version and approve it".to_owned(),
-            )),
+        if self.capabilities.contains(Capability::State) {
+            let rule = format!("{}: capability state", self.source);
+            return Ok(Permit::mint(write, self.actor.clone(), rule));
         }
+        Err(Denial::new(
+            self.actor.clone(),
+            crate::Operation::name(&write).to_owned(),
+            crate::Operation::target(&write),
+            DenialReason::Capability,
+            capability_remedy(Capability::State),
+        ))
     }
 
-    /// Whether the invocation may read and write state.
-    pub const fn has_state(&self) -> bool {
-        self.state.is_some()
+    /// Decides one inward call.
+    ///
+    /// # Errors
+    ///
+    /// An [`InwardDenied`] if the grant does not hold its capability.
+    pub fn decide_inward(&self, call: Inward) -> Result<Admitted, InwardDenied> {
+        let capability = call.capability();
+        if self.capabilities.contains(capability) {
+            return Ok(Admitted(()));
+        }
+        let remedy = capability_remedy(capability);
+        Err(InwardDenied { call, remedy })
     }
 
     /// A denial of a state change for a reason that the gate found.
@@ -269,9 +287,9 @@ impl Grant {
                 "use https, or let the platform administrator add [[egress.allow]] host = \"{}\", port = {}, cleartext = true",
                 origin.host, origin.port
             ),
+            DenialReason::Capability => capability_remedy(Capability::Http),
             DenialReason::Malformed
             | DenialReason::Header
-            | DenialReason::Capability
             | DenialReason::Approval
             | DenialReason::Principal
             | DenialReason::Ceiling
@@ -280,6 +298,12 @@ impl Grant {
         };
         self.deny_http_because(method.as_str(), &origin.to_string(), reason, remedy)
     }
+}
+
+fn capability_remedy(capability: Capability) -> String {
+    format!(
+        "approve the connector's digest with the capability `{capability}`, which its manifest must name in `capabilities`"
+    )
 }
 
 fn cut(text: &str) -> String {

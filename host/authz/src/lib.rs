@@ -10,6 +10,7 @@
 //! caller hands in.
 
 mod decide;
+mod inward;
 pub mod log;
 mod operation;
 mod permit;
@@ -18,6 +19,7 @@ mod record;
 mod recorder;
 
 pub use decide::{Denial, DenialReason, Grant, GrantedCredential, HttpRule, HttpRules};
+pub use inward::{Admitted, Inward, InwardDenied};
 pub use operation::{ControlCall, HttpSend, NamesSecret, Operation, StateChange, StateWrite};
 pub use permit::{Closing, Ending, Entry, Permit};
 pub use policy::{Judgement, Policy, PolicyRequest, Principal, Resource, decide_control};

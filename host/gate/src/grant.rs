@@ -2,13 +2,14 @@
 //! tenant's approval ∩ connection ∩ rights of the principal ∩ platform
 //! ceiling. Computed when the invocation opens, never stored.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use keyway_authz::{
     Actor, DenialReason, Grant, GrantedCredential, HttpRule, HttpRules, Judgement, Policy,
     PolicyRequest, Resource,
 };
-use keyway_model::manifest::{Manifest, Parameters, Use};
+use keyway_model::manifest::{Capabilities, Manifest, Parameters, Use};
 use keyway_model::net::{HostName, Origin, Scheme};
 use keyway_model::time::Timestamp;
 use keyway_model::{Digest, Name, Scope};
@@ -124,30 +125,29 @@ pub(crate) fn compute(
         ..
     } = basis;
     let digest = connector.record.digest;
-    let approved = view
+    let capabilities = view
         .approval(&digest, now)
-        .map(|approval| approval.capabilities.clone())
+        .map(|approval| held(&connector.manifest, &approval.capabilities))
         .unwrap_or_default();
     let key = (connection.id, digest, purpose.clone());
-    let reach = view.reach(key, || {
-        if approved.contains("http") {
-            rules(basis, ceiling)
-        } else {
-            Ok(HttpRules::default())
-        }
-    })?;
-    let state = (approved.contains("state") && declares(&connector.manifest, "state")).then(|| {
-        format!(
-            "{} {}: capability state",
-            connector.record.name, connector.record.version
-        )
-    });
+    let reach = view.reach(key, || rules(basis, ceiling))?;
+    let source = format!("{} {}", connector.record.name, connector.record.version);
     Ok(Grant::new(
         actor.clone(),
         connection.id,
+        capabilities,
         Arc::clone(&reach.0),
-        state,
+        source,
     ))
+}
+
+/// What the manifest declares and the approval covers: never what only one of
+/// them names.
+fn held(manifest: &Manifest, approved: &BTreeSet<String>) -> Capabilities {
+    let declared = manifest.connector.capabilities.iter().copied();
+    declared
+        .filter(|capability| approved.contains(capability.as_str()))
+        .collect()
 }
 
 /// Why an invocation may not go on.
@@ -203,14 +203,6 @@ pub(crate) fn standing(
             remedy,
         }),
     }
-}
-
-fn declares(manifest: &Manifest, capability: &str) -> bool {
-    manifest
-        .connector
-        .capabilities
-        .iter()
-        .any(|declared| declared.as_str() == capability)
 }
 
 /// The manifest's destinations for the purpose, with the connection's

@@ -4,7 +4,8 @@
 //! starts the guest on a worker and serves what the guest asks for, until the
 //! guest has ended: outward calls are decided, recorded, done and closed
 //! ([`crate::http`], [`crate::state`]); inward calls are decided by the grant
-//! that the invocation holds, limited, and counted in its one record.
+//! that the invocation holds, limited, and counted in its one record
+//! ([`crate::inward`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,11 +16,10 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use keyway_authz::{Denial, Grant, Record, Recorder, Tally};
+use keyway_authz::{Denial, Grant, Recorder};
 use keyway_ipc::{
-    CallOutcome, Entrance, HostCall, HostReply, Invoke, LogLevel, RequestId, ToWorker, Trap, Usage,
+    CallOutcome, Entrance, HostCall, HostReply, Invoke, RequestId, ToWorker, Trap, Usage,
 };
-use keyway_model::EntryId;
 use keyway_model::limit::CallLimits;
 use keyway_store::{TenantStore, Unit};
 use parking_lot::Mutex;
@@ -28,7 +28,7 @@ use crate::Gate;
 use crate::grant::{Basis, Lost, standing};
 use crate::lane::{Event, Lane, Line, RunningCall, WorkerGone};
 use crate::mask::Mask;
-use crate::seen::{LogLine, Seen, SeenDenial};
+use crate::seen::{Seen, SeenDenial};
 use crate::transfer::{Transfer, forward};
 
 /// How long after its limit a guest call may take to end before its worker is
@@ -261,55 +261,7 @@ impl Invocation {
         }
     }
 
-    fn log(&self, level: LogLevel, message: String) {
-        let mut seen = self.seen.lock();
-        if seen.log.len() >= self.limits.log_lines_max as usize {
-            seen.log_lines_dropped = seen.log_lines_dropped.saturating_add(1);
-            return;
-        }
-        let message: String = message
-            .chars()
-            .filter(|c| !c.is_control() || *c == '\t')
-            .collect();
-        seen.log.push(LogLine {
-            level,
-            message: self.masked_text(message),
-        });
-    }
-
-    fn parameter(&self, name: &str) -> HostReply {
-        self.seen.lock().connection_reads += 1;
-        let declared = self
-            .basis
-            .connector
-            .manifest
-            .parameters
-            .keys()
-            .any(|known| known.as_str() == name);
-        let value = if declared {
-            self.basis.connection.parameters.get(name).cloned()
-        } else {
-            None
-        };
-        let or_default = || {
-            let (_, parameter) = self
-                .basis
-                .connector
-                .manifest
-                .parameters
-                .iter()
-                .find(|(known, _)| known.as_str() == name)?;
-            parameter.default.as_ref().map(ToString::to_string)
-        };
-        HostReply::Parameter(value.or_else(or_default).map(|text| self.masked_text(text)))
-    }
-
-    fn scopes(&self) -> HostReply {
-        self.seen.lock().connection_reads += 1;
-        HostReply::Scopes(Vec::new())
-    }
-
-    fn masked_text(&self, text: String) -> String {
+    pub(crate) fn masked_text(&self, text: String) -> String {
         let mask = self.mask.lock().clone();
         mask.and_then(|mask| mask.text(&text)).unwrap_or(text)
     }
@@ -335,28 +287,6 @@ impl Invocation {
             }
             CallOutcome::Trap(Trap::Guest(text)) => CallOutcome::Trap(Trap::Guest(clean(text))),
             CallOutcome::Trap(trap) => CallOutcome::Trap(trap),
-        }
-    }
-
-    /// The invocation's record of its inward calls, written with the next
-    /// durable write; none where there was no such call.
-    fn record_tally(&self, usage: &Usage) {
-        let seen = self.seen.lock();
-        let tally = Tally {
-            id: EntryId::random(),
-            at: self.gate.clock.now(),
-            actor: self.basis.actor.clone(),
-            log_lines: u32::try_from(seen.log.len()).unwrap_or(u32::MAX),
-            log_lines_dropped: seen
-                .log_lines_dropped
-                .saturating_add(usage.log_lines_dropped),
-            connection_reads: seen.connection_reads,
-            state_reads: seen.state_reads,
-            denied: seen.inward_denied,
-        };
-        let inward = tally.log_lines + tally.log_lines_dropped + tally.connection_reads;
-        if inward + tally.state_reads + tally.denied > 0 {
-            self.unit.record(Record::Tally(tally));
         }
     }
 }

@@ -22,6 +22,7 @@ mod grant;
 mod headers;
 mod http;
 mod invocation;
+mod inward;
 mod lane;
 mod logic;
 mod mask;

@@ -10,19 +10,6 @@ use crate::invocation::Invocation;
 const KEY_BYTES_MAX: usize = 256;
 
 impl Invocation {
-    /// Reads state: inward, so the grant alone decides, and it is counted.
-    pub(crate) async fn state_get(&self, key: &str) -> HostReply {
-        self.seen.lock().state_reads += 1;
-        if !self.grant.has_state() {
-            self.seen.lock().inward_denied += 1;
-            return HostReply::State(Err(StateRefusal::Denied));
-        }
-        match self.store.state(self.basis.connection.id, key).await {
-            Ok(value) => HostReply::State(Ok(value)),
-            Err(error) => HostReply::Trap(Trap::Host(error.to_string())),
-        }
-    }
-
     /// Changes state: outward, so decided, recorded, done and closed.
     pub(crate) async fn state_change(&self, key: String, change: StateChange) -> HostReply {
         let asked = format!("state {key}");

@@ -33,7 +33,7 @@ pub use action::{Action, Check, Trigger, TriggerKind, Use};
 pub use auth::Auth;
 pub use destination::{Destination, DestinationRole};
 pub use error::ManifestError;
-pub use identity::{Capability, Identity};
+pub use identity::{Capabilities, Capability, Identity};
 pub use imports::imports_beyond;
 pub use parameter::{Parameter, ParameterError, ParameterKind, ParameterValue, Parameters};
 pub use pattern::{HostPattern, PortPattern, ResolveError};

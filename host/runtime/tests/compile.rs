@@ -9,6 +9,8 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
 use keyway_runtime::{CompileError, Compiled, World, compile, compile_child, linked_interfaces};
 use support::{Broker, guest};
 
@@ -88,6 +90,19 @@ fn honest_guests_import_only_what_their_world_links() {
             assert!(linked.contains(&import.as_str()), "{name} imports {import}");
         }
     }
+}
+
+#[test]
+fn the_linker_offers_exactly_what_the_table_of_imports_lists() {
+    let table: BTreeSet<&str> = keyway_model::manifest::imports::table()
+        .iter()
+        .map(|line| line.interface.as_str())
+        // Types alone: a world names them, and nobody links them.
+        .filter(|interface| *interface != "keyway:guest/types@0.1.0")
+        .collect();
+    let worlds = [World::Connector, World::Code, World::ExpressionEngine];
+    let linked: BTreeSet<&str> = worlds.into_iter().flat_map(linked_interfaces).collect();
+    assert_eq!(linked, table);
 }
 
 #[test]

@@ -16,7 +16,8 @@ impl Context {
     }
 
     /// The value of a connection parameter that the manifest declares, or
-    /// `None` if the connection does not set it.
+    /// `None` if the connection does not set it or the capability `connection`
+    /// is not granted.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<String> {
         connection::parameter(name)
@@ -64,7 +65,7 @@ fn origin_of(
     let scheme = scheme.unwrap_or("https");
     let host = host.ok_or_else(|| {
         Failure::Permanent(
-            "the connection has no parameter `host`; set it on the connection".to_owned(),
+            "no parameter `host`: set it on the connection, and have the capability `connection` approved".to_owned(),
         )
     })?;
     Ok(match (scheme, port) {
@@ -82,7 +83,7 @@ impl State {
     /// The value under `key`, or `None`. Keys are 1 to 256 bytes.
     ///
     /// # Errors
-    /// If the manifest lacks the capability `state`, or a limit is exceeded.
+    /// If the capability `state` is not granted, or a limit is exceeded.
     pub fn get(&self, key: &str) -> Result<Option<String>, StateRefusal> {
         state::get(key).map_err(Into::into)
     }
@@ -90,7 +91,7 @@ impl State {
     /// Sets `key` to `value`, at most 64 KiB. Durable when it returns.
     ///
     /// # Errors
-    /// If the manifest lacks the capability `state`, or a limit is exceeded.
+    /// If the capability `state` is not granted, or a limit is exceeded.
     pub fn set(&self, key: &str, value: &str) -> Result<(), StateRefusal> {
         state::set(key, value).map_err(Into::into)
     }
@@ -98,7 +99,7 @@ impl State {
     /// Removes `key`; removing an absent key is not an error.
     ///
     /// # Errors
-    /// If the manifest lacks the capability `state`, or a limit is exceeded.
+    /// If the capability `state` is not granted, or a limit is exceeded.
     pub fn delete(&self, key: &str) -> Result<(), StateRefusal> {
         state::delete(key).map_err(Into::into)
     }
@@ -118,7 +119,7 @@ impl fmt::Display for StateRefusal {
         match self {
             Self::Denied => f.write_str(
                 "the capability `state` is not granted; name it under `capabilities` in \
-                 `connector.toml`",
+                 `connector.toml`, and have it approved",
             ),
             Self::Limit(text) => f.write_str(text),
         }

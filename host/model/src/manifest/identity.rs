@@ -39,6 +39,42 @@ impl Capability {
     }
 }
 
+/// A set of capabilities.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities([bool; Capability::ALL.len()]);
+
+impl Capabilities {
+    /// All of them.
+    pub const ALL: Self = Self([true; Capability::ALL.len()]);
+
+    /// Whether `capability` is among them.
+    pub const fn contains(self, capability: Capability) -> bool {
+        let [http, log, state, connection] = self.0;
+        match capability {
+            Capability::Http => http,
+            Capability::Log => log,
+            Capability::State => state,
+            Capability::Connection => connection,
+        }
+    }
+}
+
+impl FromIterator<Capability> for Capabilities {
+    fn from_iter<I: IntoIterator<Item = Capability>>(members: I) -> Self {
+        let mut set = Self::default();
+        let [http, log, state, connection] = &mut set.0;
+        for member in members {
+            *(match member {
+                Capability::Http => &mut *http,
+                Capability::Log => &mut *log,
+                Capability::State => &mut *state,
+                Capability::Connection => &mut *connection,
+            }) = true;
+        }
+        set
+    }
+}
+
 impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -1,4 +1,5 @@
 use keyway_authz::{Ending, Grant, HttpRules, OutcomeKind, Principal, Recorder, StateChange};
+use keyway_model::manifest::Capabilities;
 use keyway_model::{ConnectionId, JobId, JobState, RecipeId};
 use keyway_vault::Secret;
 use serde_json::{Value, json};
@@ -198,8 +199,9 @@ fn grant(deployment: &Deployment, connection: ConnectionId) -> (Grant, Recorder)
     let grant = Grant::new(
         actor,
         connection,
+        Capabilities::ALL,
         Arc::new(HttpRules::default()),
-        Some("the manifest".to_owned()),
+        "the manifest".to_owned(),
     );
     (grant, deployment.store.recorder(deployment.mine))
 }
@@ -334,8 +336,9 @@ fn sending(deployment: &Deployment, connection: ConnectionId) -> (Grant, Recorde
     let grant = Grant::new(
         actor,
         connection,
+        Capabilities::ALL,
         Arc::new([rule].into_iter().collect()),
-        None,
+        "the manifest".to_owned(),
     );
     (grant, deployment.store.recorder(deployment.mine))
 }

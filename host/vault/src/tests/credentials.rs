@@ -6,6 +6,7 @@ use keyway_authz::{
     Actor, Entry, Grant, GrantedCredential, HttpRule, HttpRules, HttpSend, Principal, Record,
     Recorder, Sink, SinkError,
 };
+use keyway_model::manifest::Capabilities;
 use keyway_model::net::{Method, RequestUrl};
 use keyway_model::{ConnectionId, CredentialSlot};
 
@@ -42,8 +43,9 @@ fn entry(
     let grant = Grant::new(
         Actor::directly(Principal::Platform(0)),
         connection,
+        Capabilities::ALL,
         Arc::new(HttpRules::from_iter([rule])),
-        None,
+        "test".to_owned(),
     );
     let permit = grant.decide_http(Method::Get, url).unwrap();
     let recorder = Recorder::new(Arc::new(Accepting), scope, Clock::manual(NOON));

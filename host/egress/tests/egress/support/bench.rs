@@ -12,6 +12,7 @@ use keyway_authz::{
 use keyway_egress::{
     AllowedPlace, Egress, EgressConfig, EgressError, Exchange, FixedResolver, Reply, Resolve,
 };
+use keyway_model::manifest::Capabilities;
 use keyway_model::net::{Method, RequestUrl};
 use keyway_model::{Clock, ConnectionId, CredentialSlot, Environment, Scope, TenantId};
 
@@ -102,8 +103,9 @@ impl Bench {
         let grant = Grant::new(
             actor,
             self.connection,
+            Capabilities::ALL,
             Arc::new(HttpRules::from_iter([rule])),
-            None,
+            "test".to_owned(),
         );
         let recorder = Recorder::new(Arc::new(Memory), self.scope, Clock::default());
         grant

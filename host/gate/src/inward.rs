@@ -1,0 +1,121 @@
+//! Inward calls: decided by the grant, limited, and counted in the one record
+//! of their invocation. Serving one takes the [`Admitted`] of the decision.
+
+use keyway_authz::{Admitted, DenialReason, Inward, Record, Tally};
+use keyway_ipc::{HostReply, LogLevel, StateRefusal, Trap, Usage};
+use keyway_model::EntryId;
+
+use crate::invocation::Invocation;
+use crate::seen::{LogLine, SeenDenial};
+
+impl Invocation {
+    /// Decides one inward call. A denial is counted, and kept for people once.
+    fn admit(&self, call: Inward) -> Option<Admitted> {
+        let denied = match self.grant.decide_inward(call) {
+            Ok(admitted) => return Some(admitted),
+            Err(denied) => denied,
+        };
+        let mut seen = self.seen.lock();
+        seen.inward_denied = seen.inward_denied.saturating_add(1);
+        let asked = denied.call.name();
+        if seen.denials.iter().all(|known| known.asked != asked) {
+            seen.denials.push(SeenDenial {
+                asked: asked.to_owned(),
+                reason: DenialReason::Capability,
+                remedy: denied.remedy,
+            });
+        }
+        None
+    }
+
+    pub(crate) fn log(&self, level: LogLevel, message: String) {
+        let Some(_admitted) = self.admit(Inward::LogWrite) else {
+            return;
+        };
+        let mut seen = self.seen.lock();
+        if seen.log.len() >= self.limits.log_lines_max as usize {
+            seen.log_lines_dropped = seen.log_lines_dropped.saturating_add(1);
+            return;
+        }
+        let message: String = message
+            .chars()
+            .filter(|c| !c.is_control() || *c == '\t')
+            .collect();
+        seen.log.push(LogLine {
+            level,
+            message: self.masked_text(message),
+        });
+    }
+
+    pub(crate) fn parameter(&self, name: &str) -> HostReply {
+        self.seen.lock().connection_reads += 1;
+        let Some(_admitted) = self.admit(Inward::ConnectionParameter) else {
+            return HostReply::Parameter(None);
+        };
+        let declared = self
+            .basis
+            .connector
+            .manifest
+            .parameters
+            .keys()
+            .any(|known| known.as_str() == name);
+        let value = if declared {
+            self.basis.connection.parameters.get(name).cloned()
+        } else {
+            None
+        };
+        let or_default = || {
+            let (_, parameter) = self
+                .basis
+                .connector
+                .manifest
+                .parameters
+                .iter()
+                .find(|(known, _)| known.as_str() == name)?;
+            parameter.default.as_ref().map(ToString::to_string)
+        };
+        HostReply::Parameter(value.or_else(or_default).map(|text| self.masked_text(text)))
+    }
+
+    pub(crate) fn scopes(&self) -> HostReply {
+        self.seen.lock().connection_reads += 1;
+        let Some(_admitted) = self.admit(Inward::ConnectionScopes) else {
+            return HostReply::Scopes(Vec::new());
+        };
+        HostReply::Scopes(Vec::new())
+    }
+
+    /// Reads state: inward, so the grant alone decides, and it is counted.
+    pub(crate) async fn state_get(&self, key: &str) -> HostReply {
+        self.seen.lock().state_reads += 1;
+        let Some(_admitted) = self.admit(Inward::StateGet) else {
+            return HostReply::State(Err(StateRefusal::Denied));
+        };
+        match self.store.state(self.basis.connection.id, key).await {
+            Ok(value) => HostReply::State(Ok(value)),
+            Err(error) => HostReply::Trap(Trap::Host(error.to_string())),
+        }
+    }
+
+    /// The invocation's record of its inward calls, written with the next
+    /// durable write; none where there was no such call.
+    pub(crate) fn record_tally(&self, usage: &Usage) {
+        let seen = self.seen.lock();
+        let tally = Tally {
+            id: EntryId::random(),
+            at: self.gate.clock.now(),
+            actor: self.basis.actor.clone(),
+            log_lines: u32::try_from(seen.log.len()).unwrap_or(u32::MAX),
+            log_lines_dropped: seen
+                .log_lines_dropped
+                .saturating_add(usage.log_lines_dropped),
+            connection_reads: seen.connection_reads,
+            state_reads: seen.state_reads,
+            denied: seen.inward_denied,
+        };
+        let inward = tally.log_lines + tally.log_lines_dropped + tally.connection_reads;
+        if inward + tally.state_reads + tally.denied > 0 {
+            self.unit.record(Record::Tally(tally));
+        }
+    }
+}
