@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{INTAKE, Stage, order, raw, secret, split};
+use crate::harness::{INTAKE, Stage, order, raw, root, secret, split};
 
 struct Api {
     address: std::net::SocketAddr,
@@ -80,6 +80,130 @@ fn routes(job: &str, digest: &str) -> Vec<(&'static str, String, Value)> {
     ]
 }
 
+/// The routes below a workspace, as documented: method, the rest of the path, operation.
+fn documented() -> Vec<(String, String, String)> {
+    let page = std::fs::read_to_string(root().join("docs/api.md")).unwrap();
+    let rows = page.lines().filter_map(|line| {
+        let cells: Vec<&str> = line
+            .split('|')
+            .map(|cell| cell.trim().trim_matches('`'))
+            .collect();
+        match cells.as_slice() {
+            ["", method, path, operation, ""] if path.starts_with("/api/v1") => Some((
+                (*method).to_owned(),
+                (*path).to_owned(),
+                (*operation).to_owned(),
+            )),
+            _ => None,
+        }
+    });
+    rows.collect()
+}
+
+/// Whether a path is one that `template` stands for.
+fn fits(template: &str, path: &str) -> bool {
+    let (template, path): (Vec<_>, Vec<_>) =
+        (template.split('/').collect(), path.split('/').collect());
+    template.len() == path.len()
+        && template
+            .iter()
+            .zip(&path)
+            .all(|(pattern, part)| pattern.starts_with('{') || pattern == part)
+}
+
+/// What is recorded for a documented route: the operation of the row that fits
+/// best, names before placeholders.
+fn operation_of(method: &str, path: &str) -> String {
+    let rows = documented();
+    let fitting = rows
+        .iter()
+        .filter(|row| row.0 == method && fits(&row.1, path));
+    let best = fitting.min_by_key(|row| row.1.matches('{').count());
+    best.unwrap_or_else(|| panic!("{method} {path} is not in docs/api.md"))
+        .2
+        .clone()
+}
+
+#[test]
+fn every_documented_route_is_tried_as_another_workspace() {
+    let tried = routes("job_0", "sha256:0");
+    let missing: Vec<_> = documented()
+        .into_iter()
+        .filter(|(method, path, _)| {
+            let Some(rest) = path.strip_prefix("/api/v1/workspaces/{ws}/{env}") else {
+                // Tried by `workspaces_and_tokens_of_others_are_out_of_reach`.
+                return !PLATFORM_ROUTES.contains(&(method.as_str(), path.as_str()));
+            };
+            !tried.iter().any(|(m, p, _)| m == method && fits(rest, p))
+        })
+        .collect();
+    assert!(missing.is_empty(), "no test tries {missing:?}");
+}
+
+const PLATFORM_ROUTES: [(&str, &str); 5] = [
+    ("POST", "/api/v1/workspaces"),
+    ("GET", "/api/v1/workspaces"),
+    ("POST", "/api/v1/tokens"),
+    ("GET", "/api/v1/tokens"),
+    ("POST", "/api/v1/tokens/{id}/revoke"),
+];
+
+#[test]
+fn workspaces_and_tokens_of_others_are_out_of_reach() {
+    let (stage, _, _) = two_workspaces();
+    let (own, rival) = (
+        Api::of(&stage, "acme", "admin"),
+        Api::of(&stage, "rival", "admin"),
+    );
+    let (status, answer) = rival.call("POST", "/workspaces", &json!({ "name": "third" }));
+    assert_eq!(status, 403, "{answer}");
+    let (status, answer) = rival.call("GET", "/workspaces", &Value::Null);
+    assert_eq!(status, 200, "{answer}");
+    assert!(
+        answer.contains("rival") && !answer.contains("acme"),
+        "{answer}"
+    );
+
+    let token = |workspace: &str| json!({ "workspace": workspace, "role": "admin", "label": "mine", "expires_in_seconds": 60 });
+    let foreign = rival.call("POST", "/tokens", &token("acme"));
+    let absent = rival.call("POST", "/tokens", &token("nobody"));
+    assert_eq!(foreign.0, 404, "{}", foreign.1);
+    assert_eq!(foreign.1.replace("acme", "nobody"), absent.1);
+    assert_eq!(rival.call("POST", "/tokens", &token("rival")).0, 200);
+
+    let ids = |api: &Api| -> Vec<String> {
+        let (status, answer) = api.call("GET", "/tokens", &Value::Null);
+        assert_eq!(status, 200, "{answer}");
+        let tokens: Vec<Value> = serde_json::from_str(&answer).unwrap();
+        tokens
+            .iter()
+            .map(|token| token["id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let (own_ids, rival_ids) = (ids(&own), ids(&rival));
+    assert_eq!((own_ids.len(), rival_ids.len()), (1, 2));
+    assert!(own_ids.iter().all(|id| !rival_ids.contains(id)));
+    let revoke = |id: &str| rival.call("POST", &format!("/tokens/{id}/revoke"), &Value::Null);
+    let foreign = revoke(&own_ids[0]);
+    assert_eq!(foreign.0, 404, "{}", foreign.1);
+    assert_eq!(
+        own.call("GET", "/recipes-are-elsewhere", &Value::Null).0,
+        404
+    );
+    assert_eq!(ids(&own).len(), 1, "it still opens what it opened");
+}
+
+#[test]
+fn health_needs_no_token_and_tells_nothing_else() {
+    let stage = Stage::empty();
+    let address = split(&format!("{}/", stage.ready["api"].as_str().unwrap())).0;
+    for path in ["/healthz", "/readyz"] {
+        let (status, said) = raw(address, "GET", path, &[], b"").unwrap();
+        assert_eq!(status, 200);
+        assert!(said.len() < 10, "{}", String::from_utf8_lossy(&said));
+    }
+}
+
 fn two_workspaces() -> (Stage, String, String) {
     let stage = Stage::with_shop();
     let hook = stage.apply("intake", INTAKE).unwrap();
@@ -132,6 +256,19 @@ fn the_same_operations_work_for_their_own_admin() {
             !matches!(status, 401 | 403 | 404 | 500),
             "{method} {rest}: {status} {answer}"
         );
+        let operation = operation_of(
+            method,
+            &format!("/api/v1/workspaces/acme/development{rest}"),
+        );
+        let is_recorded = stage.audit().iter().any(|line| {
+            let record = &line["record"];
+            record["operation"] == operation
+                && record["actor"]["principal"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("tok_")
+        });
+        assert!(is_recorded, "{method} {rest}: no record of {operation}");
     }
 }
 

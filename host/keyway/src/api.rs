@@ -1,7 +1,7 @@
 //! The HTTP API, version 1: `/api/v1`.
 //!
 //! A route authenticates, hands over to the deployment, and gives its answer
-//! back; it decides nothing. `ROUTES` lists every route with the operation
+//! back; it decides nothing. `docs/api.md` lists every route with the operation
 //! that it is decided as.
 
 mod answer;
@@ -13,9 +13,10 @@ use axum::Extension;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use keyway_authz::Principal;
 use keyway_model::limit::{ARTIFACT_BYTES_MAX, DOCUMENT_BYTES_MAX};
 use serde::Deserialize;
@@ -25,103 +26,126 @@ pub(crate) use answer::told;
 use answer::{Answer, Strict, reply};
 use types::{NewApproval, NewConnection, NewToken, NewWorkspace, RecipeText, Rerun};
 
-/// Every route, with the operation that it is decided as. Not yet held
-/// against the router by a test.
-pub const ROUTES: &[(&str, &str, &str)] = &[
-    ("POST", "/api/v1/workspaces", "workspace:create"),
-    ("GET", "/api/v1/workspaces", "workspace:list"),
-    ("POST", "/api/v1/tokens", "token:create"),
-    ("GET", "/api/v1/tokens", "token:list"),
-    ("POST", "/api/v1/tokens/{id}/revoke", "token:revoke"),
-    (
-        "POST",
-        "/api/v1/workspaces/{ws}/{env}/connectors",
-        "connector:install",
-    ),
-    (
-        "GET",
-        "/api/v1/workspaces/{ws}/{env}/connectors",
-        "connector:list",
-    ),
-    (
-        "GET",
-        "/api/v1/workspaces/{ws}/{env}/connectors/{connector}",
-        "connector:show",
-    ),
-    (
-        "POST",
-        "/api/v1/workspaces/{ws}/{env}/connectors/{connector}/approve",
-        "connector:approve",
-    ),
-    (
-        "POST",
-        "/api/v1/workspaces/{ws}/{env}/connectors/{connector}/revoke",
-        "connector:revoke",
-    ),
-    (
-        "POST",
-        "/api/v1/workspaces/{ws}/{env}/connections",
-        "connection:create",
-    ),
-    (
-        "GET",
-        "/api/v1/workspaces/{ws}/{env}/connections",
-        "connection:list",
-    ),
-    (
-        "POST",
-        "/api/v1/workspaces/{ws}/{env}/connections/{name}/check",
-        "connection:check",
-    ),
-    (
-        "POST",
-        "/api/v1/workspaces/{ws}/{env}/recipes",
-        "recipe:apply",
-    ),
-    (
-        "POST",
-        "/api/v1/workspaces/{ws}/{env}/recipes/validate",
-        "recipe:validate",
-    ),
-    (
-        "GET",
-        "/api/v1/workspaces/{ws}/{env}/recipes",
-        "recipe:list",
-    ),
-    (
-        "GET",
-        "/api/v1/workspaces/{ws}/{env}/recipes/{name}",
-        "recipe:show",
-    ),
-    (
-        "POST",
-        "/api/v1/workspaces/{ws}/{env}/recipes/{name}/start",
-        "recipe:start",
-    ),
-    (
-        "POST",
-        "/api/v1/workspaces/{ws}/{env}/recipes/{name}/stop",
-        "recipe:stop",
-    ),
-    ("GET", "/api/v1/workspaces/{ws}/{env}/jobs", "job:list"),
-    ("GET", "/api/v1/workspaces/{ws}/{env}/jobs/{id}", "job:show"),
-    (
-        "POST",
-        "/api/v1/workspaces/{ws}/{env}/jobs/{id}/rerun",
-        "job:rerun",
-    ),
-    ("GET", "/api/v1/workspaces/{ws}/{env}/audit", "audit:list"),
-    (
-        "GET",
-        "/api/v1/workspaces/{ws}/{env}/audit/export",
-        "audit:export",
-    ),
-    (
-        "GET",
-        "/api/v1/workspaces/{ws}/{env}/audit/key",
-        "audit:export",
-    ),
-];
+/// A route, with the operation that it is decided as.
+struct Route {
+    method: &'static str,
+    path: &'static str,
+    operation: &'static str,
+    handler: MethodRouter<Arc<Deployment>>,
+}
+
+/// Below a workspace and an environment.
+macro_rules! below {
+    ($path:literal) => {
+        concat!("/api/v1/workspaces/{ws}/{env}", $path)
+    };
+}
+
+/// Every route. The router is made of this list, so there is no other.
+fn routes() -> Vec<Route> {
+    vec![
+        Route::post(
+            "/api/v1/workspaces",
+            "workspace:create",
+            post(create_workspace),
+        ),
+        Route::get("/api/v1/workspaces", "workspace:list", get(workspaces)),
+        Route::post("/api/v1/tokens", "token:create", post(create_token)),
+        Route::get("/api/v1/tokens", "token:list", get(tokens)),
+        Route::post(
+            "/api/v1/tokens/{id}/revoke",
+            "token:revoke",
+            post(revoke_token),
+        ),
+        Route::post(
+            below!("/connectors"),
+            "connector:install",
+            post(install).layer(DefaultBodyLimit::max(ARTIFACT_BYTES_MAX)),
+        ),
+        Route::get(below!("/connectors"), "connector:list", get(connectors)),
+        Route::get(
+            below!("/connectors/{connector}"),
+            "connector:show",
+            get(connector),
+        ),
+        Route::post(
+            below!("/connectors/{connector}/approve"),
+            "connector:approve",
+            post(approve),
+        ),
+        Route::post(
+            below!("/connectors/{connector}/revoke"),
+            "connector:revoke",
+            post(revoke),
+        ),
+        Route::post(below!("/connections"), "connection:create", post(connect)),
+        Route::get(below!("/connections"), "connection:list", get(connections)),
+        Route::post(
+            below!("/connections/{name}/check"),
+            "connection:check",
+            post(check),
+        ),
+        Route::post(below!("/recipes"), "recipe:apply", post(apply)),
+        Route::post(
+            below!("/recipes/validate"),
+            "recipe:validate",
+            post(validate),
+        ),
+        Route::get(below!("/recipes"), "recipe:list", get(recipes)),
+        Route::get(below!("/recipes/{name}"), "recipe:show", get(recipe)),
+        Route::post(below!("/recipes/{name}/start"), "recipe:start", post(start)),
+        Route::post(below!("/recipes/{name}/stop"), "recipe:stop", post(stop)),
+        Route::get(below!("/jobs"), "job:list", get(jobs)),
+        Route::get(below!("/jobs/{id}"), "job:show", get(job)),
+        Route::post(below!("/jobs/{id}/rerun"), "job:rerun", post(rerun)),
+        Route::get(below!("/audit"), "audit:list", get(audit)),
+        Route::get(below!("/audit/export"), "audit:export", get(export)),
+        Route::get(below!("/audit/key"), "audit:export", get(key)),
+    ]
+}
+
+impl Route {
+    const fn get(
+        path: &'static str,
+        operation: &'static str,
+        handler: MethodRouter<Arc<Deployment>>,
+    ) -> Self {
+        Self {
+            method: "GET",
+            path,
+            operation,
+            handler,
+        }
+    }
+
+    const fn post(
+        path: &'static str,
+        operation: &'static str,
+        handler: MethodRouter<Arc<Deployment>>,
+    ) -> Self {
+        Self {
+            method: "POST",
+            path,
+            operation,
+            handler,
+        }
+    }
+}
+
+/// Every route as a Markdown table, for the documentation.
+pub fn table_markdown() -> String {
+    let mut out = String::from("| method | path | operation |\n|---|---|---|\n");
+    for Route {
+        method,
+        path,
+        operation,
+        ..
+    } in routes()
+    {
+        out.push_str(&format!("| {method} | `{path}` | `{operation}` |\n"));
+    }
+    out
+}
 
 type Shared = State<Arc<Deployment>>;
 type Who = Extension<Principal>;
@@ -131,41 +155,30 @@ type Thing = Path<(String, String, String)>;
 /// The API's router. Whoever serves it puts the authenticated [`Principal`]
 /// into each request's extensions.
 pub fn router(deployment: Arc<Deployment>) -> Router {
-    let workspace = Router::new()
-        .route(
-            "/connectors",
-            get(connectors)
-                .post(install)
-                .layer(DefaultBodyLimit::max(ARTIFACT_BYTES_MAX)),
-        )
-        .route("/connectors/{connector}", get(connector))
-        .route("/connectors/{connector}/approve", post(approve))
-        .route("/connectors/{connector}/revoke", post(revoke))
-        .route("/connections", get(connections).post(connect))
-        .route("/connections/{name}/check", post(check))
-        .route("/recipes", get(recipes).post(apply))
-        .route("/recipes/validate", post(validate))
-        .route("/recipes/{name}", get(recipe))
-        .route("/recipes/{name}/start", post(start))
-        .route("/recipes/{name}/stop", post(stop))
-        .route("/jobs", get(jobs))
-        .route("/jobs/{id}", get(job))
-        .route("/jobs/{id}/rerun", post(rerun))
-        .route("/audit", get(audit))
-        .route("/audit/export", get(export))
-        .route("/audit/key", get(key));
-    let api = Router::new()
-        .route("/workspaces", get(workspaces).post(create_workspace))
-        .route("/tokens", get(tokens).post(create_token))
-        .route("/tokens/{id}/revoke", post(revoke_token))
-        .nest("/workspaces/{ws}/{env}", workspace)
-        .layer(DefaultBodyLimit::max(2 * DOCUMENT_BYTES_MAX));
-    Router::new()
-        .nest("/api/v1", api)
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(|| async { "ready\n" }))
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, route| {
+            router.route(route.path, route.handler)
+        })
+        .layer(DefaultBodyLimit::max(2 * DOCUMENT_BYTES_MAX))
         .fallback(answer::no_such_route)
         .with_state(deployment)
+}
+
+/// What a supervisor asks, without a token.
+pub(crate) fn health(deployment: Arc<Deployment>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(deployment)
+}
+
+async fn ready(State(d): Shared) -> (StatusCode, &'static str) {
+    if d.workers().are_ready() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "no worker takes calls\n")
+    }
 }
 
 async fn create_workspace(
@@ -338,5 +351,48 @@ fn text(result: Result<String, keyway_gate::ControlError>) -> Response {
     match result {
         Ok(text) => ([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response(),
         Err(error) => answer::problem(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_exactly_the_routes_there_are() {
+        let documented = include_str!("../../../docs/api.md");
+        assert!(
+            documented.contains(&table_markdown()),
+            "{}",
+            table_markdown()
+        );
+    }
+
+    #[test]
+    fn every_route_is_decided_as_an_operation_that_roles_know() {
+        for route in routes() {
+            let known = keyway_roles::OPERATIONS
+                .iter()
+                .any(|operation| operation.name == route.operation);
+            assert!(known, "{} {}", route.method, route.path);
+        }
+    }
+
+    #[test]
+    fn every_operation_of_the_roles_has_a_route_or_a_reason() {
+        // A job asks for the first on the rights of its owner, before each
+        // outward call; the second is what `workspace:list` is for a token.
+        const WITHOUT_ROUTE: [&str; 2] = ["connection:use", "workspace:show"];
+        for operation in keyway_roles::OPERATIONS {
+            let has_route = routes()
+                .iter()
+                .any(|route| route.operation == operation.name);
+            assert_ne!(
+                has_route,
+                WITHOUT_ROUTE.contains(&operation.name),
+                "{}",
+                operation.name
+            );
+        }
     }
 }

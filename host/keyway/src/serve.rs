@@ -125,14 +125,18 @@ pub async fn start(data: &Path, config: Config) -> Result<Serving> {
     let socket = data.join(SOCKET);
     let unix = bind_socket(&socket)?;
     let api = api::router(Arc::clone(&deployment));
-    tokio::spawn(serve_socket(unix, api.clone()));
+    let health = api::health(Arc::clone(&deployment));
+    tokio::spawn(serve_socket(unix, api.clone().merge(health.clone())));
     tokio::spawn(serve_listener(
         webhooks,
         webhook::router(Arc::clone(&deployment)),
     ));
     let api = match api_address {
         None => None,
-        Some(address) => Some(listen_api(address, api, Arc::clone(&deployment)).await?),
+        Some(address) => {
+            let listening = listen_api(address, api, health, Arc::clone(&deployment));
+            Some(listening.await?)
+        }
     };
     tokio::spawn(checkpoints(Arc::clone(&deployment)));
     deployment.resume_jobs().await?;
@@ -204,6 +208,7 @@ async fn serve_listener(listener: TcpListener, router: Router) {
 async fn listen_api(
     address: SocketAddr,
     router: Router,
+    health: Router,
     deployment: Arc<Deployment>,
 ) -> Result<SocketAddr> {
     let listener = TcpListener::bind(address)
@@ -214,7 +219,7 @@ async fn listen_api(
         let deployment = Arc::clone(&deployment);
         async move { authenticated(&deployment, request, next).await }
     }));
-    tokio::spawn(serve_listener(listener, router));
+    tokio::spawn(serve_listener(listener, router.merge(health)));
     Ok(bound)
 }
 

@@ -100,6 +100,11 @@ impl Workers {
             .collect()
     }
 
+    /// Whether a worker takes calls.
+    pub fn are_ready(&self) -> bool {
+        self.least_loaded().is_some()
+    }
+
     fn least_loaded(&self) -> Option<Arc<Lane>> {
         let slots = self.slots.read();
         let lanes = slots.iter().flatten().flat_map(|running| &running.lanes);

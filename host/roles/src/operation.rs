@@ -40,6 +40,7 @@ const READ: &[Role] = &[Role::Admin, Role::Operator, Role::Analyst];
 pub const OPERATIONS: &[OperationInfo] = &[
     operation("workspace:create", "workspace", PLATFORM),
     operation("workspace:list", "workspace", PLATFORM),
+    operation("workspace:show", "workspace", READ),
     operation("token:create", "token", ADMIN),
     operation("token:revoke", "token", ADMIN),
     operation("token:list", "token", ADMIN),
@@ -48,7 +49,6 @@ pub const OPERATIONS: &[OperationInfo] = &[
     operation("connector:revoke", "connector", ADMIN),
     operation("connector:list", "connector", READ),
     operation("connector:show", "connector", READ),
-    operation("connector:call", "connector", RUN),
     operation("connection:create", "connection", ADMIN),
     operation("connection:list", "connection", READ),
     operation("connection:check", "connection", RUN),
@@ -64,8 +64,6 @@ pub const OPERATIONS: &[OperationInfo] = &[
     operation("job:rerun", "job", RUN),
     operation("audit:list", "audit", ADMIN),
     operation("audit:export", "audit", ADMIN),
-    operation("audit:tail", "audit", ADMIN),
-    operation("health:show", "health", READ),
 ];
 
 /// The operation `name`.

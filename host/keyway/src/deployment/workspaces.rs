@@ -79,7 +79,7 @@ impl Deployment {
     pub async fn workspaces(&self, who: Principal) -> Result<Vec<Workspace>, ControlError> {
         let own = self.roles.membership(who);
         let (operation, kind) = if own.is_some() {
-            ("health:show", "health")
+            ("workspace:show", "workspace")
         } else {
             ("workspace:list", "workspace")
         };
