@@ -239,10 +239,15 @@ impl Stage {
     /// connection `shop`, and nothing else.
     pub(crate) fn with_shop() -> Self {
         let stage = Self::empty();
-        stage.ok("workspace create acme");
-        stage.install("orders.wasm", "orders");
-        stage.connect("shop", "orders");
+        stage.shop();
         stage
+    }
+
+    /// The workspace `acme` with the orders connector and the connection `shop`.
+    pub(crate) fn shop(&self) {
+        self.ok("workspace create acme");
+        self.install("orders.wasm", "orders");
+        self.connect("shop", "orders");
     }
 
     /// Starts, or starts again.

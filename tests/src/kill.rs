@@ -1,6 +1,7 @@
 //! Kill -9 at random points: every acknowledged order completes exactly once.
 //!
-//! Rounds: 20 in an ordinary run, `KEYWAY_KILL_ROUNDS` for more.
+//! Rounds: 100 of the broker and 100 of a worker in an ordinary run;
+//! `KEYWAY_KILL_ROUNDS` of each for more (`cargo xtask kill`).
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use keyway_model::Digest;
+use serde_json::{Value, json};
 
 use crate::harness::{INTAKE, PATIENCE, Stage, order, raw, silent_intake, split};
 
@@ -19,7 +21,7 @@ fn rounds() -> u32 {
     std::env::var("KEYWAY_KILL_ROUNDS")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(20)
+        .unwrap_or(100)
 }
 
 /// A pause that differs from round to round and is the same in every run.
@@ -102,7 +104,7 @@ fn kill_rounds_of_the_broker_lose_no_acknowledged_order_and_double_none() {
 fn kill_rounds_of_the_worker_cost_no_order() {
     let stage = Stage::with_shop();
     let hook = stage.apply("intake", INTAKE).unwrap();
-    for round in 0..10 {
+    for round in 0..rounds() {
         let pid = worker_of(&stage);
         let killer = std::thread::spawn(move || {
             wait(pause(round));
@@ -112,7 +114,119 @@ fn kill_rounds_of_the_worker_cost_no_order() {
         assert_eq!(status, 200, "{answer}");
         assert!(killer.join().is_ok());
     }
-    assert_eq!(stage.upstream.effects()["effects"], 10);
+    let effects = stage.upstream.effects();
+    assert_eq!(effects["effects"], rounds());
+    assert_eq!(
+        effects["by_key"].as_object().unwrap().len(),
+        rounds() as usize
+    );
+}
+
+/// Posts in the background: whoever is killed answers nobody.
+fn post_and_forget(hook: &str, body: &Value) -> std::thread::JoinHandle<()> {
+    let ((address, path), body) = (split(hook), body.to_string());
+    std::thread::spawn(move || drop(raw(address, "POST", &path, &[], body.as_bytes())))
+}
+
+/// Waits until the upstream has taken so many requests to a path.
+fn until_taken(stage: &Stage, path: &str, requests: u64) {
+    stage.until("the request at the upstream", |stage| {
+        (stage.upstream.effects()["by_path"][path] == requests).then_some(())
+    });
+}
+
+/// What is killed while the upstream has done its work and not answered.
+#[derive(Clone, Copy)]
+enum Victim {
+    Broker,
+    Worker,
+}
+
+/// Kills between the effect and its row in the journal; the upstream answers from then on.
+fn kill_between_send_and_journal(stage: &mut Stage, victim: Victim) {
+    stage.upstream.mode("up");
+    match victim {
+        Victim::Broker => {
+            stage.serve.as_mut().unwrap().kill();
+            stage.start();
+        }
+        Victim::Worker => {
+            let signal = rustix::process::Signal::KILL;
+            rustix::process::kill_process(worker_of(stage), signal).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_keyed_action_that_is_killed_between_send_and_journal_has_one_effect() {
+    for victim in [Victim::Broker, Victim::Worker] {
+        let mut stage = Stage::empty();
+        stage.shop();
+        let hook = stage.apply("intake", INTAKE).unwrap();
+        stage.upstream.mode("silent");
+        let caller = post_and_forget(&hook, &order(1));
+        until_taken(&stage, "/orders", 1);
+        kill_between_send_and_journal(&mut stage, victim);
+        stage.until("the job", |stage| {
+            (stage.last_job()["state"] == "succeeded").then_some(())
+        });
+        let effects = stage.upstream.effects();
+        assert_eq!(effects["effects"], 1, "{effects}");
+        assert_eq!(
+            effects["repeats"], 1,
+            "sent again, under the same key: {effects}"
+        );
+        caller.join().unwrap();
+    }
+}
+
+const ONCE: &str = r#"recipe: once
+trigger: { webhook: {} }
+steps:
+  - id: before
+    transform: { url: "${ trigger.body.url }" }
+  - id: send
+    action: hostile.import
+    connection: target
+    input: { function: "wasi:http/outgoing-handler#handle", argument: "${ steps.before.url }" }
+  - respond: { status: 200, body: "${ steps.send }" }
+"#;
+
+#[test]
+fn a_once_action_that_is_killed_between_send_and_journal_is_never_sent_twice() {
+    for victim in [Victim::Broker, Victim::Worker] {
+        let mut stage = Stage::empty();
+        stage.ok("workspace create acme");
+        stage.install("hostile.wasm", "hostile");
+        stage.connect("target", "hostile");
+        let hook = stage.apply("once", ONCE).unwrap();
+        stage.upstream.mode("silent");
+        let url = format!("http://localhost:{}/anything", stage.upstream.port);
+        let caller = post_and_forget(&hook, &json!({ "url": url }));
+        until_taken(&stage, "/anything", 1);
+        kill_between_send_and_journal(&mut stage, victim);
+        let job = stage.until("the job", |stage| {
+            let job = stage.last_job();
+            (job["state"] == "review").then_some(job)
+        });
+        assert_eq!(job["steps"][0]["key"], "before", "{job}");
+        // Another restart sends nothing either.
+        stage.serve.as_mut().unwrap().kill();
+        stage.start();
+        assert_eq!(stage.last_job()["state"], "review");
+        assert_eq!(stage.upstream.effects()["by_path"]["/anything"], 1);
+        let audit = stage.audit();
+        let intent = audit
+            .iter()
+            .find(|line| line["record"]["operation"] == "http.send")
+            .unwrap();
+        let outcome = audit.iter().find(|line| {
+            line["kind"] == "outcome" && line["record"]["id"] == intent["record"]["id"]
+        });
+        let outcome = outcome.unwrap_or_else(|| panic!("the intent stays open: {intent}"));
+        assert_eq!(outcome["record"]["outcome"], "unknown", "{outcome}");
+        caller.join().unwrap();
+    }
 }
 
 /// A worker that runs now: a child of the deployment.

@@ -110,3 +110,14 @@ pub(crate) fn binary(name: &str, profile: Profile) -> PathBuf {
 pub(crate) fn guests() -> PathBuf {
     root().join("target/guests")
 }
+
+/// A guest of the tests.
+pub(crate) fn test_guest(name: &str) -> PathBuf {
+    root()
+        .join(TEST_GUESTS)
+        .join("target")
+        .join(GUEST_TARGET)
+        .join("release")
+        .join(name)
+        .with_extension("wasm")
+}

@@ -63,20 +63,12 @@ pub(crate) fn kill(args: &[String]) -> anyhow::Result<()> {
         cargo(&[
             "nextest",
             "run",
-            "--package",
-            "keyway-tests",
+            "--workspace",
             "--no-capture",
             "kill_rounds",
         ])
     } else {
-        cargo(&[
-            "test",
-            "--package",
-            "keyway-tests",
-            "kill_rounds",
-            "--",
-            "--nocapture",
-        ])
+        cargo(&["test", "--workspace", "kill_rounds", "--", "--nocapture"])
     };
     shell::run(rounds_run.env("KEYWAY_KILL_ROUNDS", rounds))
 }

@@ -22,7 +22,7 @@ use clap::Parser;
 
 pub use args::Arguments;
 use args::Verb;
-pub(crate) use args::{BenchInstance as BenchOptions, Demo as DemoOptions};
+pub(crate) use args::{BenchComponent as BenchOptions, Demo as DemoOptions};
 pub(crate) use output::say;
 
 /// Exit codes: 0 done, 1 failed, 2 the command line is wrong.
@@ -45,6 +45,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Demo(demo) => crate::demo::main(demo),
         Verb::DemoUpstream(upstream) => crate::demo::upstream(upstream),
         Verb::BenchInstance(bench) => crate::bench::instance(&bench),
+        Verb::BenchHostCall(bench) => crate::bench::host_call(&bench),
         Verb::Workspace(verb) => workspace::workspace(&global, verb),
         Verb::Token(verb) => workspace::token(&global, verb),
         Verb::Connector(verb) => connector::run(&global, verb),

@@ -117,11 +117,39 @@ fn in_a_deployment<T>(
     runtime.block_on(async { work(assemble(plan).await?).await })
 }
 
+/// Runs several calls of the same connector, one after the other.
+pub(crate) fn calls(call: LocalCall, inputs: Vec<Value>) -> Result<Vec<Ended>> {
+    let config = Config {
+        workers: one_worker(),
+        ..Config::default()
+    };
+    in_a_deployment(config, async |deployment| {
+        let action = call.action.clone();
+        let ready = prepare(&deployment, call).await?;
+        let mut all = Vec::with_capacity(inputs.len());
+        for input in &inputs {
+            all.push(ready.invoke(&deployment, &action, input).await?);
+        }
+        Ok(all)
+    })
+}
+
 async fn run(deployment: &Deployment, call: LocalCall) -> Result<Ended> {
+    let (action, input) = (call.action.clone(), call.input.clone());
+    let ready = prepare(deployment, call).await?;
+    ready.invoke(deployment, &action, &input).await
+}
+
+/// A connection of a connector that was installed and approved.
+struct Prepared {
+    manifest: Manifest,
+    connection: Name,
+    who: Principal,
+}
+
+async fn prepare(deployment: &Deployment, call: LocalCall) -> Result<Prepared> {
     let LocalCall {
         artifact,
-        action,
-        input,
         parameters,
         credential,
         ..
@@ -160,84 +188,89 @@ async fn run(deployment: &Deployment, call: LocalCall) -> Result<Ended> {
         hosts: Default::default(),
     };
     deployment.create_connection(caller(), new).await?;
-    invoke(deployment, &manifest, &connection, who, &action, &input).await
+    Ok(Prepared {
+        manifest,
+        connection,
+        who,
+    })
 }
 
-async fn invoke(
-    deployment: &Deployment,
-    manifest: &Manifest,
-    connection: &Name,
-    who: Principal,
-    action: &str,
-    input: &Value,
-) -> Result<Ended> {
-    let gate = deployment.gate();
-    let scope = *gate
-        .registry()
-        .scopes()
-        .first()
-        .context("the local workspace is there")?;
-    let view = gate.registry().view(scope);
-    let connection = view
-        .connection(connection)
-        .context("the connection was created")?
-        .clone();
-    let (connector, _) = view
-        .running(&connection.connector, gate.clock().now())
-        .context("the connector was approved")?;
-    let (purpose, entrance, key) = match action {
-        "check" => (Purpose::Check, Entrance::Check, None),
-        name => {
-            let parsed: Name = name.parse()?;
-            let Some(declared) = manifest.actions.get(&parsed) else {
-                let known: Vec<&str> = manifest.actions.keys().map(Name::as_str).collect();
-                bail!(
-                    "there is no action `{name}`; the connector has: {}, check",
-                    known.join(", ")
-                );
-            };
-            connector
-                .schemas
-                .check_action(&parsed, input)
-                .with_context(|| format!("the input of `{name}`"))?;
-            let key = declared
-                .idempotency_header
-                .clone()
-                .map(|header| (header, "local-call".to_owned()));
-            (
-                Purpose::Action(parsed),
-                Entrance::Action {
-                    name: name.to_owned(),
-                    input: input.to_string(),
-                },
-                key,
-            )
+impl Prepared {
+    async fn invoke(&self, deployment: &Deployment, action: &str, input: &Value) -> Result<Ended> {
+        let Self {
+            manifest,
+            connection,
+            who,
+        } = self;
+        let gate = deployment.gate();
+        let scope = *gate
+            .registry()
+            .scopes()
+            .first()
+            .context("the local workspace is there")?;
+        let view = gate.registry().view(scope);
+        let connection = view
+            .connection(connection)
+            .context("the connection was created")?
+            .clone();
+        let (connector, _) = view
+            .running(&connection.connector, gate.clock().now())
+            .context("the connector was approved")?;
+        let (purpose, entrance, key) = match action {
+            "check" => (Purpose::Check, Entrance::Check, None),
+            name => {
+                let parsed: Name = name.parse()?;
+                let Some(declared) = manifest.actions.get(&parsed) else {
+                    let known: Vec<&str> = manifest.actions.keys().map(Name::as_str).collect();
+                    bail!(
+                        "there is no action `{name}`; the connector has: {}, check",
+                        known.join(", ")
+                    );
+                };
+                connector
+                    .schemas
+                    .check_action(&parsed, input)
+                    .with_context(|| format!("the input of `{name}`"))?;
+                let key = declared
+                    .idempotency_header
+                    .clone()
+                    .map(|header| (header, "local-call".to_owned()));
+                (
+                    Purpose::Action(parsed),
+                    Entrance::Action {
+                        name: name.to_owned(),
+                        input: input.to_string(),
+                    },
+                    key,
+                )
+            }
+        };
+        let actor = keyway_jobs::direct_actor(*who, connector, action);
+        let basis = Basis {
+            scope,
+            connector: connector.clone(),
+            connection,
+            purpose,
+            actor,
+        };
+        let unit = gate.store().unit(scope);
+        let invocation = gate.open(basis, unit.clone(), deployment.config().limits, key)?;
+        let ended = deployment
+            .jobs_engine()
+            .runner()
+            .run(&invocation, entrance)
+            .await;
+        unit.commit().await?;
+        if let (CallOutcome::Value(json), Some(schema)) =
+            (&ended.outcome, output_schema(manifest, action))
+        {
+            let value: Value =
+                serde_json::from_str(json).context("the action's output is not JSON")?;
+            keyway_gate::check_against(schema, &value)
+                .with_context(|| format!("the output of `{action}` does not fit its schema"))?;
         }
-    };
-    let actor = keyway_jobs::direct_actor(who, connector, action);
-    let basis = Basis {
-        scope,
-        connector: connector.clone(),
-        connection,
-        purpose,
-        actor,
-    };
-    let unit = gate.store().unit(scope);
-    let invocation = gate.open(basis, unit.clone(), deployment.config().limits, key)?;
-    let ended = deployment
-        .jobs_engine()
-        .runner()
-        .run(&invocation, entrance)
-        .await;
-    unit.commit().await?;
-    if let (CallOutcome::Value(json), Some(schema)) =
-        (&ended.outcome, output_schema(manifest, action))
-    {
-        let value: Value = serde_json::from_str(json).context("the action's output is not JSON")?;
-        keyway_gate::check_against(schema, &value)
-            .with_context(|| format!("the output of `{action}` does not fit its schema"))?;
+        Ok(ended)
     }
-    Ok(ended)
 }
 
 fn output_schema<'m>(manifest: &'m Manifest, action: &str) -> Option<&'m Value> {

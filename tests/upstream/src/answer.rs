@@ -71,6 +71,10 @@ impl Upstream {
                 self.route(&asked);
                 match cut.now().await {}
             }
+            Mode::Silent => {
+                self.route(&asked);
+                std::future::pending().await
+            }
             Mode::Up | Mode::Gzip | Mode::Slow => reply::sent_as(mode, self.route(&asked)),
         })
     }

@@ -17,6 +17,8 @@ pub(crate) enum Mode {
     Reset,
     /// Does the work, then resets the connection: the effect exists and the caller cannot know.
     Lost,
+    /// Does the work and never answers: the effect exists and the caller waits.
+    Silent,
     /// 500 to every request, without an effect.
     #[serde(rename = "500")]
     Broken,

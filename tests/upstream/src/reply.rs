@@ -146,6 +146,7 @@ pub(crate) fn sent_as(mode: Mode, reply: Reply) -> Reply {
             | Mode::Hang
             | Mode::Reset
             | Mode::Lost
+            | Mode::Silent
             | Mode::Broken
             | Mode::Endless,
             body,

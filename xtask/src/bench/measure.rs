@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::figure::{Figure, Kind, Work};
 use super::keyway;
 use super::rig::{Outcome, Rig, Side, Upstream, number, start_bound};
-use crate::artifacts::{Profile, binary, guests};
+use crate::artifacts::{Profile, binary, guests, test_guest};
 use crate::shell::{self, root, tool};
 
 /// Connectors that are installed when the start is timed.
@@ -127,7 +127,7 @@ impl Bench {
 
     /// Both sides are measured inside one process, because both need the runtime's own settings.
     fn instance(&self) -> anyhow::Result<Measured> {
-        let component = small_component();
+        let component = test_guest("guest_logic");
         let (mut values, mut bound_values) = (Vec::new(), Vec::new());
         for at in 1..=self.runs {
             let mut command = tool(
@@ -150,7 +150,7 @@ impl Bench {
     /// The bound carries as many bytes as a host call does, which Keyway's side says if it knows.
     fn host_call(&self) -> anyhow::Result<Measured> {
         let mut bytes = String::from("128");
-        let component = small_component();
+        let component = guests().join("hostile.wasm");
         let ours = || {
             let verb = ["bench-host-call", "--component"];
             json(tool(binary("keyway", Profile::Release), &verb).arg(&component))
@@ -182,11 +182,6 @@ impl Bench {
             Ok(started.elapsed().as_secs_f64())
         })
     }
-}
-
-/// The component that instances are made of.
-fn small_component() -> PathBuf {
-    guests().join("expressions.wasm")
 }
 
 /// The one line of JSON that a measuring program prints.

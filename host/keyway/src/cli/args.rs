@@ -77,7 +77,9 @@ pub(crate) enum Verb {
     #[command(hide = true)]
     DemoUpstream(keyway_upstream::Options),
     #[command(hide = true)]
-    BenchInstance(BenchInstance),
+    BenchInstance(BenchComponent),
+    #[command(hide = true)]
+    BenchHostCall(BenchComponent),
 }
 
 #[derive(Debug, Args)]
@@ -105,7 +107,7 @@ pub(crate) struct Demo {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct BenchInstance {
+pub(crate) struct BenchComponent {
     /// The component to measure with
     #[arg(long)]
     pub(crate) component: PathBuf,
