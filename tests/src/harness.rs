@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use keyway_model::manifest::section;
 use serde_json::{Value, json};
 
 /// How long anything may take before a test fails.
@@ -46,6 +47,25 @@ pub(crate) fn artifact(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// A copy of a built connector with another manifest.
+pub(crate) fn with_manifest(name: &str, edit: impl FnOnce(&str) -> String) -> Vec<u8> {
+    let component = std::fs::read(artifact(name)).unwrap();
+    let manifest = section::extract(&component).unwrap().to_owned();
+    // The section is the last thing in the file, as `connector build` writes it.
+    let name_at = component
+        .windows(section::NAME.len())
+        .rposition(|window| window == section::NAME.as_bytes())
+        .unwrap();
+    let body_bytes = 1 + section::NAME.len() + manifest.len();
+    let length_bytes = (1..=5)
+        .find(|bytes| body_bytes >> (7 * bytes) == 0)
+        .unwrap();
+    let bare = &component[..name_at - 1 - length_bytes - 1];
+    let edited = edit(&manifest);
+    assert_ne!(edited, manifest, "the edit found nothing to change");
+    section::append(bare, &edited).unwrap()
 }
 
 /// A process that is ended by its id.
@@ -267,7 +287,12 @@ impl Stage {
     }
 
     pub(crate) fn install(&self, file: &str, name: &str) {
-        self.ok(&format!("connector install {}", artifact(file).display()));
+        self.install_file(&artifact(file), name);
+    }
+
+    /// Installs an artifact and approves all that its manifest declares.
+    pub(crate) fn install_file(&self, file: &Path, name: &str) {
+        self.ok(&format!("connector install {}", file.display()));
         let digest = self.json(&format!("connector show {name}"))["digest"]
             .as_str()
             .unwrap()
@@ -282,6 +307,13 @@ impl Stage {
             "connection create {name} --connector {connector} --parameter host=localhost --parameter port={} --parameter scheme=http --credential-file token.txt",
             self.upstream.port
         ));
+    }
+
+    /// Writes a file beside the deployment.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
     }
 
     /// Applies a recipe and answers with its webhook, if it has one.

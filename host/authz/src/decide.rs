@@ -32,7 +32,7 @@ pub enum DenialReason {
     Path,
     /// The request is not one that could be decided on.
     Malformed,
-    /// The guest filled the slot of the credential, or a header of the host.
+    /// The guest filled the slot of the credential, in the query or in a header.
     Header,
     /// A credential would travel in clear.
     Cleartext,
@@ -176,6 +176,21 @@ impl Grant {
                 .is_some_and(|credential| !credential.cleartext)
         {
             return Err(self.deny_http(method, &url, DenialReason::Cleartext));
+        }
+        let slot = rule.credential.as_ref().map(|granted| &granted.slot);
+        if let Some(CredentialSlot::Query(name)) = slot
+            && url.names_parameter(name)
+        {
+            let remedy = format!(
+                "leave the query parameter `{name}` out: the host fills it with the credential"
+            );
+            let origin = url.origin.to_string();
+            return Err(self.deny_http_because(
+                method.as_str(),
+                &origin,
+                DenialReason::Header,
+                remedy,
+            ));
         }
         let send = HttpSend {
             method,

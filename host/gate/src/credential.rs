@@ -42,6 +42,7 @@ pub(crate) fn inject(
     secret: &Secret,
 ) -> Result<Mask, InjectError> {
     let bytes = secret.expose();
+    let encoded = Zeroizing::new(STANDARD.encode(bytes));
     let mut also: Vec<&[u8]> = Vec::new();
     match send.credential() {
         None => return Ok(Mask::nothing()),
@@ -50,8 +51,10 @@ pub(crate) fn inject(
             put(&mut exchange.headers, "authorization", &value)?;
         }
         Some(CredentialSlot::Basic) => {
-            let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(bytes)));
+            let value = Zeroizing::new(format!("Basic {}", *encoded));
             put(&mut exchange.headers, "authorization", value.as_bytes())?;
+            // What travels is encoded already, and may come back encoded again.
+            also.push(encoded.as_bytes());
             also.extend(password(bytes));
         }
         Some(CredentialSlot::Header(name)) => put(&mut exchange.headers, name, bytes)?,

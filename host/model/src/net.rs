@@ -272,6 +272,16 @@ impl RequestUrl {
             None => self.path.clone(),
         }
     }
+
+    /// Whether the query names a parameter, however it is written: servers
+    /// differ in case and in what separates parameters.
+    pub fn names_parameter(&self, name: &str) -> bool {
+        let query = self.query.as_deref().unwrap_or_default();
+        query
+            .split(['&', ';'])
+            .flat_map(|part| url::form_urlencoded::parse(part.as_bytes()))
+            .any(|(known, _)| known.trim().eq_ignore_ascii_case(name))
+    }
 }
 
 impl FromStr for RequestUrl {

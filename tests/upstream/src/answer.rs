@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, LOCATION};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::LOCATION;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -21,7 +23,7 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// The order system: a credential and a book.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    authorization: String,
+    token: String,
     pub(crate) book: Mutex<Book>,
 }
 
@@ -31,7 +33,7 @@ pub(crate) type Asked = Request<Bytes>;
 impl Upstream {
     pub(crate) fn new(token: &str) -> Self {
         Self {
-            authorization: format!("Bearer {token}"),
+            token: token.to_owned(),
             book: Mutex::default(),
         }
     }
@@ -97,6 +99,8 @@ impl Upstream {
             }
             (&Method::GET, "/reflect") => reflect::answer(asked),
             (&Method::GET, "/redirect") => redirect(asked),
+            (&Method::GET, "/numbers") => numbers(asked),
+            (&Method::POST, "/echo") => echo(asked),
             (_, "/anything") => reply::json(StatusCode::OK, &serde_json::json!({ "ok": true })),
             (&Method::GET, path) => match path.strip_prefix("/orders/") {
                 Some(id) => orders::show(&self.book, id),
@@ -110,11 +114,23 @@ impl Upstream {
         }
     }
 
+    /// The token in any of the places where APIs want one: bearer, basic (as the password of `shop`), the header
+    /// `x-api-key`, the query's `api_key`.
     fn is_authorized(&self, asked: &Asked) -> bool {
-        asked
-            .headers()
-            .get(AUTHORIZATION)
-            .is_some_and(|given| given == self.authorization.as_str())
+        let header = |name: &str| {
+            asked
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let basic = STANDARD.encode(format!("shop:{}", self.token));
+        let is_authorization = header("authorization").is_some_and(|given| {
+            given.strip_prefix("Bearer ") == Some(&self.token)
+                || given.strip_prefix("Basic ") == Some(&basic)
+        });
+        is_authorization
+            || header("x-api-key") == Some(&self.token)
+            || query(asked, "api_key").as_ref() == Some(&self.token)
     }
 }
 
@@ -122,6 +138,39 @@ impl Upstream {
 pub(crate) fn query(asked: &Asked, name: &str) -> Option<String> {
     url::form_urlencoded::parse(asked.uri().query().unwrap_or_default().as_bytes())
         .find_map(|(key, value)| (key == name).then(|| value.into_owned()))
+}
+
+/// `GET /numbers?offset=N`: a list of 25 numbers, ten a page, with a `Link` to the next page.
+fn numbers(asked: &Asked) -> Reply {
+    const COUNT: usize = 25;
+    const PAGE: usize = 10;
+    let offset = query(asked, "offset").and_then(|offset| offset.parse::<usize>().ok());
+    let from = offset.unwrap_or(0).min(COUNT);
+    let to = from.saturating_add(PAGE).min(COUNT);
+    let mut reply = reply::json(StatusCode::OK, &(from..to).collect::<Vec<_>>());
+    if to < COUNT
+        && let Ok(link) = HeaderValue::try_from(format!("</numbers?offset={to}>; rel=\"next\""))
+    {
+        reply.headers_mut().insert(header::LINK, link);
+    }
+    reply
+}
+
+/// `POST /echo`: what was sent, as text.
+fn echo(asked: &Asked) -> Reply {
+    let given = |name: header::HeaderName| {
+        let value = asked.headers().get(name);
+        value
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
+    reply::json(
+        StatusCode::OK,
+        &serde_json::json!({
+            "content_type": given(header::CONTENT_TYPE),
+            "body": String::from_utf8_lossy(asked.body()),
+        }),
+    )
 }
 
 /// 302 to wherever the caller says: an open redirect, on purpose.

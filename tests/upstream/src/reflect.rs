@@ -1,4 +1,4 @@
-//! `GET /reflect`: an upstream that throws the caller's own headers back, encoded so that a secret is hard to recognize.
+//! `GET /reflect`: an upstream that throws the caller's own headers and query back, encoded so that a secret is hard to recognize.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,6 +21,7 @@ pub(crate) fn answer(asked: &Asked) -> Reply {
             String::from_utf8_lossy(value.as_bytes())
         ));
     }
+    text.push_str(asked.uri().query().unwrap_or_default());
     let (content_type, body) = match query(asked, "encoding").as_deref() {
         None | Some("raw") => ("text/plain", text),
         Some("base64") => ("text/plain", STANDARD.encode(text)),
