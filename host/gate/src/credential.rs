@@ -1,5 +1,5 @@
 //! Injects a credential: after the decision, at the manifest's slot, and
-//! nowhere else. The same step makes the mask that keeps it from coming back.
+//! nowhere else. The same step says what must be kept from coming back.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +11,7 @@ use keyway_vault::Secret;
 use zeroize::Zeroizing;
 
 use crate::headers::HeaderRefusal;
-use crate::mask::Mask;
+use crate::mask::Travelling;
 
 /// Why a request could not be completed. Never holds a part of a secret.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -35,27 +35,27 @@ impl InjectError {
     }
 }
 
-/// Fills the slot of `send` and answers with the mask for what was filled in.
+/// Fills the slot of `send` and answers with what must not come back.
 pub(crate) fn inject(
     exchange: &mut Exchange,
     send: &HttpSend,
     secret: &Secret,
-) -> Result<Mask, InjectError> {
+) -> Result<Vec<Travelling>, InjectError> {
     let bytes = secret.expose();
-    let encoded = Zeroizing::new(STANDARD.encode(bytes));
-    let mut also: Vec<&[u8]> = Vec::new();
+    let mut travelling = vec![Zeroizing::new(bytes.to_vec())];
     match send.credential() {
-        None => return Ok(Mask::nothing()),
+        None => return Ok(Vec::new()),
         Some(CredentialSlot::Bearer) => {
             let value = Zeroizing::new([b"Bearer ", bytes].concat());
             put(&mut exchange.headers, "authorization", &value)?;
         }
         Some(CredentialSlot::Basic) => {
-            let value = Zeroizing::new(format!("Basic {}", *encoded));
-            put(&mut exchange.headers, "authorization", value.as_bytes())?;
+            let encoded = Zeroizing::new(STANDARD.encode(bytes).into_bytes());
+            let value = Zeroizing::new([b"Basic ", encoded.as_slice()].concat());
+            put(&mut exchange.headers, "authorization", &value)?;
             // What travels is encoded already, and may come back encoded again.
-            also.push(encoded.as_bytes());
-            also.extend(password(bytes));
+            travelling.push(encoded);
+            travelling.extend(password(bytes).map(|word| Zeroizing::new(word.to_vec())));
         }
         Some(CredentialSlot::Header(name)) => put(&mut exchange.headers, name, bytes)?,
         Some(CredentialSlot::Query(name)) => {
@@ -66,8 +66,7 @@ pub(crate) fn inject(
             });
         }
     }
-    also.push(bytes);
-    Ok(Mask::of(also))
+    Ok(travelling)
 }
 
 /// The password of `user:password`.

@@ -178,8 +178,9 @@ impl Invocation {
                 .open_credential(entry)
                 .await
                 .map_err(credential::InjectError::vault)?;
-            let mask = credential::inject(&mut exchange, entry.operation(), &secret)?;
-            self.mask.lock().get_or_insert_with(|| Arc::new(mask));
+            let travelling = credential::inject(&mut exchange, entry.operation(), &secret)?;
+            let mask = self.gate.masks.of(self.basis.connection.id, travelling);
+            self.mask.lock().get_or_insert(mask);
         }
         Ok(exchange)
     }

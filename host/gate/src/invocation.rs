@@ -101,6 +101,7 @@ impl Invocation {
             entrance,
             limits: self.limits,
             reserved_headers: self.reserved_headers(),
+            parameters: self.parameters(),
         };
         let wall = Duration::from_millis(self.limits.wall_ms_max) + END_GRACE;
         let (outcome, usage) = match lane.start(invoke).await {
@@ -170,7 +171,7 @@ impl Invocation {
         let line = line.clone();
         match call {
             HostCall::Log { level, message } => self.log(level, message),
-            HostCall::Parameter { name } => line.reply(request, self.parameter(&name)).await,
+            HostCall::Parameter { .. } => line.reply(request, self.parameter()).await,
             HostCall::Scopes => line.reply(request, self.scopes()).await,
             HostCall::StateGet { key } => {
                 let reply = self.state_get(&key).await;

@@ -47,34 +47,29 @@ impl Invocation {
         });
     }
 
-    pub(crate) fn parameter(&self, name: &str) -> HostReply {
+    /// What the worker may tell the guest by itself: every declared parameter
+    /// that has a value, if the grant holds them. A guest that asks without
+    /// the grant is answered by [`Invocation::parameter`].
+    pub(crate) fn parameters(&self) -> Option<Vec<(String, String)>> {
+        let _admitted = self.grant.decide_inward(Inward::ConnectionParameter).ok()?;
+        let declared = self.basis.connector.manifest.parameters.iter();
+        let values = declared.filter_map(|(name, parameter)| {
+            let set = self.basis.connection.parameters.get(name.as_str());
+            let value = set
+                .cloned()
+                .or_else(|| parameter.default.as_ref().map(ToString::to_string))?;
+            Some((name.to_string(), value))
+        });
+        Some(values.collect())
+    }
+
+    /// A parameter that the worker was not given: denied, or not there.
+    pub(crate) fn parameter(&self) -> HostReply {
         self.seen.lock().connection_reads += 1;
-        let Some(_admitted) = self.admit(Inward::ConnectionParameter) else {
-            return HostReply::Parameter(None);
-        };
-        let declared = self
-            .basis
-            .connector
-            .manifest
-            .parameters
-            .keys()
-            .any(|known| known.as_str() == name);
-        let value = if declared {
-            self.basis.connection.parameters.get(name).cloned()
-        } else {
-            None
-        };
-        let or_default = || {
-            let (_, parameter) = self
-                .basis
-                .connector
-                .manifest
-                .parameters
-                .iter()
-                .find(|(known, _)| known.as_str() == name)?;
-            parameter.default.as_ref().map(ToString::to_string)
-        };
-        HostReply::Parameter(value.or_else(or_default).map(|text| self.masked_text(text)))
+        if let Some(_admitted) = self.admit(Inward::ConnectionParameter) {
+            tracing::error!("a worker asks for a parameter that it was given");
+        }
+        HostReply::Parameter(None)
     }
 
     pub(crate) fn scopes(&self) -> HostReply {
@@ -109,7 +104,7 @@ impl Invocation {
             log_lines_dropped: seen
                 .log_lines_dropped
                 .saturating_add(usage.log_lines_dropped),
-            connection_reads: seen.connection_reads,
+            connection_reads: seen.connection_reads.saturating_add(usage.parameter_reads),
             state_reads: seen.state_reads,
             denied: seen.inward_denied,
         };

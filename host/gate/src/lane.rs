@@ -159,6 +159,7 @@ impl Lane {
             call,
             events: receiver,
             waiting: Arc::clone(&waiting),
+            is_done: false,
         };
         self.busy.fetch_add(1, Ordering::Relaxed);
         self.calls.lock().insert(call, Queue { events, waiting });
@@ -250,6 +251,7 @@ pub(crate) struct RunningCall {
     call: CallId,
     events: mpsc::UnboundedReceiver<Event>,
     waiting: Arc<AtomicUsize>,
+    is_done: bool,
 }
 
 impl RunningCall {
@@ -257,6 +259,7 @@ impl RunningCall {
     pub(crate) async fn next(&mut self) -> Option<Event> {
         let event = self.events.recv().await?;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.is_done |= matches!(event, Event::Done(..));
         Some(event)
     }
 
@@ -272,7 +275,8 @@ impl RunningCall {
 impl Drop for RunningCall {
     fn drop(&mut self) {
         self.lane.busy.fetch_sub(1, Ordering::Relaxed);
-        if self.lane.calls.lock().remove(&self.call).is_some() && self.lane.is_open() {
+        let was_known = self.lane.calls.lock().remove(&self.call).is_some();
+        if was_known && !self.is_done && self.lane.is_open() {
             let (sender, call) = (self.lane.sender.clone(), self.call);
             let reason = Trap::Cancelled("nobody waits for the call any more".to_owned());
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {

@@ -58,6 +58,8 @@ pub struct Gate {
     pub(crate) ceiling: Ceiling,
     /// The time.
     pub(crate) clock: Clock,
+    /// What is searched for in replies.
+    pub(crate) masks: mask::Masks,
 }
 
 impl Gate {
@@ -77,6 +79,7 @@ impl Gate {
             registry,
             ceiling,
             clock,
+            masks: mask::Masks::default(),
         })
     }
 

@@ -27,6 +27,7 @@ pub async fn run_logic(
         entrance,
         limits,
         reserved_headers: Vec::new(),
+        parameters: None,
     };
     let wall = Duration::from_millis(limits.wall_ms_max) + END_GRACE;
     let Ok(mut running) = lane.start(invoke).await else {

@@ -10,16 +10,26 @@
 
 mod forms;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use aho_corasick::packed;
+use keyway_model::ConnectionId;
 use memchr::memmem;
+use parking_lot::Mutex;
 use zeroize::Zeroizing;
+
+/// A secret that travels with a request.
+pub(crate) type Travelling = Zeroizing<Vec<u8>>;
 
 /// What stands in the place of a secret.
 pub const MASKED: &[u8] = b"[masked]";
 
-/// A body up to this size is searched form by form; building a searcher for
-/// all forms at once pays only above it.
-const SEARCHER_PAYS_BYTES: usize = 16 << 10;
+/// How long a mask is kept for the next call of its connection. Building one
+/// costs more than a call does; a secret that is not used any more is wiped
+/// within this time of its next use, or of another connection's.
+const KEPT: Duration = Duration::from_secs(60);
 
 /// Every form of the secrets of one call.
 pub struct Mask {
@@ -85,7 +95,10 @@ impl Mask {
     /// Where secrets stand: merged, in order.
     fn hits(&self, bytes: &[u8]) -> Vec<(usize, usize)> {
         let mut hits = Vec::new();
-        match self.searcher_for(bytes.len()) {
+        if self.forms.is_empty() {
+            return hits;
+        }
+        match self.searcher() {
             Some(searcher) => self.search_at_once(searcher, bytes, &mut hits),
             None => {
                 for form in &self.forms {
@@ -98,10 +111,9 @@ impl Mask {
         merge(hits)
     }
 
-    fn searcher_for(&self, length: usize) -> Option<&packed::Searcher> {
-        if length < SEARCHER_PAYS_BYTES {
-            return None;
-        }
+    /// All forms at once, unless they are of a kind that must be searched one
+    /// by one.
+    fn searcher(&self) -> Option<&packed::Searcher> {
         self.searcher
             .get_or_init(|| {
                 let mut builder = packed::Config::new()
@@ -133,6 +145,44 @@ impl Mask {
             hits.push((found.start(), found.end()));
             from = found.start() + 1;
         }
+    }
+}
+
+/// The masks of the connections that were used last.
+#[derive(Debug, Default)]
+pub(crate) struct Masks(Mutex<HashMap<ConnectionId, Kept>>);
+
+struct Kept {
+    secrets: Vec<Travelling>,
+    mask: Arc<Mask>,
+    since: Instant,
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.mask.fmt(f)
+    }
+}
+
+impl Masks {
+    /// The mask for exactly these secrets of a connection.
+    pub(crate) fn of(&self, connection: ConnectionId, secrets: Vec<Travelling>) -> Arc<Mask> {
+        let mut kept = self.0.lock();
+        if let Some(known) = kept.get(&connection)
+            && known.secrets == secrets
+            && known.since.elapsed() < KEPT
+        {
+            return Arc::clone(&known.mask);
+        }
+        kept.retain(|_, known| known.since.elapsed() < KEPT);
+        let mask = Arc::new(Mask::of(secrets.iter().map(|secret| secret.as_slice())));
+        let new = Kept {
+            secrets,
+            mask: Arc::clone(&mask),
+            since: Instant::now(),
+        };
+        kept.insert(connection, new);
+        mask
     }
 }
 
@@ -281,12 +331,26 @@ mod tests {
     #[test]
     fn a_long_body_is_searched_the_same_way() {
         let mask = Mask::of([SECRET]);
-        let padding = vec![b'.'; SEARCHER_PAYS_BYTES];
+        let padding = vec![b'.'; 16 << 10];
         let body = [padding.as_slice(), SECRET, padding.as_slice(), SECRET].concat();
         let (masked, count) = mask.whole(&body).unwrap_or_default();
         assert_eq!(count, 2);
         assert_eq!(memmem::find_iter(&masked, MASKED).count(), 2);
         assert!(memmem::find(&masked, SECRET).is_none());
+    }
+
+    #[test]
+    fn a_kept_mask_is_for_the_secrets_of_now() {
+        let masks = Masks::default();
+        let connection = ConnectionId::random();
+        let of = |secret: &[u8]| masks.of(connection, vec![Zeroizing::new(secret.to_vec())]);
+        let first = of(b"the-first-secret");
+        assert!(Arc::ptr_eq(&first, &of(b"the-first-secret")));
+        let second = of(b"the-second-secret");
+        assert!(second.text("the-second-secret").is_some());
+        assert!(second.text("the-first-secret").is_none());
+        let other = masks.of(ConnectionId::random(), Vec::new());
+        assert!(other.is_empty());
     }
 
     #[test]

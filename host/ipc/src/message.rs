@@ -175,6 +175,10 @@ pub struct Invoke {
     pub limits: CallLimits,
     /// Headers that the guest may not set: the credential's slot, lower-case.
     pub reserved_headers: Vec<String>,
+    /// The connection's parameters, if the call is granted them: decided when
+    /// the invocation opened, so that reading one is no round trip. `None`
+    /// leaves the answer to the broker, which denies and counts.
+    pub parameters: Option<Vec<(String, String)>>,
 }
 
 /// Which export is called.
@@ -421,4 +425,6 @@ pub struct Usage {
     pub log_lines: u32,
     /// Log lines that were dropped for a limit.
     pub log_lines_dropped: u32,
+    /// Connection parameters that were read inside the worker.
+    pub parameter_reads: u32,
 }

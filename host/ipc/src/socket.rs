@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -20,7 +21,7 @@ use rustix::net::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::Interest;
-use tokio::net::UnixStream;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 
 use crate::frame;
@@ -89,7 +90,7 @@ impl Outbox {
     }
 
     /// Writes what gathers until the other side is gone.
-    async fn flush(self: Arc<Self>, stream: Arc<UnixStream>) {
+    async fn flush(self: Arc<Self>, stream: OwnedFd) {
         let mut batch = Queue::default();
         loop {
             self.filled.notified().await;
@@ -125,8 +126,11 @@ fn complain(error: &frame::FrameError) {
 }
 
 /// Writes `bytes`, with the descriptors on their first byte.
+///
+/// The socket is watched for room only while there is none: a watch that stays
+/// would wake this process each time the other side has read something.
 async fn write_all(
-    stream: &UnixStream,
+    stream: &OwnedFd,
     mut bytes: &[u8],
     descriptors: &mut VecDeque<OwnedFd>,
 ) -> io::Result<()> {
@@ -138,32 +142,48 @@ async fn write_all(
         } else {
             bytes.get(..1).unwrap_or(bytes)
         };
-        let written = stream
-            .async_io(Interest::WRITABLE, || {
-                let borrowed: Vec<_> = sending.iter().map(AsFd::as_fd).collect();
-                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-                let mut control = SendAncillaryBuffer::new(&mut space);
-                if !borrowed.is_empty() {
-                    control.push(SendAncillaryMessage::ScmRights(&borrowed));
-                }
-                let sent = sendmsg(
-                    stream,
-                    &[IoSlice::new(part)],
-                    &mut control,
-                    SendFlags::NOSIGNAL,
-                )?;
-                Ok(sent)
-            })
-            .await?;
+        let written = loop {
+            match send(stream, part, &sending) {
+                Err(Errno::AGAIN) => room_in(stream).await?,
+                Err(Errno::INTR) => {}
+                other => break other?,
+            }
+        };
         bytes = bytes.get(written..).unwrap_or_default();
     }
+    Ok(())
+}
+
+fn send(stream: &OwnedFd, part: &[u8], sending: &[OwnedFd]) -> Result<usize, Errno> {
+    let borrowed: Vec<_> = sending.iter().map(AsFd::as_fd).collect();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !borrowed.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(&borrowed));
+    }
+    let part = [IoSlice::new(part)];
+    sendmsg(stream, &part, &mut control, SendFlags::NOSIGNAL)
+}
+
+#[expect(
+    deprecated,
+    reason = "unsound for a type that closes or changes its descriptor; an `OwnedFd` does neither"
+)]
+fn watch(stream: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(stream, interest)
+}
+
+/// Waits until the other side has read something.
+async fn room_in(stream: &OwnedFd) -> io::Result<()> {
+    let watch = watch(stream.try_clone()?, Interest::WRITABLE)?;
+    drop(watch.writable().await?);
     Ok(())
 }
 
 /// What arrives. `bytes[start..end]` is read and not yet decoded.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    stream: Arc<UnixStream>,
+    stream: AsyncFd<OwnedFd>,
     bytes: Vec<u8>,
     start: usize,
     end: usize,
@@ -217,28 +237,40 @@ impl Inbox {
     async fn read(&mut self) -> io::Result<usize> {
         self.make_room();
         let free = self.bytes.get_mut(self.end..).unwrap_or_default();
-        let (stream, descriptors) = (&self.stream, &mut self.descriptors);
-        let length = stream
-            .async_io(Interest::READABLE, || {
-                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-                let mut control = RecvAncillaryBuffer::new(&mut space);
-                let received = recvmsg(
-                    stream,
-                    &mut [IoSliceMut::new(free)],
-                    &mut control,
-                    RecvFlags::CMSG_CLOEXEC,
-                )?;
-                for message in control.drain() {
-                    if let RecvAncillaryMessage::ScmRights(rights) = message {
-                        descriptors.extend(rights);
+        loop {
+            let mut ready = self.stream.readable().await?;
+            match receive(ready.get_inner(), free, &mut self.descriptors) {
+                Ok(length) => {
+                    // A short read has emptied the socket; asking again would only hear so.
+                    if length < free.len() {
+                        ready.clear_ready();
                     }
+                    self.end += length;
+                    return Ok(length);
                 }
-                Ok(received.bytes)
-            })
-            .await?;
-        self.end += length;
-        Ok(length)
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
+}
+
+fn receive(
+    stream: &OwnedFd,
+    free: &mut [u8],
+    descriptors: &mut VecDeque<OwnedFd>,
+) -> Result<usize, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut free = [IoSliceMut::new(free)];
+    let received = recvmsg(stream, &mut free, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    Ok(received.bytes)
 }
 
 impl Drop for Inbox {
@@ -247,33 +279,37 @@ impl Drop for Inbox {
     }
 }
 
-/// A link over `stream`. Must be called inside a tokio runtime, which drives
-/// the flusher.
-pub fn over_socket<Out, In>(stream: UnixStream) -> Link<Out, In>
+/// A link over a socket that does not block. Must be called inside a tokio
+/// runtime, which drives the flusher.
+///
+/// # Errors
+///
+/// The operating system's, if the socket cannot be watched.
+pub fn over_socket<Out, In>(stream: OwnedFd) -> io::Result<Link<Out, In>>
 where
     Out: Serialize + Send + 'static,
     In: DeserializeOwned + Message + Send + 'static,
 {
-    let stream = Arc::new(stream);
     let outbox = Arc::new(Outbox {
         queue: Mutex::default(),
         filled: Notify::new(),
         drained: Notify::new(),
         closed: AtomicBool::new(false),
     });
-    let flusher = tokio::spawn(Arc::clone(&outbox).flush(Arc::clone(&stream))).abort_handle();
+    let watched = watch(stream.try_clone()?, Interest::READABLE)?;
+    let flusher = tokio::spawn(Arc::clone(&outbox).flush(stream)).abort_handle();
     let inbox = Inbox {
-        stream,
+        stream: watched,
         bytes: vec![0; 2 * READ_BYTES],
         start: 0,
         end: 0,
         descriptors: VecDeque::new(),
         flusher,
     };
-    Link {
+    Ok(Link {
         sender: Sender::socket(outbox),
         receiver: Receiver::socket(inbox),
-    }
+    })
 }
 
 /// Two connected sockets, for a broker and the worker that it starts.

@@ -1,9 +1,9 @@
 //! Follow one job: what the machine says is done, and what came of it is told
 //! to the machine and journaled.
 //!
-//! A row becomes durable before any later effect, reply or wait: rows gather
-//! in the job's unit of work and are written with the next intent, or with
-//! the job's end. So a job that calls one action commits twice.
+//! A line becomes durable before any later effect, reply or wait: lines gather
+//! in the run ([`crate::journal`]) and are written with the next intent, or
+//! with the job's end. So a job that calls one action commits twice.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, oneshot};
 use crate::act::Called;
 use crate::definition::{Definition, DefinitionError};
 use crate::job::{JobRecord, JobSummary, JournalRow};
+use crate::journal::{About, read_journal};
 use crate::machine::{Entry, Machine, MachineError, Next, Reply};
 use crate::runner::{EvaluateError, StepRunner};
 
@@ -52,6 +53,8 @@ pub(crate) struct Run {
     pub(crate) owner: Principal,
     pub(crate) unit: Unit,
     pub(crate) machine: Machine,
+    /// Lines of the journal that are not in the unit yet.
+    pub(crate) lines: Vec<JournalRow>,
     pub(crate) caller: Option<oneshot::Sender<Answer>>,
 }
 
@@ -131,13 +134,14 @@ impl Jobs {
         trigger: serde_json::Value,
     ) -> Result<Accepted, DriveError> {
         let definition = self.definition_of(scope, recipe)?;
-        let id = JobId::random();
+        let accepted_at = self.gate.clock().now();
+        let id = JobId::at(accepted_at);
         let record = JobRecord {
             recipe: recipe.id,
             name: recipe.name.clone(),
             version: recipe.version,
             trigger,
-            accepted_at: self.gate.clock().now(),
+            accepted_at,
             keys_of: id,
             reruns: None,
         };
@@ -167,6 +171,7 @@ impl Jobs {
             owner: recipe.owner,
             unit,
             machine,
+            lines: Vec::new(),
             caller: answers.then_some(caller),
         };
         self.spawn(run);
@@ -200,7 +205,7 @@ impl Jobs {
     ) -> Result<Run, DriveError> {
         let store = self.gate.store().tenant(scope);
         let record: JobRecord = store.job_record(id).await?;
-        let rows: Vec<JournalRow> = store.journal(id).await?;
+        let rows = read_journal(&store, id).await?;
         let journal: Vec<Entry> = rows.into_iter().map(|row| row.entry).collect();
         let view = self.gate.registry().view(scope);
         let owner = view
@@ -223,6 +228,7 @@ impl Jobs {
             owner,
             unit: self.gate.store().unit(scope),
             machine,
+            lines: Vec::new(),
             caller,
         })
     }
@@ -271,6 +277,7 @@ impl Jobs {
                     Went::Unknown => self.look_again(run).await?,
                 },
                 Next::Finished { outcome } => {
+                    self.write_journal(run).await?;
                     let summary = JobSummary::of(&outcome);
                     let store = self.gate.store().tenant(run.scope);
                     run.unit
@@ -298,9 +305,10 @@ impl Jobs {
             Ok(response) => run.machine.evaluated(&response, now)?,
             Err(error) => run.machine.unevaluable(error.to_string(), now),
         };
-        self.journal(run, entries, None).await?;
+        run.journal(entries, None);
         let waits = run.caller.is_some() && run.machine.outcome().is_none();
         if waits && let Some(reply) = run.machine.reply().cloned() {
+            self.write_journal(run).await?;
             run.unit.commit().await?;
             tell(run, Answer::Reply(reply));
         }
@@ -313,14 +321,16 @@ impl Jobs {
             Ok(prepared) => prepared,
             Err(failure) => {
                 let entries = run.machine.acted(&act.key, Err(failure), now())?;
-                self.journal(run, entries, None).await?;
+                run.journal(entries, None);
                 return Ok(Went::On);
             }
         };
         if !prepared.effect.repeats() {
             let mark = run.machine.started(prepared.effect, now())?;
-            self.journal(run, vec![mark], None).await?;
+            run.journal(vec![mark], None);
         }
+        // Durable with the call's first intent, and so before its first effect.
+        self.write_journal(run).await?;
         match self.call(run, &prepared).await? {
             Called::Unknown => Ok(Went::Unknown),
             Called::Ended(ended) => {
@@ -331,7 +341,7 @@ impl Jobs {
                     connector: (connector.digest, connector.name.clone()),
                     seen: ended.seen,
                 };
-                self.journal(run, entries, Some(about)).await?;
+                run.journal(entries, Some(about));
                 Ok(Went::On)
             }
         }
@@ -340,35 +350,10 @@ impl Jobs {
     /// Builds the machine again from what is durable, which settles what an
     /// attempt without an outcome means.
     async fn look_again(&self, run: &mut Run) -> Result<(), DriveError> {
+        self.write_journal(run).await?;
         run.unit.commit().await?;
         let caller = run.caller.take();
         *run = self.rebuild(run.scope, run.id, caller).await?;
-        Ok(())
-    }
-
-    /// Adds rows to the journal; they are durable with the next commit.
-    async fn journal(
-        &self,
-        run: &Run,
-        entries: Vec<Entry>,
-        about: Option<About>,
-    ) -> Result<(), DriveError> {
-        let store = self.gate.store().tenant(run.scope);
-        let mut about = about;
-        for entry in entries {
-            let position = entry.position;
-            let (connector, seen) = about
-                .take()
-                .map(|about| (about.connector, about.seen))
-                .unzip();
-            let row = JournalRow {
-                entry,
-                connector,
-                seen,
-            };
-            run.unit
-                .push(store.journal_row(run.id, position, &row).await?);
-        }
         Ok(())
     }
 
@@ -409,12 +394,6 @@ impl Jobs {
 enum Went {
     On,
     Unknown,
-}
-
-/// What a row says beside the machine's entry.
-struct About {
-    connector: (keyway_model::Digest, keyway_model::Name),
-    seen: keyway_gate::Seen,
 }
 
 fn answer(run: &mut Run, state: JobState) {

@@ -11,6 +11,7 @@ pub mod compile;
 pub mod definition;
 mod driver;
 pub mod job;
+mod journal;
 pub mod labels;
 pub mod machine;
 mod poll;
@@ -21,6 +22,7 @@ pub use act::direct_actor;
 
 pub use definition::Definition;
 pub use driver::{Accepted, Answer, DriveError, Jobs};
+pub use journal::{JournalPage, read_journal};
 pub use machine::{
     Act, Cause, Entry, JobFacts, Machine, Next, Outcome, Record, Reply, completed_before_failure,
 };

@@ -172,13 +172,14 @@ impl Jobs {
     ) -> Result<(JobId, JobRecord), PollError> {
         let body: Value = serde_json::from_str(&event.payload)
             .map_err(|error| PollError::Failed(format!("an event is not JSON: {error}")))?;
-        let id = JobId::random();
+        let accepted_at = self.gate.clock().now();
+        let id = JobId::at(accepted_at);
         let record = JobRecord {
             recipe: recipe.id,
             name: recipe.name.clone(),
             version: recipe.version,
             trigger: json!({ "body": body, "key": event.deduplication_key }),
-            accepted_at: self.gate.clock().now(),
+            accepted_at,
             keys_of: id,
             reruns: None,
         };

@@ -53,8 +53,7 @@ pub(crate) fn host_call(options: &BenchOptions) -> Result<ExitCode> {
         ca_files: Vec::new(),
         allow: Vec::new(),
     };
-    let input =
-        |times: u64| json!({ "function": "keyway:host/connection#parameter", "times": times });
+    let input = |times: u64| json!({ "function": "keyway:host/connection#scopes", "times": times });
     // The first pair warms up.
     let inputs = (0..=GUEST_CALLS).flat_map(|_| [input(1), input(HOST_CALLS + 1)]);
     let ended = crate::local::calls(call, inputs.collect())?;
@@ -69,9 +68,7 @@ pub(crate) fn host_call(options: &BenchOptions) -> Result<ExitCode> {
         let more_us = many.usage.wall_us.saturating_sub(one.usage.wall_us);
         each_ns.push(more_us.saturating_mul(1000) / HOST_CALLS);
     }
-    let asked = keyway_ipc::HostCall::Parameter {
-        name: "host".to_owned(),
-    };
+    let asked = keyway_ipc::HostCall::Scopes;
     crate::cli::say(json!({
         "value": median_us(each_ns),
         "unit": "us",

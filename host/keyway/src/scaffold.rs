@@ -91,7 +91,10 @@ fn compile(dir: &Path) -> Result<PathBuf> {
             "--message-format",
             "json-render-diagnostics",
         ])
-        .env("RUSTFLAGS", "-C link-arg=-zstack-size=65536")
+        .env(
+            "RUSTFLAGS",
+            "-C link-arg=-zstack-size=65536 -C link-arg=--initial-memory=1048576",
+        )
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "s")
         .env("CARGO_PROFILE_RELEASE_LTO", "true")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1")

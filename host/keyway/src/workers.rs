@@ -156,7 +156,7 @@ impl Workers {
         for _ in 0..self.lanes_each {
             let (ours, theirs) = keyway_ipc::pair()?;
             send_descriptor(control, &theirs.into())?;
-            let link = keyway_ipc::over_socket(tokio::net::UnixStream::from_std(ours)?);
+            let link = keyway_ipc::over_socket(ours.into())?;
             let (lane, reader) = Lane::over(link);
             tokio::spawn(reader);
             lanes.push(lane);

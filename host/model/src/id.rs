@@ -1,6 +1,6 @@
 //! Identifiers. Two ids never share a type, and none of them is guessable.
 //!
-//! Every id is 128 random bits, written as `prefix_` and 32 hexadecimal
+//! Every id is 128 bits, random but for the time in a job's, written as `prefix_` and 32 hexadecimal
 //! digits. A [`Scope`] is the pair that every row, key, cache and grant
 //! carries: whose it is, and in which environment.
 
@@ -8,9 +8,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use aws_lc_rs::digest;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::Environment;
+use crate::time::Timestamp;
 
 /// Text that is not an id of the expected kind.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -134,9 +135,30 @@ pub struct Scope {
 }
 
 /// The SHA-256 of an artifact: the name that approvals are bound to.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
+
+/// As text where people may read it, else as its bytes.
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            text.parse().map_err(serde::de::Error::custom)
+        } else {
+            Deserialize::deserialize(deserializer).map(Self)
+        }
+    }
+}
 
 impl Digest {
     /// The digest of `bytes`.
@@ -197,9 +219,28 @@ impl FromStr for Digest {
     }
 }
 
+impl JobId {
+    /// A new id of the milliseconds since 1970 and 80 random bits, as UUIDv7
+    /// (RFC 9562) begins. Jobs of one time lie side by side in every index, so
+    /// that many of them are written with one page.
+    pub fn at(time: Timestamp) -> Self {
+        const RANDOM_BITS: u32 = 80;
+        let milliseconds = u128::try_from(time.micros() / 1000).unwrap_or_default();
+        Self((milliseconds << RANDOM_BITS) | (random_bits() >> (128 - RANDOM_BITS)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_of_jobs_are_in_the_order_of_their_time() {
+        let at = |micros| JobId::at(Timestamp::from_micros(micros));
+        let (first, second) = (at(1_700_000_000_000_000), at(1_700_000_000_001_000));
+        assert!(first < second);
+        assert_ne!(first, at(1_700_000_000_000_000));
+    }
 
     #[test]
     fn an_id_reads_back_what_it_prints() {

@@ -102,6 +102,7 @@ async fn in_worker(engine: &Engine, loaded: &Loaded, call: CallId) -> Result<(),
         entrance,
         limits,
         reserved_headers: Vec::new(),
+        parameters: None,
     };
     match run::run(engine, loaded, &live, invoke).await.0 {
         CallOutcome::Value(text) if text == INPUT => Ok(()),

@@ -45,6 +45,7 @@ pub(crate) struct LiveCall {
     aside: mpsc::UnboundedSender<ToBroker>,
     mailboxes: Mutex<Vec<(RequestId, Arc<Mailbox>)>>,
     requests: AtomicU32,
+    parameter_reads: AtomicU32,
     is_ended: AtomicBool,
     verdict: Mutex<Option<Trap>>,
     ending: Notify,
@@ -66,6 +67,7 @@ impl LiveCall {
             aside,
             mailboxes: Mutex::default(),
             requests: AtomicU32::new(0),
+            parameter_reads: AtomicU32::new(0),
             is_ended: AtomicBool::new(false),
             verdict: Mutex::default(),
             ending: Notify::new(),
@@ -182,6 +184,18 @@ impl LiveCall {
             return Err(self.end(over("host_calls_max", self.limits.host_calls_max.into())));
         }
         Ok(RequestId(request))
+    }
+
+    /// Counts one read of a parameter, which is a host call, too.
+    pub(crate) fn count_parameter(&self) -> wasmtime::Result<()> {
+        self.count()?;
+        self.parameter_reads.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// How many parameters were read.
+    pub(crate) fn parameter_reads(&self) -> u32 {
+        self.parameter_reads.load(Ordering::Relaxed)
     }
 
     /// How many host calls there were.

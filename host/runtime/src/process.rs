@@ -61,8 +61,7 @@ fn run_lane(worker: Arc<Worker>, stream: UnixStream) -> io::Result<()> {
         .event_interval(EVENT_INTERVAL)
         .build()?;
     runtime.block_on(async {
-        let stream = tokio::net::UnixStream::from_std(stream)?;
-        serve_lane(worker, keyway_ipc::over_socket(stream)).await;
+        serve_lane(worker, keyway_ipc::over_socket(stream.into())?).await;
         Ok(())
     })
 }

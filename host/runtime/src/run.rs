@@ -24,7 +24,7 @@ pub(crate) async fn run(
     call: &Arc<LiveCall>,
     invoke: Invoke,
 ) -> (CallOutcome, Usage) {
-    let mut store = store(engine, call, invoke.reserved_headers);
+    let mut store = store(engine, call, invoke.reserved_headers, invoke.parameters);
     let entered = AssertUnwindSafe(enter(loaded, invoke.entrance, &mut store)).catch_unwind();
     let entered = supervise(call, entered).await;
     let memory_bytes = store.data().limiter.memory_bytes();
@@ -48,11 +48,17 @@ pub(crate) fn usage(call: &LiveCall, memory_bytes: u64) -> Usage {
         host_calls: call.host_calls(),
         log_lines,
         log_lines_dropped,
+        parameter_reads: call.parameter_reads(),
     }
 }
 
-fn store(engine: &Engine, call: &Arc<LiveCall>, reserved_headers: Vec<String>) -> Store<Guest> {
-    let mut store = Store::new(engine, Guest::new(call, reserved_headers));
+fn store(
+    engine: &Engine,
+    call: &Arc<LiveCall>,
+    reserved_headers: Vec<String>,
+    parameters: Option<Vec<(String, String)>>,
+) -> Store<Guest> {
+    let mut store = Store::new(engine, Guest::new(call, reserved_headers, parameters));
     store.limiter(|guest| &mut guest.limiter);
     store.set_hostcall_fuel(call.limits.host_call_bytes_max as usize);
     store.set_max_component_handles(call.limits.handles_max as usize);

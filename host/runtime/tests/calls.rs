@@ -15,7 +15,6 @@ use keyway_model::call::RateLimit;
 use keyway_runtime::run_process;
 use std::thread;
 use support::{Broker, guest, value};
-use tokio::net::UnixStream;
 
 #[tokio::test]
 async fn an_action_answers_with_its_output() {
@@ -158,7 +157,7 @@ async fn a_worker_process_serves_sockets_until_the_broker_closes_them() {
     }
     let process = thread::spawn(move || run_process(lanes, &support::pool()));
     for socket in sockets {
-        let link = over_socket(UnixStream::from_std(socket).unwrap());
+        let link = over_socket(socket.into()).unwrap();
         let mut broker = Broker::over(link, "echo").await;
         assert_eq!(
             broker.act("echo", "through a socket").await.outcome,

@@ -29,6 +29,18 @@ async fn a_parameter_is_asked_of_the_broker() {
 }
 
 #[tokio::test]
+async fn a_parameter_that_came_with_the_call_is_answered_in_the_worker_and_counted() {
+    let mut broker = Broker::with("host").await;
+    broker.parameters = Some(vec![("subdomain".to_owned(), "acme".to_owned())]);
+    for (name, seen) in [("subdomain", r#"Some("acme")"#), ("region", "None")] {
+        let finished = broker.act("parameter", name).await;
+        assert_eq!(finished.outcome, value(seen));
+        assert_eq!(finished.usage.parameter_reads, 1);
+        assert_eq!(finished.usage.host_calls, 1);
+    }
+}
+
+#[tokio::test]
 async fn scopes_are_asked_of_the_broker() {
     let reply = HostReply::Scopes(vec!["read".to_owned(), "write".to_owned()]);
     let (host_call, outcome) = asked("scopes", "", reply).await;

@@ -116,7 +116,7 @@ pub(crate) const CLEAR: &[(&str, &str, &str)] = &[
         "path_hash",
         "SHA-256 of a path with 128 random bits or more; found before the tenant is known",
     ),
-    ("job", "id", "random id"),
+    ("job", "id", "time of its acceptance and random bits"),
     (
         "job",
         "recipe_version",
@@ -128,7 +128,7 @@ pub(crate) const CLEAR: &[(&str, &str, &str)] = &[
         "small number; unfinished jobs are found at start before any key is loaded",
     ),
     ("job", "origin", "random id of the job that this one reruns"),
-    ("journal", "job", "random id"),
+    ("journal", "job", "id of the job"),
     (
         "journal",
         "position",

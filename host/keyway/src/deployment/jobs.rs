@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keyway_gate::ControlError;
 use keyway_jobs::job::{JobRecord, JobSummary, JournalRow};
-use keyway_jobs::{Entry, completed_before_failure};
+use keyway_jobs::{Entry, JournalPage, completed_before_failure, read_journal};
 use keyway_model::job::JobState;
 use keyway_model::{JobId, Name};
 use keyway_store::StoredJob;
@@ -68,7 +68,7 @@ impl Deployment {
         let Some(stored) = stored else {
             return allowed.fail(no_job(id)).await;
         };
-        let rows: Vec<JournalRow> = store.journal(stored.id).await?;
+        let rows = read_journal(&store, stored.id).await?;
         let record = &stored.record;
         let recipe = store.recipe_version(record.recipe, record.version).await?;
         let view = self.view(allowed.scope);
@@ -113,23 +113,25 @@ impl Deployment {
             ));
             return allowed.fail(error).await;
         }
-        let new = JobId::random();
+        let accepted_at = self.gate.clock().now();
+        let new = JobId::at(accepted_at);
         let (keys_of, kept) = match rerun.from {
             RerunFrom::Trigger => (new, Vec::new()),
             RerunFrom::Failed => {
-                let rows: Vec<JournalRow> = store.journal(stored.id).await?;
+                let rows = read_journal(&store, stored.id).await?;
                 (stored.record.keys_of, kept_rows(rows))
             }
         };
         let record = JobRecord {
-            accepted_at: self.gate.clock().now(),
+            accepted_at,
             keys_of,
             reruns: Some(stored.id),
             ..stored.record
         };
         let mut changes = vec![store.create_job(new, record.of(), &record).await?];
-        for row in &kept {
-            changes.push(store.journal_row(new, row.entry.position, row).await?);
+        if !kept.is_empty() {
+            let page = JournalPage(kept);
+            changes.push(store.journal_row(new, page.position(), &page).await?);
         }
         allowed.call.done(changes).await?;
         self.jobs

@@ -1,4 +1,5 @@
-//! `keyway:host/connection`: asked of the broker, which knows the connection.
+//! `keyway:host/connection`: parameters that came with the call are answered
+//! here, and counted; the rest is asked of the broker.
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "any other answer is a defect of the broker"
@@ -11,6 +12,11 @@ use crate::bindings::connection;
 
 impl connection::Host for Guest {
     async fn parameter(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        if let Some(known) = &self.parameters {
+            self.call.count_parameter()?;
+            let found = known.iter().find(|(known, _)| *known == name);
+            return Ok(found.map(|(_, value)| value.clone()));
+        }
         match self.call.ask(HostCall::Parameter { name }).await? {
             HostReply::Parameter(value) => Ok(value),
             _ => Err(self.call.misanswered()),

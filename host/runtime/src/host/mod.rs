@@ -40,12 +40,18 @@ pub(crate) struct Guest {
     table: ResourceTable,
     fields: WasiHttpCtx,
     outgoing: Outgoing,
+    /// The connection's parameters, if the call is granted them.
+    parameters: Option<Vec<(String, String)>>,
     /// Made when the guest first asks for random bytes.
     random: Option<Box<WasiRandomCtx>>,
 }
 
 impl Guest {
-    pub(crate) fn new(call: &Arc<LiveCall>, reserved_headers: Vec<String>) -> Self {
+    pub(crate) fn new(
+        call: &Arc<LiveCall>,
+        reserved_headers: Vec<String>,
+        parameters: Option<Vec<(String, String)>>,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(call.limits.handles_max as usize);
         let mut fields = WasiHttpCtx::new();
@@ -56,6 +62,7 @@ impl Guest {
             table,
             fields,
             outgoing: Outgoing::new(Arc::clone(call), reserved_headers),
+            parameters,
             random: None,
         }
     }

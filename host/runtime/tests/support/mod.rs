@@ -72,6 +72,7 @@ pub(crate) struct Broker {
     next: u64,
     pub(crate) limits: CallLimits,
     pub(crate) reserved_headers: Vec<String>,
+    pub(crate) parameters: Option<Vec<(String, String)>>,
 }
 
 impl Broker {
@@ -91,6 +92,7 @@ impl Broker {
             next: 0,
             limits: limits(),
             reserved_headers: Vec::new(),
+            parameters: None,
         };
         assert!(matches!(broker.receive().await, ToBroker::Ready { .. }));
         let failed = broker.load(&code(name)).await;
@@ -139,6 +141,7 @@ impl Broker {
             entrance,
             limits: self.limits,
             reserved_headers: self.reserved_headers.clone(),
+            parameters: self.parameters.clone(),
         })))
         .await;
         call
