@@ -1,5 +1,7 @@
 //! What an approved but malicious connector tries, and what a thief finds.
 
+use std::os::unix::fs::FileExt;
+
 use serde_json::{Value, json};
 
 use crate::harness::{INTAKE, Stage, artifact, order};
@@ -208,6 +210,58 @@ fn a_revoked_connector_stops_at_its_next_host_call() {
         .unwrap()
         .to_owned();
     assert!(why.contains("not approved"), "{why}");
+}
+
+/// Whether a process holds these bytes in memory that it can write.
+fn holds(process: u32, needle: &str) -> bool {
+    let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    let memory = std::fs::File::open(format!("/proc/{process}/mem")).unwrap();
+    let finder = memchr::memmem::Finder::new(needle);
+    let resident = maps.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        let (range, rights) = (words.next()?, words.next()?);
+        let (start, end) = range.split_once('-')?;
+        let number = |text| u64::from_str_radix(text, 16).unwrap();
+        rights
+            .starts_with("rw")
+            .then(|| (number(start), number(end)))
+    });
+    resident.into_iter().any(|(start, end)| {
+        // Gigabytes of a pool are reserved; what was never touched reads as zeros at no cost.
+        const PIECE_BYTES: u64 = 1 << 20;
+        let mut piece = vec![0; (PIECE_BYTES + needle.len() as u64) as usize];
+        (start..end).step_by(PIECE_BYTES as usize).any(|at| {
+            let length = piece.len().min((end - at) as usize);
+            let read = memory.read_at(&mut piece[..length], at).unwrap_or(0);
+            finder.find(&piece[..read]).is_some()
+        })
+    })
+}
+
+#[test]
+fn no_credential_is_in_the_memory_of_a_worker_while_a_guest_uses_it() {
+    let stage = Stage::with_shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    assert_eq!(stage.post(&hook, &order(1)).0, 200);
+    let worker = stage.ready["workers"][0].as_u64().unwrap() as u32;
+    stage.upstream.mode("silent");
+    let body = order(2);
+    let (address, path) = crate::harness::split(&hook);
+    let caller = std::thread::spawn(move || {
+        crate::harness::raw(address, "POST", &path, &[], body.to_string().as_bytes())
+    });
+    stage.until("the request at the upstream", |stage| {
+        (stage.upstream.effects()["by_path"]["/orders"] == 2).then_some(())
+    });
+    // The guest waits for its reply now. That its order is found shows that the search works.
+    assert!(holds(worker, "ada2@customers.example"));
+    assert!(!holds(worker, &stage.upstream.token));
+    assert!(holds(
+        stage.serve.as_ref().unwrap().pid(),
+        &stage.upstream.token
+    ));
+    drop(stage);
+    drop(caller.join().unwrap());
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Bad input: each gets a clear error, and its record.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::{INTAKE, Stage, artifact, order, raw, split};
+use crate::harness::{
+    INTAKE, Stage, artifact, order, program, raw, ready, secret, silent_intake, split,
+};
 
 #[test]
 fn a_webhook_refuses_what_it_cannot_take() {
@@ -118,19 +120,140 @@ fn what_is_not_a_component_is_refused() {
 }
 
 #[test]
-fn an_upstream_that_fails_in_its_own_way_gets_a_typed_failure() {
-    let stage = Stage::with_shop();
+fn an_upstream_that_fails_in_its_own_way_gets_a_typed_failure_and_a_record() {
+    let stage =
+        Stage::configured("[limits]\nwall_ms_max = 1500\nresponse_body_bytes_max = 1000000\n");
+    stage.shop();
     let hook = stage.apply("intake", INTAKE).unwrap();
-    for (mode, kind) in [
-        ("500", "transient"),
-        ("reset", "transient"),
-        ("down", "transient"),
+    for (mode, failure, outcome) in [
+        ("500", "transient", "done"),
+        ("down", "transient", "done"),
+        ("reset", "transient", "unknown"),
+        ("hang", "wall_ms_max", "unknown"),
+        ("endless", "create", "unknown"),
     ] {
+        let seen = stage.audit().len();
         stage.upstream.mode(mode);
         assert_eq!(stage.post(&hook, &order(1)).0, 502, "{mode}");
-        let why = stage.last_job()["failure"].as_str().unwrap().to_owned();
-        assert!(why.contains(kind), "{mode}: {why}");
+        let job = stage.last_job();
+        let why = job["failure"].as_str().unwrap();
+        assert!(why.contains(failure), "{mode}: {why}");
+        assert!(!why.contains("ada1@"), "{mode}: {why}");
+        let recorded = stage.until("the outcome of the request", |stage| {
+            let records = stage.audit().split_off(seen);
+            let sent = |line: &Value| line["record"]["operation"] == "http.send";
+            let id = records.iter().find(|line| sent(line))?["record"]["id"].clone();
+            let told = |line: &&Value| line["kind"] == "outcome" && line["record"]["id"] == id;
+            records.iter().find(told).cloned()
+        });
+        assert_eq!(recorded["record"]["outcome"], outcome, "{mode}: {recorded}");
     }
+    stage.upstream.mode("up");
+    assert_eq!(stage.post(&hook, &order(2)).0, 200, "and it goes on");
+}
+
+#[test]
+fn a_data_directory_of_a_newer_version_is_refused() {
+    let mut stage = Stage::empty();
+    stage.serve = None;
+    let database = rusqlite::Connection::open(stage.data().join("keyway.db")).unwrap();
+    database
+        .execute(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) VALUES (99, 'the future', 1, x'00', 0)",
+            [],
+        )
+        .unwrap();
+    drop(database);
+    let Err(said) = stage.try_start() else {
+        panic!("it started on what a newer version wrote")
+    };
+    assert!(
+        said.contains("written by a newer Keyway (schema 99"),
+        "{said}"
+    );
+}
+
+/// Bytes of all files below a directory.
+fn size_of(directory: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(directory).unwrap();
+    entries
+        .map(|entry| entry.unwrap())
+        .map(|entry| match entry.metadata().unwrap() {
+            data if data.is_dir() => size_of(&entry.path()),
+            data => data.len(),
+        })
+        .sum()
+}
+
+/// A small disk of its own: a tmpfs in a mount namespace, which needs no rights.
+const ON_A_SMALL_DISK: &str = "mount -t tmpfs -o size=$1 none disk && cp -a keyway-data/. disk/ && head -c $2 /dev/zero > disk/ballast && exec \"$0\" serve --config keyway.toml --data disk";
+
+#[test]
+fn a_full_disk_refuses_events_loses_none_that_was_acknowledged_and_recovers() {
+    const ROOM_BYTES: u64 = 3 << 20;
+    const BALLAST_BYTES: u64 = 16 << 20;
+    let namespaces = ["--user", "--map-root-user", "--mount"];
+    let mut unshare = std::process::Command::new("unshare");
+    if !unshare
+        .args(namespaces)
+        .arg("true")
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        eprintln!("this machine allows no mount namespace; the store's own test stands alone");
+        return;
+    }
+    let mut stage = Stage::with_shop();
+    let hook = stage.apply("intake", &silent_intake()).unwrap();
+    let made = stage.json("--workspace acme token create --role admin --label test");
+    secret(
+        &stage.dir.path().join("api.txt"),
+        made["secret"].as_str().unwrap(),
+    );
+    stage.serve = None;
+    std::fs::create_dir(stage.dir.path().join("disk")).unwrap();
+    let disk = size_of(&stage.data()) + ROOM_BYTES + BALLAST_BYTES;
+    let mut command = std::process::Command::new("unshare");
+    command
+        .current_dir(stage.dir.path())
+        .args(namespaces)
+        .args(["sh", "-c", ON_A_SMALL_DISK])
+        .arg(program())
+        .args([disk.to_string(), BALLAST_BYTES.to_string()]);
+    let (serve, ready) = ready(&mut command).unwrap();
+    let ballast = format!("/proc/{}/cwd/disk/ballast", serve.pid());
+    stage.serve = Some(serve);
+    stage.ready = ready;
+
+    let path = split(&hook).1;
+    let hook = format!("{}{path}", stage.ready["webhook"].as_str().unwrap());
+    let mut acknowledged = 0;
+    let refusal = (1..2_000).find_map(|number| match stage.post(&hook, &order(number)) {
+        (202, _) => {
+            acknowledged += 1;
+            None
+        }
+        refused => Some(refused),
+    });
+    let (status, said) = refusal.expect("the disk never got full");
+    assert_eq!(status, 503, "{said}");
+    assert!(said.to_string().contains("could not be made durable"), "{said}");
+    assert!(acknowledged > 0);
+
+    std::fs::remove_file(ballast).unwrap();
+    stage.until("an order after there is room again", |stage| {
+        (stage.post(&hook, &order(9_999)).0 == 202).then_some(())
+    });
+    let api = stage.ready["api"].as_str().unwrap().to_owned();
+    stage.until("every acknowledged order", |stage| {
+        let listed = stage.json(&format!(
+            "--url {api} --token-file api.txt --workspace acme job list --state succeeded --limit 5000"
+        ));
+        (listed.as_array().unwrap().len() > acknowledged).then_some(())
+    });
+    let effects = stage.upstream.effects();
+    let keys = effects["by_key"].as_object().unwrap().len();
+    assert_eq!(effects["effects"], keys, "one effect for each key");
 }
 
 #[test]

@@ -20,6 +20,28 @@ fn the_exported_log_verifies_and_one_changed_character_shows() {
 }
 
 #[test]
+fn the_log_can_be_followed() {
+    let stage = Stage::with_shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    assert_eq!(stage.post(&hook, &order(1)).0, 200);
+    let followed = stage.ok("--workspace acme audit tail --count 18 --json");
+    let records: Vec<serde_json::Value> = followed
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(records.len(), 18);
+    let sequence = |at: usize| records[at]["sequence"].as_u64().unwrap();
+    for at in 1..records.len() {
+        assert_eq!(
+            sequence(at),
+            sequence(at - 1) + 1,
+            "in order, none left out"
+        );
+    }
+    assert!(followed.contains("http.send"), "{followed}");
+}
+
+#[test]
 fn every_sent_request_has_an_intent_before_and_an_outcome_after() {
     let stage = Stage::with_shop();
     let hook = stage.apply("intake", INTAKE).unwrap();

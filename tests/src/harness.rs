@@ -96,7 +96,7 @@ impl Drop for Process {
 }
 
 /// Starts a process and reads the JSON line that says it is ready.
-fn ready(command: &mut Command) -> Result<(Process, Value), String> {
+pub(crate) fn ready(command: &mut Command) -> Result<(Process, Value), String> {
     let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

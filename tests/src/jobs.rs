@@ -63,6 +63,32 @@ fn a_succeeded_job_is_not_rerun_from_a_failed_step() {
 }
 
 #[test]
+fn a_rerun_from_the_trigger_is_a_new_job_with_effects_of_its_own() {
+    let stage = Stage::with_shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    assert_eq!(stage.post(&hook, &order(1)).0, 200);
+    let first = stage.last_job();
+    stage.ok(&format!(
+        "job rerun {} --from trigger",
+        first["id"].as_str().unwrap()
+    ));
+    let again = stage.until("the rerun", |stage| {
+        let job = stage.last_job();
+        (job["state"] == "succeeded" && job["reruns"] == first["id"]).then_some(job)
+    });
+    let keys = |job: &serde_json::Value| -> Vec<String> {
+        let steps = job["steps"].as_array().unwrap();
+        steps.iter().map(|step| step["key"].to_string()).collect()
+    };
+    assert_eq!(keys(&again), keys(&first), "every step ran again");
+    let effects = stage.upstream.effects();
+    assert_eq!(
+        (&effects["effects"], &effects["repeats"]),
+        (&json!(2), &json!(0))
+    );
+}
+
+#[test]
 fn a_recipe_without_a_reply_answers_202_and_runs_after_it() {
     let stage = Stage::with_shop();
     let hook = stage.apply("intake", &silent_intake()).unwrap();
