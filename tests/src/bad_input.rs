@@ -33,7 +33,15 @@ fn a_webhook_refuses_what_it_cannot_take() {
         stage.json("job list").as_array().unwrap().is_empty(),
         "nothing became a job"
     );
-    assert!(stage.denial("limit"));
+    assert!(stage.denial("limit") && stage.denial("malformed"));
+    let refused = stage
+        .audit()
+        .into_iter()
+        .filter(|line| line["record"]["decision"] == "denied");
+    for line in refused {
+        let principal = line["record"]["actor"]["principal"].as_str().unwrap();
+        assert!(principal.starts_with("webhook:rcp_"), "{line}");
+    }
 }
 
 #[test]
@@ -237,7 +245,10 @@ fn a_full_disk_refuses_events_loses_none_that_was_acknowledged_and_recovers() {
     });
     let (status, said) = refusal.expect("the disk never got full");
     assert_eq!(status, 503, "{said}");
-    assert!(said.to_string().contains("could not be made durable"), "{said}");
+    assert!(
+        said.to_string().contains("could not be made durable"),
+        "{said}"
+    );
     assert!(acknowledged > 0);
 
     std::fs::remove_file(ballast).unwrap();

@@ -349,6 +349,7 @@ impl Denial {
         principal: Principal,
         operation: &str,
         resource: &Resource,
+        reason: DenialReason,
         why: &str,
     ) -> Self {
         let target = Target::Resource {
@@ -356,13 +357,7 @@ impl Denial {
             id: resource.id.clone(),
         };
         let actor = Actor::directly(principal);
-        Self::new(
-            actor,
-            operation.to_owned(),
-            target,
-            DenialReason::Limit,
-            cut(why),
-        )
+        Self::new(actor, operation.to_owned(), target, reason, cut(why))
     }
 
     /// Why.

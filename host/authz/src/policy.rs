@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use keyway_model::{Scope, TokenId};
+use keyway_model::{RecipeId, Scope, TokenId};
 use serde::{Deserialize, Serialize};
 
 use crate::decide::{Denial, DenialReason};
@@ -21,6 +21,9 @@ pub enum Principal {
     Platform(u32),
     /// An API client, known by its token.
     Token(TokenId),
+    /// Whoever knows the path of a recipe's webhook. It may send events and
+    /// nothing else: no policy names it.
+    Webhook(RecipeId),
 }
 
 impl fmt::Display for Principal {
@@ -28,6 +31,7 @@ impl fmt::Display for Principal {
         match self {
             Self::Platform(uid) => write!(f, "platform:{uid}"),
             Self::Token(id) => write!(f, "{id}"),
+            Self::Webhook(recipe) => write!(f, "webhook:{recipe}"),
         }
     }
 }

@@ -97,11 +97,11 @@ impl Gate {
         operation: &'static str,
         resource: Resource,
         log: Scope,
-        why: &str,
+        (reason, why): (DenialReason, &str),
     ) -> Result<(), SinkError> {
         let unit = self.store.unit(log);
         let recorder = Recorder::new(Arc::new(unit), log, self.clock.clone());
-        Denial::of_request(principal, operation, &resource, why)
+        Denial::of_request(principal, operation, &resource, reason, why)
             .record(&recorder)
             .await
     }

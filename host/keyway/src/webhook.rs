@@ -10,6 +10,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use keyway_authz::DenialReason;
 use keyway_jobs::{Answer, Reply};
 use keyway_model::JobState;
 use serde_json::{Value, json};
@@ -47,7 +48,11 @@ async fn receive(
         Ok(body) => body,
         Err(_) => {
             deployment
-                .refused(scope, &recipe, "webhook_body_bytes_max")
+                .refused(
+                    scope,
+                    &recipe,
+                    (DenialReason::Limit, "webhook body_bytes_max"),
+                )
                 .await;
             return told(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -59,7 +64,9 @@ async fn receive(
     let body: Value = match parse(&body) {
         Ok(body) => body,
         Err(error) => {
-            deployment.refused(scope, &recipe, "not JSON").await;
+            deployment
+                .refused(scope, &recipe, (DenialReason::Malformed, "not JSON"))
+                .await;
             return told(
                 StatusCode::BAD_REQUEST,
                 "invalid",

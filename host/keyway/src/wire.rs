@@ -203,9 +203,12 @@ fn egress(config: &Config) -> Result<Egress> {
             port: place.port,
             cleartext: place.cleartext,
         });
+    // A public address of this very machine is not the outside.
+    let interfaces = if_addrs::get_if_addrs().context("the addresses of this machine")?;
     let egress = EgressConfig {
         allowed: allowed.collect(),
         extra_roots_pem: roots,
+        also_denied: interfaces.iter().map(if_addrs::Interface::ip).collect(),
         ..EgressConfig::default()
     };
     Egress::new(egress).context("[egress]")

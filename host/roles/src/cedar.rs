@@ -155,6 +155,11 @@ fn principal(question: &Question<'_>) -> Result<(EntityUid, Vec<Entity>), Policy
             let uid = uid("Platform", &id)?;
             Ok((uid.clone(), vec![Entity::new_no_attrs(uid, HashSet::new())]))
         }
+        // No action applies to it, so that no policy can ever allow it anything.
+        Principal::Webhook(_) => {
+            let uid = uid("Webhook", &id)?;
+            Ok((uid.clone(), vec![Entity::new_no_attrs(uid, HashSet::new())]))
+        }
         Principal::Token(_) => {
             let uid_of_token = uid("Token", &id)?;
             let role = question

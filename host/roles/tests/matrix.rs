@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use keyway_authz::{Judgement, Policy as _, PolicyRequest, Principal, Resource};
-use keyway_model::{Environment, Scope, TenantId, TokenId};
+use keyway_model::{Environment, RecipeId, Scope, TenantId, TokenId};
 use keyway_roles::{Environments, Membership, OPERATIONS, Role, Roles};
 
 const TEST: Environment = Environment::Test;
@@ -144,8 +144,11 @@ fn the_platform_administrator_may_do_everything_and_a_stranger_nothing() {
     for operation in OPERATIONS {
         assert!(fixture.allows(Principal::Platform(1000), operation.name, None));
         assert!(fixture.allows(Principal::Platform(1000), operation.name, fixture.own()));
-        let allowed = fixture.allows(stranger, operation.name, fixture.own());
-        assert!(!allowed, "{}", operation.name);
+        let webhook = Principal::Webhook(RecipeId::random());
+        for nobody in [stranger, webhook] {
+            let allowed = fixture.allows(nobody, operation.name, fixture.own());
+            assert!(!allowed, "{nobody} {}", operation.name);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keyway_authz::{Principal, Resource};
+use keyway_authz::{DenialReason, Principal, Resource};
 use keyway_gate::resource::RecipeRecord;
 use keyway_jobs::definition::Definition;
 use keyway_model::recipe::Trigger;
@@ -42,13 +42,18 @@ impl Deployment {
     }
 
     /// Records that an event was refused before it became a job.
-    pub(crate) async fn refused(&self, scope: Scope, recipe: &RecipeRecord, why: &str) {
+    pub(crate) async fn refused(
+        &self,
+        scope: Scope,
+        recipe: &RecipeRecord,
+        why: (DenialReason, &str),
+    ) {
         let resource = Resource {
             kind: "webhook",
             id: Some(recipe.id.to_string()),
             scope: Some(scope),
         };
-        let principal: Principal = recipe.owner;
+        let principal = Principal::Webhook(recipe.id);
         if let Err(error) = self
             .gate
             .refuse(principal, "webhook:receive", resource, scope, why)
