@@ -1,14 +1,16 @@
 //! A deployment, an upstream and a caller, as separate processes.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use keyway_model::manifest::section;
 use serde_json::{Value, json};
+
+pub(crate) use crate::client::{http, raw, split};
+pub(crate) use crate::fixtures::{INTAKE, artifact, order, silent_intake, with_manifest};
 
 /// How long anything may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,36 +38,6 @@ pub(crate) fn program() -> PathBuf {
         program.display()
     );
     program
-}
-
-/// A built connector with its manifest inside.
-pub(crate) fn artifact(name: &str) -> PathBuf {
-    let path = root().join("target/guests").join(name);
-    assert!(
-        path.exists(),
-        "{} is not built: run `cargo xtask test`",
-        path.display()
-    );
-    path
-}
-
-/// A copy of a built connector with another manifest.
-pub(crate) fn with_manifest(name: &str, edit: impl FnOnce(&str) -> String) -> Vec<u8> {
-    let component = std::fs::read(artifact(name)).unwrap();
-    let manifest = section::extract(&component).unwrap().to_owned();
-    // The section is the last thing in the file, as `connector build` writes it.
-    let name_at = component
-        .windows(section::NAME.len())
-        .rposition(|window| window == section::NAME.as_bytes())
-        .unwrap();
-    let body_bytes = 1 + section::NAME.len() + manifest.len();
-    let length_bytes = (1..=5)
-        .find(|bytes| body_bytes >> (7 * bytes) == 0)
-        .unwrap();
-    let bare = &component[..name_at - 1 - length_bytes - 1];
-    let edited = edit(&manifest);
-    assert_ne!(edited, manifest, "the edit found nothing to change");
-    section::append(bare, &edited).unwrap()
 }
 
 /// A process that is ended by its id.
@@ -416,119 +388,4 @@ pub(crate) fn text(output: &Output) -> String {
     [&output.stdout, &output.stderr]
         .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
         .concat()
-}
-
-/// Address and path of a webhook.
-pub(crate) fn split(url: &str) -> (SocketAddr, String) {
-    let rest = url.strip_prefix("http://").unwrap();
-    let (authority, path) = rest.split_once('/').unwrap();
-    (authority.parse().unwrap(), format!("/{path}"))
-}
-
-/// One HTTP/1.1 exchange: status and JSON (or null).
-pub(crate) fn http(
-    address: SocketAddr,
-    method: &str,
-    path: &str,
-    body: Option<&Value>,
-) -> (u16, Value) {
-    let body = body.map(Value::to_string).unwrap_or_default();
-    let (status, answer) = raw(address, method, path, &[], body.as_bytes()).unwrap();
-    (
-        status,
-        serde_json::from_slice(&answer).unwrap_or(Value::Null),
-    )
-}
-
-/// One HTTP/1.1 exchange, byte for byte; an error if the connection breaks.
-#[expect(clippy::disallowed_methods, reason = "the tests are the callers")]
-pub(crate) fn raw(
-    address: SocketAddr,
-    method: &str,
-    path: &str,
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> std::io::Result<(u16, Vec<u8>)> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let mut head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
-        body.len()
-    );
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head.push_str("\r\n");
-    stream.write_all(head.as_bytes())?;
-    // A server that refuses a large body may answer before it has read it.
-    let _sent = stream.write_all(body);
-    let mut answer = Vec::new();
-    let read = stream.read_to_end(&mut answer);
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
-    let Some(end) = end else {
-        read?;
-        return Err(std::io::ErrorKind::UnexpectedEof.into());
-    };
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .unwrap();
-    let body = answer[end + 4..].to_vec();
-    let chunked = head
-        .to_ascii_lowercase()
-        .contains("transfer-encoding: chunked");
-    Ok((status, if chunked { dechunked(&body) } else { body }))
-}
-
-fn dechunked(mut body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    while let Some(end) = body.windows(2).position(|window| window == b"\r\n") {
-        let size =
-            usize::from_str_radix(std::str::from_utf8(&body[..end]).unwrap().trim(), 16).unwrap();
-        if size == 0 {
-            break;
-        }
-        out.extend_from_slice(&body[end + 2..end + 2 + size]);
-        body = &body[end + 4 + size..];
-    }
-    out
-}
-
-/// What most recipes of the tests do: shape an order and create it.
-pub(crate) const INTAKE: &str = r#"recipe: intake
-trigger:
-  webhook:
-    sensitive: [/email, /card]
-steps:
-  - id: shape
-    transform: { reference: "${ trigger.body.number }", total: "${ trigger.body.lines.map(l, l.quantity * l.cents).sum() }" }
-  - id: create
-    action: orders.create
-    connection: shop
-    input:
-      reference: "${ steps.shape.reference }"
-      customer: { name: "${ trigger.body.name }", email: "${ trigger.body.email }", card: "${ trigger.body.card }" }
-      items: "${ trigger.body.lines.map(l, {'sku': l.sku, 'quantity': l.quantity, 'unit_cents': l.cents}) }"
-      total_cents: "${ steps.shape.total }"
-  - id: accepted
-    if: "steps.create.status == 'accepted'"
-    then:
-      - respond: { status: 200, body: { order: "${ steps.create.id }", total: "${ steps.shape.total }" } }
-"#;
-
-/// An order that [`INTAKE`] takes.
-pub(crate) fn order(number: u32) -> Value {
-    json!({
-        "number": format!("SO-{number:06}"), "name": "Ada Lovelace",
-        "email": format!("ada{number}@customers.example"), "card": format!("4000-0012-3456-{number:04}"),
-        "lines": [{ "sku": "LAMP", "quantity": 2, "cents": 4950 }, { "sku": "CABLE", "quantity": 1, "cents": 700 }],
-    })
-}
-
-/// The same recipe without a reply: the caller gets 202 once the event is durable.
-pub(crate) fn silent_intake() -> String {
-    let cut = INTAKE.find("  - id: accepted").unwrap();
-    INTAKE[..cut].to_owned()
 }

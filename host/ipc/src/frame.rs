@@ -1,6 +1,7 @@
 //! Frames: four bytes of length, little-endian, then a message in postcard.
 
 use keyway_model::limit::FRAME_BYTES_MAX;
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -12,29 +13,53 @@ pub(crate) enum FrameError {
     /// The other side announces more than is allowed.
     #[error("a frame of {0} bytes exceeds FRAME_BYTES_MAX ({FRAME_BYTES_MAX})")]
     TooLong(usize),
-    /// The bytes are not the message that was expected.
-    #[error("a frame cannot be read: {0}")]
+    /// The bytes are not the message that was expected, or a message has none.
+    #[error("a frame cannot be read or written: {0}")]
     Unreadable(#[from] postcard::Error),
+}
+
+/// Encodes behind what a buffer holds already.
+struct Behind<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Behind<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
 }
 
 /// Appends `message` to `out` as one frame; on an error `out` is as before.
 pub(crate) fn encode<M: Serialize>(message: &M, out: &mut Vec<u8>) -> Result<(), FrameError> {
     let start = out.len();
+    let encoded = encode_at(message, start, out);
+    if encoded.is_err() {
+        out.truncate(start);
+    }
+    encoded
+}
+
+fn encode_at<M: Serialize>(message: &M, start: usize, out: &mut Vec<u8>) -> Result<(), FrameError> {
     out.extend_from_slice(&[0; LENGTH_BYTES]);
-    let mut written = postcard::to_extend(message, std::mem::take(out))?;
-    let length = written.len() - start - LENGTH_BYTES;
+    postcard::serialize_with_flavor(message, Behind(out))?;
+    let length = out.len() - start - LENGTH_BYTES;
     let announced = u32::try_from(length)
         .ok()
-        .filter(|_| length <= FRAME_BYTES_MAX);
-    match (announced, written.get_mut(start..start + LENGTH_BYTES)) {
-        (Some(announced), Some(slot)) => slot.copy_from_slice(&announced.to_le_bytes()),
-        _ => {
-            written.truncate(start);
-            *out = written;
-            return Err(FrameError::TooLong(length));
-        }
+        .filter(|_| length <= FRAME_BYTES_MAX)
+        .ok_or(FrameError::TooLong(length))?;
+    if let Some(slot) = out.get_mut(start..start + LENGTH_BYTES) {
+        slot.copy_from_slice(&announced.to_le_bytes());
     }
-    *out = written;
     Ok(())
 }
 
@@ -79,6 +104,24 @@ mod tests {
             decode::<u32>(&[0xff; 8]),
             Err(FrameError::TooLong(_))
         ));
+    }
+
+    /// Gives up half-way.
+    struct Broken;
+
+    impl Serialize for Broken {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            drop(serializer);
+            Err(serde::ser::Error::custom("broken"))
+        }
+    }
+
+    #[test]
+    fn a_message_that_cannot_be_encoded_leaves_the_buffer_as_it_was() {
+        let mut bytes = vec![1, 2, 3];
+        let encoded = encode(&("before", Broken), &mut bytes);
+        assert!(matches!(encoded, Err(FrameError::Unreadable(_))));
+        assert_eq!(bytes, [1, 2, 3]);
     }
 
     #[test]

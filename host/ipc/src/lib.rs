@@ -10,12 +10,13 @@
 mod frame;
 mod link;
 mod message;
+mod outcome;
 mod socket;
 
 pub use link::{Closed, Incoming, Link, Receiver, Sender, in_process};
 pub use message::{
-    BodyStart, CallId, CallOutcome, Entrance, HostCall, HostReply, HttpReply, HttpRequest, Invoke,
-    LogLevel, Message, PollBatch, PollEvent, Refusal, RequestId, StateRefusal, ToBroker, ToWorker,
-    Trap, Usage,
+    BodyStart, CallId, Entrance, HostCall, HostReply, HttpReply, HttpRequest, Invoke, LogLevel,
+    Message, Refusal, RequestId, StateRefusal, ToBroker, ToWorker,
 };
+pub use outcome::{CallOutcome, PollBatch, PollEvent, Trap, Usage};
 pub use socket::{over_socket, pair};

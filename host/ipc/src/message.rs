@@ -1,9 +1,11 @@
 //! The messages between a worker and the broker.
 
 use bytes::Bytes;
+use keyway_model::Digest;
 use keyway_model::limit::CallLimits;
-use keyway_model::{Digest, Failure};
 use serde::{Deserialize, Serialize};
+
+use crate::outcome::{CallOutcome, Trap, Usage};
 
 /// What a link carries.
 pub trait Message {
@@ -347,84 +349,4 @@ pub enum StateRefusal {
     Denied,
     /// A limit, named with its value.
     Limit(String),
-}
-
-/// How a guest call ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CallOutcome {
-    /// With a value: JSON text.
-    Value(String),
-    /// A poll found this.
-    Batch(PollBatch),
-    /// With a failure of the connector's own.
-    Failure(Failure),
-    /// Logic ended with an error text of its own.
-    LogicError(String),
-    /// It was ended.
-    Trap(Trap),
-}
-
-/// What a poll found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PollBatch {
-    /// Oldest first.
-    pub events: Vec<PollEvent>,
-    /// Where the next poll goes on.
-    pub cursor: Option<String>,
-    /// Whether there is more at once.
-    pub more: bool,
-}
-
-/// One thing that a poll found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PollEvent {
-    /// Names the thing for ever.
-    pub deduplication_key: String,
-    /// JSON.
-    pub payload: String,
-}
-
-/// Why a guest call was ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum Trap {
-    /// Over a limit.
-    #[error("the call exceeded `{name}` ({value})")]
-    Limit {
-        /// The limit's name in `keyway_model::limit`.
-        name: String,
-        /// Its value.
-        value: u64,
-    },
-    /// The guest's own fault: unreachable code, a bad memory access, a panic.
-    #[error("the guest trapped: {0}")]
-    Guest(String),
-    /// It was cancelled.
-    #[error("the call was cancelled: {0}")]
-    Cancelled(String),
-    /// The audit log cannot be written, or something of the host's failed.
-    #[error("the host could not go on: {0}")]
-    Host(String),
-    /// The worker ended before the call did; only the broker says this.
-    #[error("the worker ended before the call did")]
-    WorkerGone,
-    /// The component does not have the export, or is not loaded.
-    #[error("the component cannot be called: {0}")]
-    Component(String),
-}
-
-/// What a guest call consumed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    /// From start to end, in microseconds.
-    pub wall_us: u64,
-    /// The largest linear memory, in bytes.
-    pub memory_bytes: u64,
-    /// Host calls.
-    pub host_calls: u32,
-    /// Log lines that the guest wrote.
-    pub log_lines: u32,
-    /// Log lines that were dropped for a limit.
-    pub log_lines_dropped: u32,
-    /// Connection parameters that were read inside the worker.
-    pub parameter_reads: u32,
 }

@@ -407,22 +407,3 @@ fn tell(run: &mut Run, answer: Answer) {
         drop(caller.send(answer));
     }
 }
-
-impl Definition {
-    /// Whether a job of this recipe answers the webhook's caller itself.
-    pub fn answers_its_caller(&self) -> bool {
-        has_respond(&self.steps)
-    }
-}
-
-fn has_respond(steps: &[crate::definition::StepDefinition]) -> bool {
-    use crate::definition::Work;
-    steps.iter().any(|step| match &step.work {
-        Work::Respond { .. } => true,
-        Work::If {
-            then, otherwise, ..
-        } => has_respond(then) || has_respond(otherwise),
-        Work::Foreach { body, .. } => has_respond(body),
-        Work::Transform { .. } | Work::Action(_) | Work::Stop { .. } => false,
-    })
-}
