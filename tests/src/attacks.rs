@@ -148,6 +148,82 @@ fn an_authorization_header_of_the_guest_is_refused() {
 }
 
 #[test]
+fn a_header_that_asks_for_a_part_or_names_another_method_is_refused() {
+    const SEND: &str = r#"recipe: send
+trigger: { webhook: {} }
+steps:
+  - id: send
+    action: http.get
+    connection: api
+    input: "${ trigger.body }"
+  - respond: { status: 200, body: "${ steps.send }" }
+"#;
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    stage.install("http.wasm", "http");
+    stage.connect("api", "http");
+    let hook = stage.apply("send", SEND).unwrap();
+    for header in [
+        "range",
+        "If-Range",
+        "x-http-method-override",
+        "X-Original-URL",
+        "x-rewrite-url",
+        "x-forwarded-host",
+        "transfer-encoding",
+    ] {
+        let input = json!({ "path": "/reflect", "headers": { header: "bytes=0-0" } });
+        let (status, seen) = stage.post(&hook, &input);
+        assert_eq!(status, 502, "{header}: {seen}");
+    }
+    for path in [
+        "/orders/..;/account",
+        "/orders/%252e%252e/account",
+        "/orders/%2e%2e%3bx/account",
+        "/orders%252faccount",
+    ] {
+        let (status, seen) = stage.post(&hook, &json!({ "path": path }));
+        assert_eq!(status, 502, "{path}: {seen}");
+    }
+    assert_eq!(stage.upstream.effects()["requests"], 0);
+    assert_eq!(stage.post(&hook, &json!({ "path": "/account" })).0, 200);
+}
+
+#[test]
+fn what_tells_of_a_masked_body_does_not_pass() {
+    let attacker = Attacker::new();
+    let url = attacker.here("/reflect");
+    let seen = attacker.tries(&json!({ "what": "reflect_credential", "url": url }));
+    let length = seen["headers"]["content-length"].as_str().unwrap();
+    let body = seen["body"].as_str().unwrap();
+    assert_eq!(length, body.len().to_string(), "{seen}");
+}
+
+#[test]
+fn a_body_that_repeats_the_beginning_of_a_secret_holds_nobody_up() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    stage.install("http.wasm", "http");
+    crate::harness::secret(&stage.dir.path().join("a.txt"), &"a".repeat(200));
+    stage.ok(&format!(
+        "connection create api --connector http --parameter host=localhost --parameter port={} --parameter scheme=http --credential-file a.txt",
+        stage.upstream.port
+    ));
+    let text = r#"recipe: send
+trigger: { webhook: {} }
+steps:
+  - id: send
+    action: http.send
+    connection: api
+    input: { method: POST, path: /echo, expect: [200, 401], body: { text: "${ trigger.body.text }", content_type: text/plain } }
+  - respond: { status: 200, body: done }
+"#;
+    let hook = stage.apply("send", text).unwrap();
+    let (status, answer) = stage.post(&hook, &json!({ "text": "a".repeat(700_000) }));
+    assert_eq!(status, 200, "{answer}");
+}
+
+#[test]
 fn the_environment_is_empty() {
     let attacker = Attacker::new();
     let seen = attacker.tries(&json!({ "what": "read_environment" }));
@@ -168,6 +244,27 @@ fn an_endless_loop_and_a_memory_bomb_end_and_the_deployment_goes_on() {
         attacker.tries(&json!({ "what": "read_environment" }))["outcome"],
         "read"
     );
+}
+
+#[test]
+fn the_platform_sets_how_much_memory_a_guest_may_take() {
+    for mebibytes in [16, 160] {
+        let stage = Stage::configured(&format!(
+            "[limits]\nmemory_bytes_max = {}\ncpu_ms_max = 20000\n",
+            mebibytes << 20
+        ));
+        stage.ok("workspace create acme");
+        stage.install("hostile.wasm", "hostile");
+        stage.connect("target", "hostile");
+        let hook = stage.apply("attempt", ATTEMPT).unwrap();
+        stage.post(&hook, &json!({ "what": "memory_bomb" }));
+        let job = stage.last_job();
+        let expected = format!("`memory_bytes_max` ({})", mebibytes << 20);
+        assert!(
+            job["failure"].as_str().unwrap().contains(&expected),
+            "{job}"
+        );
+    }
 }
 
 #[test]

@@ -311,12 +311,81 @@ fn a_revoked_token_opens_nothing_and_its_recipes_stop_at_their_next_host_call() 
     stage.ok(&format!("token revoke {id}"));
     assert_eq!(owner.call("GET", "/workspaces", &Value::Null).0, 401);
     assert_eq!(stage.post(&hook, &order(3)).0, 502);
-    assert!(
-        stage.json("--workspace acme job list --limit 1")[0]["failure"]
-            .as_str()
-            .unwrap()
-            .contains("may not use the connection")
+    assert!(why_last_failed(&stage).contains("may not use the connection"));
+}
+
+/// Why the newest job of acme failed, in full.
+fn why_last_failed(stage: &Stage) -> String {
+    let listed = stage.json("--workspace acme job list --limit 1");
+    let id = listed[0]["id"].as_str().unwrap();
+    let job = stage.json(&format!("--workspace acme job show {id}"));
+    job["failure"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_token_that_has_expired_opens_nothing_and_its_recipes_stop() {
+    let (stage, _, _) = two_workspaces();
+    let owner = Api::of(&stage, "acme", "admin");
+    let (status, made) = owner.call(
+        "POST",
+        "/tokens",
+        &json!({ "workspace": "acme", "role": "admin", "label": "short", "expires_in_seconds": 3 }),
     );
+    assert_eq!(status, 200, "{made}");
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let short = Api {
+        address: owner.address,
+        token: made["secret"].as_str().unwrap().to_owned(),
+    };
+    let (status, answer) = short.call(
+        "POST",
+        "/workspaces/acme/development/recipes",
+        &json!({ "text": INTAKE.replace("intake", "owned") }),
+    );
+    assert_eq!(status, 200, "{answer}");
+    let hook = stage.json("--workspace acme recipe show owned")["webhook_url"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(stage.post(&hook, &order(2)).0, 200);
+    stage.until("the end of the token", |_| {
+        (short.call("GET", "/workspaces", &Value::Null).0 == 401).then_some(())
+    });
+    stage.until("the end of its rights", |stage| {
+        (stage.post(&hook, &order(3)).0 == 502).then_some(())
+    });
+    assert!(why_last_failed(&stage).contains("may not use the connection"));
+}
+
+#[test]
+fn a_token_of_one_environment_reads_the_audit_log_of_that_environment_alone() {
+    let (stage, _, _) = two_workspaces();
+    let token = |more: &str| {
+        let made = stage.json(&format!(
+            "--workspace acme token create --role admin --label test {more}"
+        ));
+        Api {
+            address: split(&format!("{}/", stage.ready["api"].as_str().unwrap())).0,
+            token: made["secret"].as_str().unwrap().to_owned(),
+        }
+    };
+    let (test, all) = (token("--environment test"), token("--all-environments"));
+    let place = "/workspaces/acme/test";
+    let (status, listed) = test.call("GET", &format!("{place}/audit?limit=1000"), &Value::Null);
+    assert_eq!(status, 200, "{listed}");
+    assert!(
+        !listed.contains("http.send"),
+        "a job of development: {listed}"
+    );
+    for rest in ["/audit/export", "/audit/key"] {
+        let (status, answer) = test.call("GET", &format!("{place}{rest}"), &Value::Null);
+        let expected = if rest == "/audit/export" { 403 } else { 200 };
+        assert_eq!(status, expected, "{rest}: {answer}");
+        assert_eq!(
+            all.call("GET", &format!("{place}{rest}"), &Value::Null).0,
+            200
+        );
+    }
 }
 
 #[test]

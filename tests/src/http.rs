@@ -121,6 +121,21 @@ fn a_list_is_read_page_by_page_by_cursor_link_and_offset() {
 }
 
 #[test]
+fn a_body_longer_than_the_window_arrives_whole() {
+    let rest = Rest::new();
+    for size in [5_000, 15_000, 17_000, 60_000] {
+        let text = "0123456789abcdef".repeat(size);
+        let body = json!({ "text": text, "content_type": "text/plain" });
+        let (status, answer) = rest.run(
+            "send",
+            &json!({ "method": "POST", "path": "/length", "body": body }),
+        );
+        assert_eq!(status, 200, "{answer} {}", rest.0.last_job()["failure"]);
+        assert_eq!(answer["body"]["json"]["bytes"], text.len(), "{answer}");
+    }
+}
+
+#[test]
 fn a_body_is_sent_as_json_form_text_or_bytes() {
     let rest = Rest::new();
     for (body, content_type, expected) in [

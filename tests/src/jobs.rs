@@ -102,6 +102,95 @@ fn a_recipe_without_a_reply_answers_202_and_runs_after_it() {
 }
 
 #[test]
+fn a_once_action_whose_reply_never_came_waits_for_a_person() {
+    const ONCE: &str = r#"recipe: once
+trigger: { webhook: {} }
+steps:
+  - id: send
+    action: http.send
+    connection: api
+    input: { method: POST, path: /orders, body: { json: "${ trigger.body }" } }
+  - respond: { status: 200, body: "${ steps.send }" }
+"#;
+    let stage = Stage::configured("[limits]\nwall_ms_max = 1500\n");
+    stage.ok("workspace create acme");
+    stage.install("http.wasm", "http");
+    stage.connect("api", "http");
+    let hook = stage.apply("once", ONCE).unwrap();
+    let order = json!({ "reference": "r", "customer": {}, "items": [], "total_cents": 0 });
+    for (at, mode) in ["lost", "silent"].into_iter().enumerate() {
+        stage.upstream.mode(mode);
+        let (status, _) = stage.post(&hook, &order);
+        assert!(status >= 202, "{mode}: {status}");
+        let job = stage.until("the job", |stage| {
+            let job = stage.last_job();
+            (job["state"] == "review").then_some(job)
+        });
+        assert!(
+            job["failure"].as_str().unwrap().contains("may or may not"),
+            "{mode}: {job}"
+        );
+        assert_eq!(
+            stage.upstream.effects()["by_path"]["/orders"],
+            at + 1,
+            "{mode}"
+        );
+    }
+}
+
+#[test]
+fn an_event_that_is_acknowledged_before_its_answer_is_durable() {
+    let mut stage = Stage::configured("[webhook]\nreply_ms_max = 300\n");
+    stage.shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    stage.upstream.mode("hang");
+    let (status, answer) = stage.post(&hook, &order(1));
+    assert_eq!(status, 202, "{answer}");
+    stage.serve.as_mut().unwrap().kill();
+    stage.upstream.mode("up");
+    stage.start();
+    let id = answer["job"].as_str().unwrap();
+    stage.until("the job", |stage| {
+        (stage.json(&format!("job show {id}"))["state"] == "succeeded").then_some(())
+    });
+    assert_eq!(stage.upstream.effects()["effects"], 1);
+}
+
+#[test]
+fn what_the_outside_says_of_a_labelled_value_is_masked_and_left_out_of_lists() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    stage.install("http.wasm", "http");
+    stage.connect("api", "http");
+    let text = r#"recipe: look
+trigger: { webhook: { sensitive: [ /email ] } }
+steps:
+  - id: look
+    action: http.get
+    connection: api
+    input: { path: "/orders/{id}", parameters: { id: "${ trigger.body.email }" }, query: { after: "${ trigger.body.email }" } }
+"#;
+    let hook = stage.apply("look", text).unwrap();
+    stage.post(&hook, &json!({ "email": "ada+7@customers.example" }));
+    let job = stage.until("the job", |stage| {
+        let job = stage.last_job();
+        (job["state"] == "failed").then_some(job)
+    });
+    let id = job["id"].as_str().unwrap();
+    for view in [
+        stage.ok(&format!("job show {id}")),
+        stage.ok(&format!("job show {id} --json")),
+        stage.ok("job list"),
+        stage.ok("job list --json"),
+        stage.ok("audit export"),
+    ] {
+        for written in ["ada+7@customers", "ada%2B7%40customers"] {
+            assert!(!view.contains(written), "{view}");
+        }
+    }
+}
+
+#[test]
 fn labelled_values_show_nowhere_in_a_job() {
     let stage = Stage::with_shop();
     let hook = stage.apply("intake", INTAKE).unwrap();
@@ -152,7 +241,7 @@ steps:
     stage.apply("watch", text);
     for number in 1..=5 {
         stage.upstream.add_order(&json!({
-            "reference": format!("P-{number}"), "customer": { "name": "n", "email": "e", "card": "c" },
+            "reference": format!("P-{number}"), "customer": { "name": "n", "email": "poll@customers.example", "card": "c" },
             "items": [{ "sku": "s", "quantity": 1, "unit_cents": 1 }], "total_cents": 1,
         }));
         if number == 3 {
@@ -171,7 +260,7 @@ steps:
     });
     // Another order, and its poll, come after: had one been doubled, it would show by now.
     stage.upstream.add_order(&json!({
-        "reference": "P-6", "customer": { "name": "n", "email": "e", "card": "c" },
+        "reference": "P-6", "customer": { "name": "n", "email": "poll@customers.example", "card": "c" },
         "items": [{ "sku": "s", "quantity": 1, "unit_cents": 1 }], "total_cents": 1,
     }));
     stage.until("six jobs", |stage| {
@@ -184,6 +273,13 @@ steps:
             .then_some(())
     });
     assert_eq!(stage.json("job list").as_array().unwrap().len(), 6);
+    // The trigger's schema labels the customer's address.
+    let shown = stage.last_job();
+    assert_eq!(
+        shown["trigger"]["body"]["order"]["customer"]["email"],
+        json!({ "$masked": true }),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Rounds: 100 of the broker and 100 of a worker in an ordinary run;
 //! `KEYWAY_KILL_ROUNDS` of each for more (`cargo xtask kill`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -43,14 +43,16 @@ fn kill_rounds_of_the_broker_lose_no_acknowledged_order_and_double_none() {
     let path = split(&hook).1;
     let next = Arc::new(AtomicU32::new(1));
     let acknowledged = Arc::new(Mutex::new(HashSet::new()));
+    let acknowledged_numbers = Arc::new(Mutex::new(Vec::new()));
     for round in 0..rounds() {
         let address = split(&format!("{}/", stage.ready["webhook"].as_str().unwrap())).0;
         let stop = Arc::new(AtomicBool::new(false));
         let sender = {
-            let (next, stop, acknowledged, path) = (
+            let (next, stop, acknowledged, numbers, path) = (
                 Arc::clone(&next),
                 Arc::clone(&stop),
                 Arc::clone(&acknowledged),
+                Arc::clone(&acknowledged_numbers),
                 path.clone(),
             );
             std::thread::spawn(move || {
@@ -62,6 +64,7 @@ fn kill_rounds_of_the_broker_lose_no_acknowledged_order_and_double_none() {
                         break;
                     };
                     let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+                    numbers.lock().unwrap().push(number);
                     acknowledged
                         .lock()
                         .unwrap()
@@ -85,19 +88,69 @@ fn kill_rounds_of_the_broker_lose_no_acknowledged_order_and_double_none() {
             (stage.json(&format!("job show {job}"))["state"] == "succeeded").then_some(())
         });
     }
-    let effects = stage.upstream.effects();
-    let keys = effects["by_key"].as_object().unwrap();
-    assert!(
-        keys.len() >= acknowledged.len(),
-        "{} keys for {} jobs",
-        keys.len(),
-        acknowledged.len()
-    );
-    assert_eq!(
-        effects["effects"].as_u64().unwrap() as usize,
-        keys.len(),
-        "one effect for each key"
-    );
+    // One order at the upstream for each that was acknowledged, and none that was not posted.
+    let references = references(&stage);
+    let unique: HashSet<&String> = references.iter().collect();
+    assert_eq!(unique.len(), references.len(), "an order was made twice");
+    for number in acknowledged_numbers.lock().unwrap().iter() {
+        assert!(
+            unique.contains(&format!("SO-{number:06}")),
+            "order {number} was lost"
+        );
+    }
+    assert!(references.len() < next.load(Ordering::SeqCst) as usize);
+    no_recorded_step_was_sent_again(&stage);
+}
+
+/// The references of every order at the upstream.
+fn references(stage: &Stage) -> Vec<String> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let authorization = format!("Bearer {}", stage.upstream.token);
+        let path = format!("/orders?limit=500&after={after}");
+        let headers = [("authorization", authorization.as_str())];
+        let (_, page) = raw(stage.upstream.address(), "GET", &path, &headers, b"").unwrap();
+        let page: Value = serde_json::from_slice(&page).unwrap();
+        let orders = page["orders"].as_array().unwrap();
+        if orders.is_empty() {
+            return all;
+        }
+        let reference = |order: &Value| order["reference"].as_str().unwrap().to_owned();
+        all.extend(orders.iter().map(reference));
+        after = page["next"].as_str().unwrap().to_owned();
+    }
+}
+
+/// An outcome and the journal's line of its step become durable together: after an outcome that is
+/// known, nothing of that job leaves any more.
+fn no_recorded_step_was_sent_again(stage: &Stage) {
+    let export = stage.ok("audit export");
+    let mut job_of: HashMap<String, String> = HashMap::new();
+    let mut done: HashSet<String> = HashSet::new();
+    let mut sent = 0;
+    for line in export.lines() {
+        let Ok(line) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        let record = &line["record"];
+        let Some(id) = record["id"].as_str() else {
+            continue;
+        };
+        if record["operation"] == "http.send" {
+            let job = record["actor"]["job"].as_str().unwrap().to_owned();
+            assert!(
+                !done.contains(&job),
+                "a recorded step was sent again: {line}"
+            );
+            job_of.insert(id.to_owned(), job);
+            sent += 1;
+        } else if record["outcome"] == "done"
+            && let Some(job) = job_of.get(id)
+        {
+            done.insert(job.clone());
+        }
+    }
+    assert!(sent > 0 && !done.is_empty(), "the export was read");
 }
 
 #[test]

@@ -85,6 +85,20 @@ pub(crate) fn build_connectors(profile: Profile) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
+/// Runs the tests of the connectors and of what they are written with, on this machine.
+pub(crate) fn test_connectors() -> anyhow::Result<()> {
+    let printed = shell::output(&mut tool("rustc", &["-vV"]))?;
+    let host = printed.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.context("`rustc -vV` names no host")?;
+    for folder in ["connectors", "sdk/rust"] {
+        let test = [
+            "test", "--quiet", "--locked", "--lib", "--tests", "--target", host,
+        ];
+        shell::run(cargo(&test).current_dir(root().join(folder)))?;
+    }
+    Ok(())
+}
+
 /// Builds the host's binaries.
 pub(crate) fn build_host(profile: Profile, packages: &[&str]) -> anyhow::Result<()> {
     let mut build = cargo(&["build"]);

@@ -22,14 +22,19 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     artifacts::announce("Tests", 8, Profile::Dev);
     build()?;
 
-    println!("Step 3 of 4: the doc tests, those that must not compile among them");
+    println!("Step 3 of 5: the doc tests, those that must not compile among them");
     let mut documentation = cargo(&["test", "--doc"]);
     for package in PROVING_CRATES {
         documentation.args(["--package", package]);
     }
     shell::run(&mut documentation)?;
 
-    println!("Step 4 of 4: the tests (about three minutes)");
+    println!(
+        "Step 4 of 5: the tests of the connectors and of the SDK, as programs of this machine"
+    );
+    artifacts::test_connectors()?;
+
+    println!("Step 5 of 5: the tests (about eight minutes)");
     if has_nextest() {
         shell::run(&mut cargo(&["nextest", "run", "--workspace"]))
     } else {
@@ -58,7 +63,7 @@ pub(crate) fn kill(args: &[String]) -> anyhow::Result<()> {
         .with_context(|| format!("`{rounds}` is not a number of rounds"))?;
     artifacts::announce("Kill rounds", 8, Profile::Dev);
     build()?;
-    println!("Step 3 of 3: {rounds} rounds, about a second each");
+    println!("Then: {rounds} rounds, about a second each");
     let mut rounds_run = if has_nextest() {
         cargo(&[
             "nextest",
@@ -74,10 +79,10 @@ pub(crate) fn kill(args: &[String]) -> anyhow::Result<()> {
 }
 
 fn build() -> anyhow::Result<()> {
-    println!("Step 1 of 4: the binaries that the tests start");
+    println!("Step 1 of 5: the binaries that the tests start");
     artifacts::ensure_guest_target()?;
     artifacts::build_host(Profile::Dev, &["keyway", "keyway-upstream"])?;
-    println!("Step 2 of 4: the connectors and guests, as WebAssembly components");
+    println!("Step 2 of 5: the connectors and guests, as WebAssembly components");
     artifacts::build_test_guests()?;
     artifacts::build_connectors(Profile::Dev).map(drop)
 }

@@ -285,7 +285,7 @@ impl Grant {
 
     fn deny_http(&self, method: Method, url: &RequestUrl, reason: DenialReason) -> Denial {
         let action = self.actor.action.as_deref().unwrap_or("the action");
-        let (origin, path) = (&url.origin, &url.path);
+        let origin = &url.origin;
         let remedy = match reason {
             DenialReason::Destination => format!(
                 "if `{action}` should reach {origin}: declare a destination with schemes = [\"{}\"], host = \"{}\", port = {}, name it in `uses` of `{action}`, and approve the new digest",
@@ -295,8 +295,7 @@ impl Grant {
                 "if `{action}` should use {method} on {origin}: add \"{method}\" to `methods` in its `uses`, and approve the new digest"
             ),
             DenialReason::Path => format!(
-                "if `{action}` should use {method} {}: add the path's template to `paths` in its `uses`, and approve the new digest",
-                cut(path)
+                "if `{action}` should use {method} on this path of {origin}: add its template to `paths` in its `uses`, and approve the new digest"
             ),
             DenialReason::Cleartext => format!(
                 "use https, or let the platform administrator add [[egress.allow]] host = \"{}\", port = {}, cleartext = true",

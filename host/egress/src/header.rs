@@ -4,32 +4,14 @@
 //! headers that would be sent. Whatever frames a message, names its target or
 //! belongs to one hop is written here or by HTTP itself, never by a caller.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
+
+use keyway_model::net::{has_reserved_prefix, is_reserved_header};
 
 use crate::config::Limits;
 use crate::error::{EgressError, HeaderProblem, Limit, Sent};
-
-/// Headers that only the host writes.
-const RESERVED: [&str; 15] = [
-    "connection",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "te",
-    "traceparent",
-    "tracestate",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-real-ip",
-    "sec-websocket-key",
-];
-
-/// Beginnings of names that only the host writes.
-const RESERVED_PREFIXES: [&str; 3] = ["proxy-", "x-forwarded-", "x-keyway-"];
 
 /// Headers of one hop: RFC 9110 section 7.6.1.
 const HOP_BY_HOP: [&str; 6] = [
@@ -55,7 +37,7 @@ pub(crate) fn check_request(
         bytes = bytes
             .saturating_add(name.as_str().len())
             .saturating_add(value.len());
-        if is_reserved(name.as_str()) {
+        if is_reserved_header(name.as_str()) {
             return Err(refuse(name, HeaderProblem::Reserved));
         }
         if has_outer_whitespace(value) {
@@ -90,6 +72,25 @@ pub(crate) fn strip_reply(headers: &mut HeaderMap, limits: &Limits) -> Result<()
     })
 }
 
+/// Refuses a reply whose body is encoded for its transfer in any way but
+/// `chunked`: nobody here would undo it, and so nobody could search it.
+pub(crate) fn check_transfer_coding(headers: &HeaderMap) -> Result<(), EgressError> {
+    let codings = headers
+        .get_all(TRANSFER_ENCODING)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    for coding in codings {
+        let coding = String::from_utf8_lossy(coding).trim().to_ascii_lowercase();
+        if !matches!(coding.as_str(), "" | "chunked") {
+            return Err(EgressError::ContentCoding {
+                coding: coding.chars().take(40).collect(),
+                detail: "a transfer coding other than chunked is not undone",
+            });
+        }
+    }
+    Ok(())
+}
+
 fn strip(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
@@ -98,11 +99,7 @@ fn strip(headers: &mut HeaderMap) {
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    let is_ours = |name: &&HeaderName| {
-        RESERVED_PREFIXES
-            .iter()
-            .any(|prefix| name.as_str().starts_with(prefix))
-    };
+    let is_ours = |name: &&HeaderName| has_reserved_prefix(name.as_str());
     let ours: Vec<HeaderName> = headers.keys().filter(is_ours).cloned().collect();
     for name in named.iter().chain(&ours) {
         headers.remove(name);
@@ -110,13 +107,6 @@ fn strip(headers: &mut HeaderMap) {
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
-}
-
-fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name)
-        || RESERVED_PREFIXES
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
 }
 
 fn has_outer_whitespace(value: &HeaderValue) -> bool {

@@ -71,6 +71,7 @@ impl Reply {
                 source: Arc::from(source),
             });
         }
+        header::check_transfer_coding(&parts.headers)?;
         header::strip_reply(&mut parts.headers, limits)?;
         let rules = Rules {
             origin: origin.clone(),

@@ -6,10 +6,12 @@ use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
 use keyway_egress::{EgressError, ReplyBody};
+use keyway_ipc::{RequestId, ToWorker};
 use keyway_model::limit::FRAME_BODY_BYTES_MAX;
 use tokio::sync::mpsc;
 
 use crate::http::{BodyPart, Delivery};
+use crate::lane::Line;
 use crate::mask::MaskStream;
 
 /// Why a request body did not come to its end.
@@ -23,34 +25,63 @@ pub(crate) enum BodyError {
     TooLarge(u64),
 }
 
+/// Lets the worker send more of one request body.
+#[derive(Clone, Debug)]
+pub(crate) struct Credit {
+    pub(crate) line: Line,
+    pub(crate) request: RequestId,
+}
+
+impl Credit {
+    async fn give(&self, bytes: usize) {
+        self.line
+            .send(ToWorker::Credit {
+                call: self.line.call,
+                request: self.request,
+                bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+            })
+            .await;
+    }
+}
+
 /// A guest's request body, as its parts arrive.
 pub(crate) fn request(
     first: Bytes,
     rest: mpsc::UnboundedReceiver<BodyPart>,
     limit: u64,
+    credit: Credit,
 ) -> UnsyncBoxBody<Bytes, keyway_egress::BodyError> {
-    let start = (Some(BodyPart::Bytes(first)), rest, 0_u64);
-    let parts = futures_util::stream::unfold(start, move |(ready, mut rest, so_far)| async move {
-        let part = match ready {
-            Some(part) => Some(part),
-            None => rest.recv().await,
-        };
-        match part {
-            Some(BodyPart::End) => None,
-            Some(BodyPart::Bytes(bytes)) => {
-                let so_far = so_far + bytes.len() as u64;
-                let item = if so_far > limit {
-                    Err(failed(BodyError::TooLarge(limit)))
-                } else {
-                    Ok(Frame::data(bytes))
-                };
-                Some((item, (None, rest, so_far)))
+    let start = (Some(BodyPart::Bytes(first)), rest, 0_u64, credit);
+    let parts =
+        futures_util::stream::unfold(start, move |(ready, mut rest, so_far, credit)| async move {
+            let part = match ready {
+                Some(part) => Some(part),
+                None => {
+                    let part = rest.recv().await;
+                    // What egress takes makes room for as much.
+                    if let Some(BodyPart::Bytes(bytes)) = &part {
+                        credit.give(bytes.len()).await;
+                    }
+                    part
+                }
+            };
+            match part {
+                Some(BodyPart::End) => None,
+                Some(BodyPart::Bytes(bytes)) => {
+                    let so_far = so_far + bytes.len() as u64;
+                    let item = if so_far > limit {
+                        Err(failed(BodyError::TooLarge(limit)))
+                    } else {
+                        Ok(Frame::data(bytes))
+                    };
+                    Some((item, (None, rest, so_far, credit)))
+                }
+                Some(BodyPart::Aborted) | None => Some((
+                    Err(failed(BodyError::Aborted)),
+                    (None, rest, so_far, credit),
+                )),
             }
-            Some(BodyPart::Aborted) | None => {
-                Some((Err(failed(BodyError::Aborted)), (None, rest, so_far)))
-            }
-        }
-    });
+        });
     StreamBody::new(parts).boxed_unsync()
 }
 

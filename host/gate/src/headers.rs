@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use keyway_model::net::is_reserved_header;
 
 /// Headers of one request, at most (EGR-10).
 const HEADERS_MAX: usize = 64;
@@ -9,29 +10,9 @@ const HEADERS_MAX: usize = 64;
 /// Bytes of all names and values of one request, at most.
 const HEADER_BYTES_MAX: usize = 32 << 10;
 
-/// Headers that belong to the connection or the host, never to a guest.
-const HOST_HEADERS: &[&str] = &[
-    "connection",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "accept-encoding",
-    "traceparent",
-    "tracestate",
-];
-
-/// Beginnings of names that belong to the host.
-const HOST_PREFIXES: &[&str] = &["x-forwarded-", "x-keyway-", "proxy-"];
+/// A part of a reply may hold a part of the credential, which nobody could
+/// recognize: not with a credential.
+const PARTS: [&str; 2] = ["range", "if-range"];
 
 /// Why the guest's headers cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +28,11 @@ pub(crate) enum HeaderRefusal {
         "header `{0}` is the slot of the connection's credential: leave it out, the host fills it"
     )]
     Credential(String),
+    /// It asks for a part of a reply.
+    #[error(
+        "header `{0}` asks for a part of a reply, which cannot be searched for the credential: leave it out"
+    )]
+    Part(String),
     /// Too many, or too long.
     #[error("more than {HEADERS_MAX} headers or {HEADER_BYTES_MAX} bytes of them")]
     TooMany,
@@ -78,10 +64,11 @@ pub(crate) fn checked(
         if reserved.contains(&lower) {
             return Err(HeaderRefusal::Credential(lower));
         }
-        let of_host = HOST_HEADERS.contains(&lower.as_str())
-            || HOST_PREFIXES.iter().any(|prefix| lower.starts_with(prefix));
-        if of_host {
+        if is_reserved_header(&lower) {
             return Err(HeaderRefusal::Host(lower));
+        }
+        if PARTS.contains(&lower.as_str()) && !reserved.is_empty() {
+            return Err(HeaderRefusal::Part(lower));
         }
         let parsed = HeaderName::try_from(lower.as_str())
             .ok()

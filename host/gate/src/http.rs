@@ -16,6 +16,7 @@ use keyway_model::limit::FRAME_BODY_BYTES_MAX;
 use keyway_model::net::{Method, NetError, RequestUrl};
 use tokio::sync::mpsc;
 
+use crate::body::Credit;
 use crate::credential;
 use crate::headers;
 use crate::invocation::Invocation;
@@ -75,7 +76,7 @@ impl Invocation {
     async fn permit(&self, http: &HttpRequest) -> Result<Permit<HttpSend>, Denial> {
         let deny = |reason, remedy| {
             self.grant
-                .deny_http_because(&http.method, without_query(&http.url), reason, remedy)
+                .deny_http_because(&http.method, place_of(&http.url), reason, remedy)
         };
         if let Err(lost) = self.standing() {
             return Err(deny(lost.reason, lost.remedy));
@@ -96,7 +97,11 @@ impl Invocation {
     ) -> Answer {
         let started = Instant::now();
         let mut seen = SeenRequest::of(&entry, &http);
-        let exchange = match self.exchange(&http, &entry, ends.body).await {
+        let credit = Credit {
+            line: line.clone(),
+            request,
+        };
+        let exchange = match self.exchange(&http, &entry, ends.body, credit).await {
             Ok(exchange) => exchange,
             Err(refused) => {
                 seen.failed = Some(refused.to_string());
@@ -118,7 +123,7 @@ impl Invocation {
             Ok(reply) => reply,
             Err(error) => {
                 seen.failed = Some(error.operator_text());
-                self.finish(seen, started, entry.close(ending_of(&error)));
+                self.finish(seen, started, entry.close(self.ending_of(&error)));
                 return Answer::Reply(HostReply::Http(Err(refusal_of(&error))));
             }
         };
@@ -146,6 +151,7 @@ impl Invocation {
         http: &HttpRequest,
         entry: &Entry<HttpSend>,
         rest: mpsc::UnboundedReceiver<BodyPart>,
+        credit: Credit,
     ) -> Result<Exchange, credential::InjectError> {
         let reserved: Vec<String> = entry
             .operation()
@@ -164,7 +170,10 @@ impl Invocation {
             BodyStart::Stream { first, length } => {
                 let limit = self.limits.request_body_bytes_max;
                 let length = length.map_or(Length::Unknown, Length::Known);
-                RequestBody::stream(crate::body::request(first.clone(), rest, limit), length)
+                RequestBody::stream(
+                    crate::body::request(first.clone(), rest, limit, credit),
+                    length,
+                )
             }
         };
         let mut exchange = Exchange {
@@ -197,7 +206,7 @@ impl Invocation {
             .lock()
             .clone()
             .unwrap_or_else(|| Arc::new(Mask::nothing()));
-        let (headers, mut masked) = masked_headers(&reply.headers, &mask);
+        let (mut headers, mut masked) = masked_headers(&reply.headers, &mask);
         let status = reply.status.as_u16();
         let mut body = reply.body;
         let mut searched = MaskStream::new(&mask);
@@ -218,7 +227,7 @@ impl Invocation {
                     let ending = Ending {
                         status: Some(status),
                         bytes_in,
-                        ..ending_of(&error)
+                        ..self.ending_of(&error)
                     };
                     return (
                         Answer::Reply(HostReply::Http(Err(refusal_of(&error)))),
@@ -235,6 +244,9 @@ impl Invocation {
         if ended {
             masked += searched.count();
             seen.masked = masked;
+            if masked > 0 {
+                without_marks(&mut headers, Some(first.len()));
+            }
             let body = BodyStart::Whole(first.into());
             let reply = HostReply::Http(Ok(HttpReply {
                 status,
@@ -242,6 +254,9 @@ impl Invocation {
                 body,
             }));
             return (Answer::Reply(reply), Ending { masked, ..done });
+        }
+        if !mask.is_empty() {
+            without_marks(&mut headers, None);
         }
         let body_start = BodyStart::Stream {
             first: Bytes::new(),
@@ -269,7 +284,7 @@ impl Invocation {
                     status: Some(status),
                     masked,
                     bytes_in,
-                    ..ending_of(error)
+                    ..self.ending_of(error)
                 }
             }
         };
@@ -281,6 +296,20 @@ impl Invocation {
         };
         to.line.send(end).await;
         (Answer::Streamed, ending)
+    }
+
+    /// How a request ends that got no whole reply.
+    fn ending_of(&self, error: &EgressError) -> Ending {
+        let kind = match error.was_sent() {
+            keyway_egress::Sent::No => OutcomeKind::Refused,
+            // It may have had its effect: nobody knows.
+            keyway_egress::Sent::Maybe => {
+                self.unsure
+                    .store(true, std::sync::atomic::Ordering::Release);
+                OutcomeKind::Unknown
+            }
+        };
+        Ending::of(kind).because(error.operator_text())
     }
 
     fn finish(&self, mut seen: SeenRequest, started: Instant, closing: Closing) {
@@ -361,18 +390,42 @@ fn masked_headers(headers: &http::HeaderMap, mask: &Mask) -> (Vec<(String, Bytes
     (clean, count)
 }
 
-/// The URL up to its query, for people and records.
-fn without_query(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or_default()
+/// Takes out what tells of the body as it was: its digests, by which guesses at
+/// the secret could be tried, and its length, which becomes the one that is.
+fn without_marks(headers: &mut Vec<(String, Bytes)>, length: Option<usize>) {
+    const MARKS: [&str; 6] = [
+        "content-digest",
+        "content-length",
+        "content-md5",
+        "digest",
+        "etag",
+        "repr-digest",
+    ];
+    let had_length = headers.iter().any(|(name, _)| name == "content-length");
+    headers.retain(|(name, _)| !MARKS.contains(&name.as_str()));
+    if let Some(length) = length.filter(|_| had_length) {
+        headers.push(("content-length".to_owned(), length.to_string().into()));
+    }
 }
 
-fn ending_of(error: &EgressError) -> Ending {
-    let kind = match error.was_sent() {
-        keyway_egress::Sent::No => OutcomeKind::Refused,
-        // It may have had its effect: nobody knows.
-        keyway_egress::Sent::Maybe => OutcomeKind::Unknown,
+/// Scheme, host and port of a URL that may be none, for records: what follows
+/// is the guest's to write, and may be anything.
+fn place_of(url: &str) -> &str {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "not a URL";
     };
-    Ending::of(kind).because(error.operator_text())
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    // What stands before an `@` may be a secret.
+    if authority.contains('@') {
+        return "a URL with user information";
+    }
+    url.get(..scheme.len() + "://".len() + authority.len())
+        .unwrap_or_default()
+}
+
+/// The URL up to its query, for people.
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
 }
 
 /// What the guest may know of an error. That a name does not resolve and that

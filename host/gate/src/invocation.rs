@@ -52,6 +52,7 @@ pub struct Invocation {
     pub(crate) mask: Mutex<Option<Arc<Mask>>>,
     pub(crate) seen: Mutex<Seen>,
     pub(crate) sent: AtomicBool,
+    pub(crate) unsure: AtomicBool,
     host_calls: AtomicU32,
 }
 
@@ -89,6 +90,7 @@ impl Invocation {
             mask: Mutex::default(),
             seen: Mutex::default(),
             sent: AtomicBool::new(false),
+            unsure: AtomicBool::new(false),
             host_calls: AtomicU32::new(0),
         }
     }
@@ -209,6 +211,11 @@ impl Invocation {
     /// Whether no request of this invocation has been let out.
     pub fn nothing_sent(&self) -> bool {
         !self.sent.load(Ordering::Acquire)
+    }
+
+    /// Whether nobody knows if what was let out had its effect.
+    pub fn is_unsure(&self) -> bool {
+        self.unsure.load(Ordering::Acquire)
     }
 
     /// Whether approval and the owner's rights still hold.

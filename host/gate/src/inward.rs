@@ -11,18 +11,25 @@ use crate::seen::{LogLine, SeenDenial};
 impl Invocation {
     /// Decides one inward call. A denial is counted, and kept for people once.
     fn admit(&self, call: Inward) -> Option<Admitted> {
-        let denied = match self.grant.decide_inward(call) {
+        let decided = match self.standing() {
+            Ok(()) => self
+                .grant
+                .decide_inward(call)
+                .map_err(|denied| (DenialReason::Capability, denied.remedy)),
+            Err(lost) => Err((lost.reason, lost.remedy)),
+        };
+        let (reason, remedy) = match decided {
             Ok(admitted) => return Some(admitted),
             Err(denied) => denied,
         };
         let mut seen = self.seen.lock();
         seen.inward_denied = seen.inward_denied.saturating_add(1);
-        let asked = denied.call.name();
+        let asked = call.name();
         if seen.denials.iter().all(|known| known.asked != asked) {
             seen.denials.push(SeenDenial {
                 asked: asked.to_owned(),
-                reason: DenialReason::Capability,
-                remedy: denied.remedy,
+                reason,
+                remedy,
             });
         }
         None

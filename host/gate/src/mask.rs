@@ -1,24 +1,27 @@
 //! Keeps a credential from coming back to the guest.
 //!
 //! A [`Mask`] knows every form of one secret (raw, hexadecimal, base64 at its
-//! three alignments, percent-encoded, JSON-escaped) and replaces each
-//! occurrence by `[masked]`. [`MaskStream`] does the same over chunks: it holds
-//! back as many bytes as could be the beginning of a form, so that the answer
-//! does not depend on where the chunks are cut.
+//! three alignments, in lines or not; percent-encoded, escaped for JSON or
+//! HTML, each character in a way of its own) and replaces each occurrence by
+//! `[masked]`. [`MaskStream`] does the same over chunks: it holds back as many
+//! bytes as could be the beginning of a form, so that the answer does not
+//! depend on where the chunks are cut. Its work is bounded by the length of
+//! what it searches, whatever that is: beyond, all is masked.
 //!
 //! Never shows a part of a secret, and never its length.
 
 mod forms;
+mod search;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aho_corasick::packed;
 use keyway_model::ConnectionId;
-use memchr::memmem;
 use parking_lot::Mutex;
 use zeroize::Zeroizing;
+
+use search::Patterns;
 
 /// A secret that travels with a request.
 pub(crate) type Travelling = Zeroizing<Vec<u8>>;
@@ -31,120 +34,63 @@ pub const MASKED: &[u8] = b"[masked]";
 /// within this time of its next use, or of another connection's.
 const KEPT: Duration = Duration::from_secs(60);
 
+/// Looks at a byte of a body, on average and at first. Ordinary text takes
+/// fewer than two; a text that is nothing but beginnings of a secret that
+/// repeats itself would take as many as the secret is long.
+const STEPS_PER_BYTE_MAX: u64 = 16;
+const STEPS_FREE: u64 = 1 << 20;
+
 /// Every form of the secrets of one call.
-pub struct Mask {
-    forms: Vec<Zeroizing<Vec<u8>>>,
-    longest: usize,
-    searcher: std::sync::OnceLock<Option<packed::Searcher>>,
-}
+pub struct Mask(Patterns);
 
 impl std::fmt::Debug for Mask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Mask")
-            .field("forms", &self.forms.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Mask").finish_non_exhaustive()
     }
 }
 
 impl Mask {
     /// A mask for no secret: everything passes.
-    pub const fn nothing() -> Self {
-        Self {
-            forms: Vec::new(),
-            longest: 0,
-            searcher: std::sync::OnceLock::new(),
-        }
+    pub fn nothing() -> Self {
+        Self(Patterns::of(Vec::new(), Vec::new()))
     }
 
     /// A mask for these secrets.
     pub fn of<'a>(secrets: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut forms: Vec<_> = secrets.into_iter().flat_map(forms::of).collect();
+        let secrets: Vec<_> = secrets
+            .into_iter()
+            .filter(|secret| secret.len() >= forms::FORM_BYTES_MIN)
+            .map(|secret| Zeroizing::new(secret.to_vec()))
+            .collect();
+        let mut forms: Vec<_> = secrets
+            .iter()
+            .flat_map(|secret| forms::of(secret))
+            .collect();
         forms.sort_by(|a, b| a.as_slice().cmp(b.as_slice()));
         forms.dedup();
-        let longest = forms.iter().map(|form| form.len()).max().unwrap_or(0);
-        Self {
-            forms,
-            longest,
-            searcher: std::sync::OnceLock::new(),
-        }
+        Self(Patterns::of(secrets, forms))
     }
 
     /// Whether there is nothing to look for.
     pub const fn is_empty(&self) -> bool {
-        self.forms.is_empty()
+        self.0.is_empty()
     }
 
     /// Masks a whole value; `None` if it holds no secret.
     pub fn whole(&self, bytes: &[u8]) -> Option<(Vec<u8>, u32)> {
-        let hits = self.hits(bytes);
-        if hits.is_empty() {
+        if self.is_empty() {
             return None;
         }
-        let mut out = Vec::with_capacity(bytes.len());
-        let end = replace(bytes, bytes.len(), &hits, &mut out);
-        out.extend_from_slice(bytes.get(end..).unwrap_or_default());
-        Some((out, u32::try_from(hits.len()).unwrap_or(u32::MAX)))
+        let mut stream = MaskStream::new(self);
+        let mut out = stream.push(bytes);
+        out.extend(stream.finish());
+        (stream.count > 0).then_some((out, stream.count))
     }
 
     /// Masks text; `None` if it holds no secret.
     pub fn text(&self, text: &str) -> Option<String> {
         self.whole(text.as_bytes())
             .map(|(bytes, _)| String::from_utf8_lossy(&bytes).into_owned())
-    }
-
-    /// Where secrets stand: merged, in order.
-    fn hits(&self, bytes: &[u8]) -> Vec<(usize, usize)> {
-        let mut hits = Vec::new();
-        if self.forms.is_empty() {
-            return hits;
-        }
-        match self.searcher() {
-            Some(searcher) => self.search_at_once(searcher, bytes, &mut hits),
-            None => {
-                for form in &self.forms {
-                    hits.extend(
-                        memmem::find_iter(bytes, form.as_slice()).map(|at| (at, at + form.len())),
-                    );
-                }
-            }
-        }
-        merge(hits)
-    }
-
-    /// All forms at once, unless they are of a kind that must be searched one
-    /// by one.
-    fn searcher(&self) -> Option<&packed::Searcher> {
-        self.searcher
-            .get_or_init(|| {
-                let mut builder = packed::Config::new()
-                    .match_kind(packed::MatchKind::LeftmostLongest)
-                    .builder();
-                builder
-                    .extend(self.forms.iter().map(|form| form.as_slice()))
-                    .build()
-            })
-            .as_ref()
-    }
-
-    /// The searcher does not report overlapping matches, so the search goes on
-    /// one byte after each hit until a hit's end is passed.
-    fn search_at_once(
-        &self,
-        searcher: &packed::Searcher,
-        bytes: &[u8],
-        hits: &mut Vec<(usize, usize)>,
-    ) {
-        let mut from = 0;
-        while let Some(found) = searcher.find_in(
-            bytes,
-            aho_corasick::Span {
-                start: from,
-                end: bytes.len(),
-            },
-        ) {
-            hits.push((found.start(), found.end()));
-            from = found.start() + 1;
-        }
     }
 }
 
@@ -186,41 +132,18 @@ impl Masks {
     }
 }
 
-/// Merges intervals that touch or overlap.
-fn merge(mut hits: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
-    hits.sort_unstable();
-    let mut merged: Vec<(usize, usize)> = Vec::with_capacity(hits.len());
-    for (start, end) in hits {
-        match merged.last_mut() {
-            Some(last) if start <= last.1 => last.1 = last.1.max(end),
-            _ => merged.push((start, end)),
-        }
-    }
-    merged
-}
-
-/// Copies `bytes` up to `until` with every hit replaced; answers how far it
-/// came, which is past `until` if a hit reaches over it.
-fn replace(bytes: &[u8], until: usize, hits: &[(usize, usize)], out: &mut Vec<u8>) -> usize {
-    let mut at = 0;
-    for (start, end) in hits.iter().copied().filter(|hit| hit.0 < until) {
-        out.extend_from_slice(bytes.get(at..start).unwrap_or_default());
-        out.extend_from_slice(MASKED);
-        at = end;
-    }
-    if at < until {
-        out.extend_from_slice(bytes.get(at..until).unwrap_or_default());
-        at = until;
-    }
-    at
-}
-
 /// Masks a body that comes in chunks.
 #[derive(Debug)]
 pub struct MaskStream<'a> {
     mask: &'a Mask,
+    /// What is not decided yet: a match may begin in it.
     held: Zeroizing<Vec<u8>>,
+    /// Where in `held` the match ends that is being masked. What begins before
+    /// or at it belongs to the same `[masked]`.
+    run_end: Option<usize>,
     count: u32,
+    bytes: u64,
+    steps: u64,
 }
 
 impl<'a> MaskStream<'a> {
@@ -229,7 +152,10 @@ impl<'a> MaskStream<'a> {
         Self {
             mask,
             held: Zeroizing::default(),
+            run_end: None,
             count: 0,
+            bytes: 0,
+            steps: 0,
         }
     }
 
@@ -240,8 +166,12 @@ impl<'a> MaskStream<'a> {
 
     /// Takes a chunk; answers what can be let through.
     pub fn push(&mut self, chunk: &[u8]) -> Vec<u8> {
+        if self.mask.is_empty() {
+            return chunk.to_vec();
+        }
+        self.bytes = self.bytes.saturating_add(chunk.len() as u64);
         self.held.extend_from_slice(chunk);
-        self.release(self.mask.longest.saturating_sub(1))
+        self.release(self.mask.0.longest())
     }
 
     /// The end: lets the rest through.
@@ -249,22 +179,34 @@ impl<'a> MaskStream<'a> {
         self.release(0)
     }
 
-    /// Lets through all but the last `keep` bytes. A hit that touches what is
-    /// kept stays whole: it may yet grow into one with what follows.
+    /// Decides on all but the last `keep` bytes: on each place once.
     fn release(&mut self, keep: usize) -> Vec<u8> {
-        let hits = self.mask.hits(&self.held);
-        let mut until = self.held.len().saturating_sub(keep);
-        let open = hits.iter().find(|hit| hit.0 < until && hit.1 >= until);
-        if let Some(open) = open.filter(|_| keep > 0) {
-            until = open.0;
-        }
+        let until = self.held.len().saturating_sub(keep);
         let mut out = Vec::with_capacity(until);
-        let reached = replace(&self.held, until, &hits, &mut out);
-        let replaced = hits.iter().filter(|hit| hit.0 < until).count();
-        self.count = self
-            .count
-            .saturating_add(u32::try_from(replaced).unwrap_or(u32::MAX));
-        self.held.drain(..reached);
+        let most = STEPS_FREE.saturating_add(self.bytes.saturating_mul(STEPS_PER_BYTE_MAX));
+        for at in 0..until {
+            // Too much work: whoever wrote this wants it so.
+            let found = if self.steps > most {
+                Some(at + 1)
+            } else {
+                self.mask.0.match_at(&self.held, at, &mut self.steps)
+            };
+            if let Some(end) = found {
+                match &mut self.run_end {
+                    Some(run_end) if at <= *run_end => *run_end = end.max(*run_end),
+                    run_end => {
+                        *run_end = Some(end);
+                        out.extend_from_slice(MASKED);
+                        self.count = self.count.saturating_add(1);
+                    }
+                }
+            }
+            if self.run_end.is_none_or(|run_end| at >= run_end) {
+                out.extend(self.held.get(at));
+            }
+        }
+        self.held.drain(..until);
+        self.run_end = self.run_end.and_then(|end| end.checked_sub(until));
         out
     }
 }
@@ -273,6 +215,7 @@ impl<'a> MaskStream<'a> {
 #[expect(clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use super::*;
+    use memchr::memmem;
 
     const SECRET: &[u8] = b"s3cr3t/with+odd\"chars";
 
@@ -325,6 +268,74 @@ mod tests {
                     assert!(stream.count() >= 1);
                 }
             }
+        }
+    }
+
+    /// What ordinary encoders make of a secret, each escaping its own choice of characters.
+    #[test]
+    fn every_encoder_escapes_other_characters_and_all_are_found() {
+        let secret = "tok+en/AB&<cd>='x y\"z9";
+        let mask = Mask::of([secret.as_bytes()]);
+        for written in [
+            r#"tok\u002Ben/AB\u0026\u003Ccd\u003E=\u0027x y\u0022z9"#,
+            r#"tok+en/AB\u0026\u003ccd\u003e='x y\"z9"#,
+            "tok+en/AB&amp;&lt;cd&gt;=&#39;x y&quot;z9",
+            "tok+en/AB&#38;&#x3c;cd&#62;=&apos;x y&#34;z9",
+            "tok%2Ben/AB%26%3Ccd%3E%3D%27x%20y%22z9",
+            "tok%2Ben%2FAB%26%3Ccd%3E%3D'x+y%22z9",
+            r"tok\x2Ben/AB\x26<cd>='x y\x22z9",
+            "tok=2Ben/AB&<cd>=3D'x y\"z9",
+        ] {
+            let body = format!("before {written} after");
+            let (masked, count) = mask.whole(body.as_bytes()).unwrap_or_default();
+            assert_eq!(count, 1, "{written}");
+            assert_eq!(masked, b"before [masked] after", "{written}");
+        }
+    }
+
+    #[test]
+    fn an_encoding_in_lines_is_found() {
+        use base64::Engine as _;
+        let secret = b"a-secret-that-is-long-enough-for-two-lines-of-mime";
+        let mask = Mask::of([secret.as_slice()]);
+        let encoded = base64::engine::general_purpose::STANDARD.encode(secret);
+        for line_break in ["\r\n", "\n", "\\r\\n", "\\n"] {
+            let body = [
+                &encoded[..20],
+                line_break,
+                &encoded[20..41],
+                line_break,
+                &encoded[41..],
+            ];
+            let (masked, count) = mask.whole(body.concat().as_bytes()).unwrap_or_default();
+            assert_eq!(count, 1, "{}", String::from_utf8_lossy(&masked));
+            assert!(masked.len() < MASKED.len() + 6);
+        }
+    }
+
+    #[test]
+    fn what_is_hard_to_search_is_masked_and_takes_no_longer() {
+        let mask = Mask::of([vec![b'a'; 4000].as_slice()]);
+        let mut stream = MaskStream::new(&mask);
+        let mut out = Vec::new();
+        for _ in 0..16 {
+            out.extend(stream.push(&vec![b'a'; 1 << 16]));
+        }
+        out.extend(stream.finish());
+        assert_eq!(out, MASKED);
+        assert!(stream.steps < 1 << 27, "{}", stream.steps);
+    }
+
+    #[test]
+    fn matches_that_overlap_or_touch_are_one() {
+        let mask = Mask::of([b"abcabcab".as_slice()]);
+        for (body, expected) in [
+            ("xabcabcabcaby", "x[masked]y"),
+            ("xabcabcababcabcaby", "x[masked]y"),
+            ("abcabcab abcabcab", "[masked] [masked]"),
+        ] {
+            let (masked, _) = mask.whole(body.as_bytes()).unwrap_or_default();
+            assert_eq!(String::from_utf8_lossy(&masked), expected);
         }
     }
 

@@ -241,10 +241,6 @@ impl Inbox {
             let mut ready = self.stream.readable().await?;
             match receive(ready.get_inner(), free, &mut self.descriptors) {
                 Ok(length) => {
-                    // A short read has emptied the socket; asking again would only hear so.
-                    if length < free.len() {
-                        ready.clear_ready();
-                    }
                     self.end += length;
                     return Ok(length);
                 }
@@ -325,4 +321,74 @@ pub fn pair() -> io::Result<(
     ours.set_nonblocking(true)?;
     theirs.set_nonblocking(true)?;
     Ok((ours, theirs))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use keyway_model::Digest;
+
+    use super::*;
+    use crate::{CallId, RequestId, ToWorker};
+
+    /// More than fits into a socket at once, and less, in an order without a pattern.
+    fn sizes() -> impl Iterator<Item = usize> {
+        (0_u32..200).map(|number| {
+            let digest = Digest::of(&number.to_be_bytes());
+            let [first, second, third, ..] = *digest.as_bytes();
+            (usize::from(first) << 8 | usize::from(second)) * usize::from(third & 7) + 1
+        })
+    }
+
+    #[tokio::test]
+    async fn messages_of_every_size_arrive_in_order_in_both_directions() -> io::Result<()> {
+        let (ours, theirs) = pair()?;
+        let near: Link<ToWorker, ToWorker> = over_socket(ours.into())?;
+        // The other end has a runtime of its own, as a worker does.
+        let echo = std::thread::spawn(move || -> io::Result<()> {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(async {
+                let mut far: Link<ToWorker, ToWorker> = over_socket(theirs.into())?;
+                while let Ok(Some(incoming)) = far.receiver.receive().await {
+                    let sent = far.sender.send(incoming.message).await;
+                    sent.map_err(io::Error::other)?;
+                }
+                Ok(())
+            })
+        });
+        let Link {
+            sender,
+            mut receiver,
+        } = near;
+        let sending = tokio::spawn(async move {
+            for size in sizes() {
+                let chunk = ToWorker::Chunk {
+                    call: CallId(size as u64),
+                    request: RequestId(0),
+                    bytes: Bytes::from(vec![7; size]),
+                };
+                sender.send(chunk).await?;
+            }
+            Ok::<_, Closed>(())
+        });
+        for size in sizes() {
+            let incoming = receiver.receive().await.map_err(io::Error::other)?;
+            let Some(Incoming {
+                message: ToWorker::Chunk { call, bytes, .. },
+                ..
+            }) = incoming
+            else {
+                return Err(io::Error::other("the link ended early"));
+            };
+            assert_eq!((call.0, bytes.len()), (size as u64, size));
+        }
+        assert!(sending.await?.is_ok());
+        drop(receiver);
+        // Joined elsewhere, since this runtime has to close its end meanwhile.
+        let ended = tokio::task::spawn_blocking(move || echo.join()).await?;
+        assert!(ended.is_ok_and(|ended| ended.is_ok()));
+        Ok(())
+    }
 }

@@ -116,13 +116,11 @@ impl Jobs {
                 .runner
                 .run(&invocation, prepared.entrance.clone())
                 .await;
+            if !prepared.effect.repeats() && is_unsure(&ended, &invocation) {
+                return Ok(Called::Unknown);
+            }
             match &ended.outcome {
-                CallOutcome::Trap(Trap::WorkerGone) => {
-                    let nothing_left = ended.seen.requests.is_empty() && invocation.nothing_sent();
-                    if !prepared.effect.repeats() && !nothing_left {
-                        return Ok(Called::Unknown);
-                    }
-                }
+                CallOutcome::Trap(Trap::WorkerGone) => {}
                 CallOutcome::Trap(Trap::Host(reason)) => {
                     return Err(DriveError::Stalled(reason.clone()));
                 }
@@ -132,6 +130,16 @@ impl Jobs {
         Ok(Called::failed(Failure::Transient(format!(
             "the worker ended {ATTEMPTS_MAX} times during this call; the component may be made to end it"
         ))))
+    }
+}
+
+/// Whether an effect may have happened that the outcome does not tell of: a
+/// guest that was cut off after a request had left, or one that got no reply.
+fn is_unsure(ended: &Ended, invocation: &keyway_gate::Invocation) -> bool {
+    match &ended.outcome {
+        CallOutcome::Trap(_) => !ended.seen.requests.is_empty() || !invocation.nothing_sent(),
+        CallOutcome::Failure(_) | CallOutcome::LogicError(_) => invocation.is_unsure(),
+        CallOutcome::Value(_) | CallOutcome::Batch(_) => false,
     }
 }
 

@@ -14,7 +14,7 @@ use keyway_gate::Gate;
 use keyway_gate::resource::RecipeRecord;
 use keyway_model::limit::CallLimits;
 use keyway_model::{JobId, JobState, RecipeId, Scope};
-use keyway_store::{StoreError, Unit};
+use keyway_store::{StoreError, TenantStore, Unit};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -27,6 +27,9 @@ use crate::runner::{EvaluateError, StepRunner};
 
 /// Jobs that run at once, over all tenants.
 const JOBS_AT_ONCE: usize = 512;
+
+/// Jobs that run or wait to run, over all tenants; then events are refused.
+const JOBS_WAITING_MAX: usize = 4_096;
 
 /// Attempts at one segment when workers end under it.
 const SEGMENT_ATTEMPTS_MAX: u32 = 5;
@@ -74,6 +77,22 @@ pub struct Accepted {
     pub id: JobId,
     /// The answer, if the recipe gives one; else the event is durable now.
     pub answer: Option<oneshot::Receiver<Answer>>,
+    unit: Unit,
+}
+
+impl Accepted {
+    /// Waits until the event is durable, for a caller that is told so before
+    /// the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`DriveError`]; then it may be lost.
+    pub async fn make_durable(&self, store: &TenantStore) -> Result<(), DriveError> {
+        self.unit.commit().await?;
+        // What another task took out of the unit may still be on its way.
+        let durable: Result<JobRecord, _> = store.job_record(self.id).await;
+        Ok(durable.map(drop)?)
+    }
 }
 
 /// Why a job does not go on.
@@ -133,6 +152,11 @@ impl Jobs {
         recipe: &RecipeRecord,
         trigger: serde_json::Value,
     ) -> Result<Accepted, DriveError> {
+        if self.running() >= JOBS_WAITING_MAX {
+            return Err(DriveError::Stalled(format!(
+                "{JOBS_WAITING_MAX} jobs run or wait already"
+            )));
+        }
         let definition = self.definition_of(scope, recipe)?;
         let accepted_at = self.gate.clock().now();
         let id = JobId::at(accepted_at);
@@ -164,6 +188,7 @@ impl Jobs {
             Vec::new(),
         );
         let (caller, answer) = oneshot::channel();
+        let accepted_unit = unit.clone();
         let run = Run {
             scope,
             id,
@@ -178,6 +203,7 @@ impl Jobs {
         Ok(Accepted {
             id,
             answer: answers.then_some(answer),
+            unit: accepted_unit,
         })
     }
 

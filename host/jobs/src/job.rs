@@ -66,8 +66,11 @@ pub struct JournalRow {
 /// How a job ended, sealed with it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobSummary {
-    /// Why it failed or waits, for people.
+    /// Why it failed or waits, for people. May quote what the outside said,
+    /// so it is masked before it is shown.
     pub failure: Option<String>,
+    /// The same without anything of the outside: `create: transient`.
+    pub kind: Option<String>,
     /// The key of the step where.
     pub step: Option<String>,
 }
@@ -78,6 +81,7 @@ impl JobSummary {
         match outcome {
             Outcome::Succeeded { .. } => Self {
                 failure: None,
+                kind: None,
                 step: None,
             },
             Outcome::Failed(failed) => Self {
@@ -87,12 +91,17 @@ impl JobSummary {
                     failed.cause.kind(),
                     failed.cause.message()
                 )),
+                kind: Some(format!("{}: {}", failed.key, failed.cause.kind())),
                 step: Some(failed.key.clone()),
             },
             Outcome::Review(review) => Self {
                 failure: Some(format!(
                     "{}: attempt {} may or may not have had its effect; look at the outside system, then rerun or leave it",
                     review.key, review.attempt
+                )),
+                kind: Some(format!(
+                    "{}: it is not known whether it had its effect",
+                    review.key
                 )),
                 step: Some(review.key.clone()),
             },

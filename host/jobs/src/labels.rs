@@ -93,6 +93,12 @@ impl Collector {
 
     /// The mask for this job.
     pub fn into_mask(mut self) -> Result<Mask, MaskError> {
+        let written: Vec<String> = self
+            .texts
+            .iter()
+            .flat_map(|text| other_ways(text))
+            .collect();
+        self.texts.extend(written);
         self.texts.sort_unstable();
         self.texts.dedup();
         let search = AhoCorasick::builder()
@@ -104,6 +110,19 @@ impl Collector {
             replacements: vec![MASK; self.texts.len()],
         })
     }
+}
+
+/// How a text may be written inside another: in a URL, in a form, in JSON.
+fn other_ways(text: &str) -> Vec<String> {
+    let form: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    let json = serde_json::to_string(text).unwrap_or_default();
+    let mut ways = vec![
+        form.replace('+', "%20"),
+        form,
+        json.trim_matches('"').to_owned(),
+    ];
+    ways.retain(|way| way != text);
+    ways
 }
 
 fn note(labelled: &Value, texts: &mut Vec<String>) {

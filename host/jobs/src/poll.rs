@@ -17,6 +17,10 @@ use crate::definition::Definition;
 use crate::driver::{DriveError, Jobs};
 use crate::job::JobRecord;
 
+/// Polls in a row of a trigger that says that there is more; then it waits as
+/// long as after any other.
+const MORE_IN_A_ROW_MAX: u32 = 100;
+
 /// Events of one poll, at most.
 const EVENTS_MAX: usize = 1_000;
 
@@ -48,23 +52,29 @@ pub enum PollError {
 }
 
 impl Jobs {
-    /// Polls for `recipe` until it is stopped or replaced by another version.
-    pub async fn poll_for_ever(self: Arc<Self>, scope: Scope, id: RecipeId, version: u32) {
+    /// Polls for a recipe until it changes in any way: whoever changed it
+    /// starts another.
+    pub async fn poll_for_ever(self: Arc<Self>, scope: Scope, id: RecipeId, revision: u64) {
+        let mut in_a_row = 0;
         loop {
             let view = self.gate.registry().view(scope);
             let current = view
                 .recipe_by_id(id)
-                .filter(|r| r.started && r.version == version)
+                .filter(|r| r.started && r.revision == revision)
                 .cloned();
             let Some(recipe) = current else { return };
             let every = match self.poll_once(scope, &recipe).await {
-                Ok((Polled::More(_), _)) => continue,
-                Ok((Polled::Done(_), every)) => every,
+                Ok((Polled::More(_), _)) if in_a_row < MORE_IN_A_ROW_MAX => {
+                    in_a_row += 1;
+                    continue;
+                }
+                Ok((_, every)) => every,
                 Err(error) => {
                     tracing::warn!(recipe = %recipe.name, %error, "a poll gave nothing");
                     poll_of(&recipe).map_or(Duration::from_secs(60), |poll| poll.every)
                 }
             };
+            in_a_row = 0;
             tokio::time::sleep(every).await;
         }
     }

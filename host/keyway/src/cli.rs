@@ -22,7 +22,9 @@ use clap::Parser;
 
 pub use args::Arguments;
 use args::Verb;
-pub(crate) use args::{BenchComponent as BenchOptions, Demo as DemoOptions};
+pub(crate) use args::{
+    BenchComponent as BenchOptions, Demo as DemoOptions, Worker as WorkerOptions,
+};
 pub(crate) use output::say;
 
 /// Exit codes: 0 done, 1 failed, 2 the command line is wrong.
@@ -40,7 +42,7 @@ pub fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<ExitCode> {
     let Arguments { global, verb } = arguments;
     match verb {
-        Verb::Worker(worker) => crate::worker::main(worker.compile),
+        Verb::Worker(worker) => crate::worker::main(&worker),
         Verb::Serve(serve) => crate::serve::main(&global.data, serve.config.as_deref()),
         Verb::Demo(demo) => crate::demo::main(demo),
         Verb::DemoUpstream(upstream) => crate::demo::upstream(upstream),

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use keyway_authz::{Principal, Resource};
 use keyway_gate::{Call, ControlError, Gate, View};
 use keyway_jobs::Jobs;
-use keyway_model::{Environment, Name, RecipeId, Scope, TenantId};
+use keyway_model::time::Timestamp;
+use keyway_model::{Environment, Name, RecipeId, Scope, TenantId, TokenId};
 use keyway_roles::Roles;
 use parking_lot::{Mutex, RwLock};
 
@@ -40,6 +41,8 @@ pub struct Deployment {
     hooks: RwLock<HashMap<[u8; 32], (Scope, RecipeId)>>,
     webhook_base: RwLock<String>,
     body_limits: Mutex<HashMap<(RecipeId, u32), usize>>,
+    /// When the tokens that have rights lose them.
+    expiries: Mutex<HashMap<TokenId, Timestamp>>,
 }
 
 /// Who calls, and about which workspace and environment.
@@ -88,6 +91,7 @@ impl Deployment {
             hooks: RwLock::default(),
             webhook_base: RwLock::default(),
             body_limits: Mutex::default(),
+            expiries: Mutex::default(),
         })
     }
 

@@ -13,13 +13,15 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use keyway_authz::Principal;
 use keyway_model::time::Clock;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 
 use crate::api;
 use crate::config::Config;
@@ -32,6 +34,23 @@ pub const SOCKET: &str = "api.sock";
 
 /// At the latest, so long after a record it is under a signed checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+
+/// Connections of one listener at once.
+const CONNECTIONS_MAX: usize = 1_024;
+
+/// Connections of the socket at once.
+const SOCKET_CONNECTIONS_MAX: usize = 128;
+
+/// Requests of one HTTP/2 connection at once.
+const STREAMS_MAX: u32 = 128;
+
+/// How long a client may take over the head of a request, and how long a
+/// connection may be silent.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long to wait after a connection could not be taken, which is so when
+/// this process has no more descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A deployment that listens.
 #[derive(Debug)]
@@ -162,8 +181,11 @@ fn bind_socket(path: &Path) -> Result<UnixListener> {
 /// deployment, or root.
 async fn serve_socket(listener: UnixListener, router: Router) {
     let own = rustix::process::geteuid().as_raw();
+    let room = Arc::new(Semaphore::new(SOCKET_CONNECTIONS_MAX));
     loop {
+        let stay = Arc::clone(&room).acquire_owned().await;
         let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let uid = match stream.peer_cred() {
@@ -177,32 +199,54 @@ async fn serve_socket(listener: UnixListener, router: Router) {
             .clone()
             .layer(axum::Extension(Principal::Platform(uid)));
         tokio::spawn(async move {
-            let service = TowerToHyperService::new(service);
-            drop(
-                Builder::new(TokioExecutor::new())
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await,
-            );
+            serve_connection(stream, service).await;
+            drop(stay);
         });
     }
 }
 
 async fn serve_listener(listener: TcpListener, router: Router) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
+        // Further connections wait in the kernel's queue.
+        let stay = Arc::clone(&room).acquire_owned().await;
         let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         // Replies are small and must not wait for an acknowledgement.
         drop(stream.set_nodelay(true));
-        let service = TowerToHyperService::new(router.clone());
+        let router = router.clone();
         tokio::spawn(async move {
-            drop(
-                Builder::new(TokioExecutor::new())
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await,
-            );
+            serve_connection(stream, router).await;
+            drop(stay);
         });
     }
+}
+
+/// Serves one connection; who takes too long over a request's head, or is
+/// silent between requests, is cut off.
+async fn serve_connection<S>(stream: S, router: Router)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEAD_TIMEOUT)
+        .keep_alive_timeout(HEAD_TIMEOUT)
+        .max_concurrent_streams(STREAMS_MAX);
+    // A connection that breaks is its client's to notice.
+    drop(
+        builder
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+            .await,
+    );
 }
 
 async fn listen_api(
@@ -247,7 +291,8 @@ async fn authenticated(deployment: &Deployment, mut request: Request, next: Next
     }
 }
 
-/// Signs a checkpoint over what was recorded since the last one.
+/// Signs a checkpoint over what was recorded since the last one, and takes the
+/// rights of tokens that have expired meanwhile.
 async fn checkpoints(deployment: Arc<Deployment>) {
     let mut tick = tokio::time::interval(CHECKPOINT_EVERY);
     loop {
@@ -255,5 +300,6 @@ async fn checkpoints(deployment: Arc<Deployment>) {
         if let Err(error) = deployment.gate().store().make_checkpoints().await {
             tracing::error!(%error, "a checkpoint could not be made");
         }
+        deployment.end_expired_tokens();
     }
 }

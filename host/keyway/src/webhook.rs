@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 use crate::api::told;
 use crate::deployment::Deployment;
 
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// The listener's router.
 pub(crate) fn router(deployment: Arc<Deployment>) -> Router {
     Router::new()
@@ -44,9 +47,20 @@ async fn receive(
         return unknown(request).await;
     };
     let limit = deployment.body_bytes_max(&recipe);
-    let body = match axum::body::to_bytes(request.into_body(), limit).await {
-        Ok(body) => body,
+    let body = axum::body::to_bytes(request.into_body(), limit);
+    let body = match tokio::time::timeout(BODY_TIMEOUT, body).await {
+        Ok(Ok(body)) => body,
         Err(_) => {
+            deployment
+                .refused(scope, &recipe, (DenialReason::Limit, "body timeout"))
+                .await;
+            return told(
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                format!("the body took longer than {} s", BODY_TIMEOUT.as_secs()),
+            );
+        }
+        Ok(Err(_)) => {
             deployment
                 .refused(
                     scope,
@@ -75,14 +89,14 @@ async fn receive(
         }
     };
     let engine = deployment.jobs_engine();
-    let accepted = match engine.accept(scope, &recipe, json!({ "body": body })).await {
+    let mut accepted = match engine.accept(scope, &recipe, json!({ "body": body })).await {
         Ok(accepted) => accepted,
         Err(error) => {
             tracing::error!(%error, "an event was not accepted");
             return not_accepted();
         }
     };
-    let Some(answer) = accepted.answer else {
+    let Some(answer) = accepted.answer.take() else {
         return (
             StatusCode::ACCEPTED,
             axum::Json(json!({ "job": accepted.id })),
@@ -94,11 +108,21 @@ async fn receive(
         Ok(Ok(Answer::Reply(reply))) => respond(reply),
         Ok(Ok(Answer::Ended(state))) => ended(state, &accepted.id.to_string()),
         Ok(Err(_)) => not_accepted(),
-        Err(_) => (
-            StatusCode::ACCEPTED,
-            axum::Json(json!({ "job": accepted.id })),
-        )
-            .into_response(),
+        // The job goes on; what is acknowledged before its answer must be durable.
+        Err(_) => {
+            let store = deployment.gate().store().tenant(scope);
+            match accepted.make_durable(&store).await {
+                Ok(()) => (
+                    StatusCode::ACCEPTED,
+                    axum::Json(json!({ "job": accepted.id })),
+                )
+                    .into_response(),
+                Err(error) => {
+                    tracing::error!(%error, "an event could not be made durable");
+                    not_accepted()
+                }
+            }
+        }
     }
 }
 

@@ -163,7 +163,13 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
         .code(expressions, async || Ok(EXPRESSIONS.to_vec()))
         .await
         .context("the expression component")?;
-    let workers = Workers::start(program, config.workers.processes, config.workers.lanes()).await?;
+    let workers = Workers::start(
+        program,
+        config.workers.processes,
+        config.workers.lanes(),
+        config.limits,
+    )
+    .await?;
     let runner = Arc::new(Runner {
         artifacts: Arc::clone(&artifacts),
         workers: Arc::clone(&workers),

@@ -7,23 +7,34 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use keyway_runtime::PoolSize;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Signal, set_parent_process_death_signal};
+
+use crate::cli::WorkerOptions;
 
 /// Lanes of one worker, at most.
 const LANES_MAX: usize = 64;
 
 /// Runs a worker, or compiles one component.
-pub(crate) fn main(compile: bool) -> Result<ExitCode> {
+pub(crate) fn main(options: &WorkerOptions) -> Result<ExitCode> {
     set_parent_process_death_signal(Some(Signal::KILL)).context("asking to end with the broker")?;
-    if compile {
+    if options.compile {
         return compile_one();
     }
     let lanes = receive_lanes(&io::stdin().as_fd().try_clone_to_owned()?)?;
     if lanes.is_empty() {
         bail!("`keyway worker` is started by `keyway serve`, which hands it its lanes");
     }
-    keyway_runtime::run_process(lanes, &keyway_runtime::PoolSize::default())?;
+    let default = PoolSize::default();
+    let pool = PoolSize {
+        memory_bytes_max: options.memory_bytes_max.unwrap_or(default.memory_bytes_max),
+        table_elements_max: options
+            .table_elements_max
+            .unwrap_or(default.table_elements_max),
+        ..default
+    };
+    keyway_runtime::run_process(lanes, &pool)?;
     Ok(ExitCode::SUCCESS)
 }
 

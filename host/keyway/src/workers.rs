@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyway_gate::{Lane, Readiness};
+use keyway_model::limit::CallLimits;
 use parking_lot::RwLock;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -32,6 +33,7 @@ const RESTART_PAUSE: Duration = Duration::from_millis(50);
 pub struct Workers {
     program: PathBuf,
     lanes_each: usize,
+    limits: CallLimits,
     slots: RwLock<Vec<Option<Running>>>,
     changed: Notify,
 }
@@ -55,8 +57,8 @@ pub enum WorkerError {
 }
 
 impl Workers {
-    /// Starts `processes` workers of `lanes_each` lanes and waits until each
-    /// is ready. A supervisor replaces each that ends.
+    /// Starts `processes` workers of `lanes_each` lanes, with room for guests
+    /// of these limits, and waits until each is ready. A supervisor replaces each that ends.
     ///
     /// # Errors
     ///
@@ -65,10 +67,12 @@ impl Workers {
         program: PathBuf,
         processes: usize,
         lanes_each: usize,
+        limits: CallLimits,
     ) -> Result<Arc<Self>, WorkerError> {
         let workers = Arc::new(Self {
             program,
             lanes_each,
+            limits,
             slots: RwLock::new((0..processes).map(|_| None).collect()),
             changed: Notify::new(),
         });
@@ -118,6 +122,14 @@ impl Workers {
         let (control, theirs) = UnixStream::pair()?;
         let mut child = Command::new(&self.program)
             .arg("worker")
+            .arg(format!(
+                "--memory-bytes-max={}",
+                self.limits.memory_bytes_max
+            ))
+            .arg(format!(
+                "--table-elements-max={}",
+                self.limits.table_elements_max
+            ))
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())

@@ -11,8 +11,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
+mod header;
 mod path;
 
+pub use header::{has_reserved_prefix, is_reserved_header};
 pub use path::{PathTemplate, PathTemplateError};
 
 /// Why a URL, host, port or method was not accepted.

@@ -34,7 +34,10 @@ pub(crate) async fn run(
         (Some(verdict), _) => CallOutcome::Trap(verdict),
         (None, Ok(Ok(outcome))) => outcome,
         (None, Ok(Err(error))) => CallOutcome::Trap(fault(call, &error)),
-        (None, Err(_)) => CallOutcome::Trap(Trap::Host("a host function panicked".to_owned())),
+        // Not `Host`, after which the call is made again: this one would only panic again.
+        (None, Err(_)) => CallOutcome::Trap(Trap::Component(
+            "a function of the host panicked under it".to_owned(),
+        )),
     };
     (outcome, usage(call, memory_bytes))
 }

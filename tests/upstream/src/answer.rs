@@ -101,6 +101,10 @@ impl Upstream {
             (&Method::GET, "/redirect") => redirect(asked),
             (&Method::GET, "/numbers") => numbers(asked),
             (&Method::POST, "/echo") => echo(asked),
+            (&Method::POST, "/length") => reply::json(
+                StatusCode::OK,
+                &serde_json::json!({ "bytes": asked.body().len() }),
+            ),
             (_, "/anything") => reply::json(StatusCode::OK, &serde_json::json!({ "ok": true })),
             (&Method::GET, path) => match path.strip_prefix("/orders/") {
                 Some(id) => orders::show(&self.book, id),

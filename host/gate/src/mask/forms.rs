@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 /// A form shorter than this is not searched for: it would mask ordinary text.
-const FORM_BYTES_MIN: usize = 6;
+pub(super) const FORM_BYTES_MIN: usize = 6;
 
 /// Every form of `secret`.
 pub(super) fn of(secret: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {

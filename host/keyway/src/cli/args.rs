@@ -94,6 +94,12 @@ pub(crate) struct Worker {
     /// Compiles one component from standard input to standard output
     #[arg(long)]
     pub(crate) compile: bool,
+    /// The largest linear memory that a guest may be allowed, in bytes
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) memory_bytes_max: Option<usize>,
+    /// The most table elements that a guest may be allowed
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) table_elements_max: Option<usize>,
 }
 
 #[derive(Clone, Debug, Args)]

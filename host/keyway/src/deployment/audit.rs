@@ -1,6 +1,8 @@
 //! The audit log: list, export, key. Reading it is recorded too.
 
+use keyway_authz::DenialReason;
 use keyway_gate::ControlError;
+use keyway_roles::Environments;
 
 use super::{Caller, Deployment};
 use crate::api::AuditFilter;
@@ -10,7 +12,8 @@ use crate::api::types::AuditLine;
 const RECORDS_MAX: u32 = 1_000;
 
 impl Deployment {
-    /// Lists records: the newest, or those after a sequence number.
+    /// Lists records of the environment, the oldest first: the newest ones, or
+    /// those that follow a sequence number.
     pub(crate) async fn audit(
         &self,
         caller: Caller,
@@ -19,20 +22,20 @@ impl Deployment {
         let allowed = self.begin(&caller, "audit:list", "audit", None).await?;
         let limit = filter.limit.unwrap_or(50).min(RECORDS_MAX);
         let wanted = keyway_store::AuditFilter {
+            environment: Some(allowed.scope.environment),
+            after: filter.after,
             limit,
             ..keyway_store::AuditFilter::default()
         };
-        let records = self
+        let mut records = self
             .gate
             .store()
             .audit(allowed.scope.tenant)
             .list(wanted)
             .await?;
         let mut lines = Vec::with_capacity(records.len());
-        for record in records.into_iter().rev() {
-            if filter.after.is_some_and(|after| record.sequence <= after) {
-                continue;
-            }
+        records.sort_by_key(|record| record.sequence);
+        for record in records {
             let readable = record.record.map(|readable| readable.to_json());
             let readable = readable.map(|json| serde_json::from_str(&json)).transpose();
             let readable = readable.map_err(|error| ControlError::Internal(error.to_string()))?;
@@ -47,7 +50,11 @@ impl Deployment {
 
     /// Exports the whole log of the workspace with its signed checkpoint.
     pub async fn export_audit(&self, caller: Caller) -> Result<String, ControlError> {
+        let reaches_all = self.reaches_every_environment(&caller);
         let allowed = self.begin(&caller, "audit:export", "audit", None).await?;
+        if !reaches_all {
+            return allowed.fail(one_environment()).await;
+        }
         let tenant = allowed.scope.tenant;
         allowed.answer(()).await?;
         Ok(self.gate.store().audit(tenant).export().await?)
@@ -62,5 +69,19 @@ impl Deployment {
             .audit_key(allowed.scope.tenant)?
             .to_string();
         allowed.answer(key).await
+    }
+
+    /// Whether the caller may see what happened in every environment: the log
+    /// is one tree for them all.
+    fn reaches_every_environment(&self, caller: &Caller) -> bool {
+        let membership = self.roles.membership(caller.principal);
+        membership.is_none_or(|own| own.environments == Environments::All)
+    }
+}
+
+fn one_environment() -> ControlError {
+    ControlError::Denied {
+        reason: DenialReason::Role,
+        remedy: "the export holds the records of every environment: use a token that was created with --all-environments".to_owned(),
     }
 }

@@ -51,7 +51,15 @@ impl Deployment {
         let store = self.gate.store().tenant(allowed.scope);
         let stored: Vec<StoredJob<JobRecord, JobSummary>> =
             store.jobs(recipe, state, limit).await?;
-        let shown = stored.iter().map(job_of).collect();
+        // A list has no masks: what the outside said is left to `job show`.
+        let brief = |stored: &StoredJob<JobRecord, JobSummary>| Job {
+            failure: stored
+                .summary
+                .as_ref()
+                .and_then(|summary| summary.kind.clone()),
+            ..job_of(stored)
+        };
+        let shown = stored.iter().map(brief).collect();
         allowed.answer(shown).await
     }
 

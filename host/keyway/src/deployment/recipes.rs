@@ -121,12 +121,12 @@ impl Deployment {
                 .insert(*Digest::of(path.as_bytes()).as_bytes(), (scope, record.id));
         }
         let polls = record.started && keyway_jobs::poll_of(&record).is_some();
-        let (id, version) = (record.id, record.version);
+        let (id, revision) = (record.id, record.revision);
         self.gate
             .registry()
             .update(scope, |view| view.put_recipe(record));
         if polls {
-            tokio::spawn(Arc::clone(&self.jobs).poll_for_ever(scope, id, version));
+            tokio::spawn(Arc::clone(&self.jobs).poll_for_ever(scope, id, revision));
         }
     }
 

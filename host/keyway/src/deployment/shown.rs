@@ -36,7 +36,7 @@ impl Shown<'_> {
             .and_then(|recipe| Definition::from_json(&recipe.definition).ok());
         let trigger_labels = definition
             .as_ref()
-            .map_or_else(Labels::whole, trigger_labels);
+            .map_or_else(Labels::whole, |definition| self.trigger_labels(definition));
         let labels: Vec<StepLabels> = self
             .rows
             .iter()
@@ -79,6 +79,30 @@ impl Shown<'_> {
             trigger: mask.view(&self.record.trigger, &trigger_labels),
             steps,
             reply: reply.map(|reply| mask.view(reply, &Labels::default())),
+        }
+    }
+
+    /// From the recipe's own list, or from the schema of the poll trigger.
+    fn trigger_labels(&self, definition: &Definition) -> Labels {
+        match &definition.trigger {
+            Trigger::Webhook(webhook) => {
+                let pointers = webhook.sensitive.iter();
+                Labels::at(pointers.filter_map(|pointer| format!("/body{pointer}").parse().ok()))
+            }
+            Trigger::Poll(poll) => {
+                let connectors = self.view.connectors();
+                let connector = connectors.iter().rfind(|c| c.record.name == poll.connector);
+                let declared = connector.and_then(|c| c.manifest.triggers.get(&poll.trigger));
+                declared.map_or_else(Labels::whole, |trigger| {
+                    trigger
+                        .output
+                        .as_ref()
+                        .map_or_else(Labels::default, |schema| {
+                            let patterns = schema.sensitive.patterns();
+                            Labels::at(patterns.filter_map(|p| format!("/body{p}").parse().ok()))
+                        })
+                })
+            }
         }
     }
 
@@ -133,18 +157,6 @@ impl Shown<'_> {
     }
 }
 
-fn trigger_labels(definition: &Definition) -> Labels {
-    match &definition.trigger {
-        Trigger::Webhook(webhook) => Labels::at(
-            webhook
-                .sensitive
-                .iter()
-                .filter_map(|pointer| format!("/body{pointer}").parse::<Pointer>().ok()),
-        ),
-        Trigger::Poll(_) => Labels::default(),
-    }
-}
-
 fn labels_in(paths: &SensitivePaths) -> Labels {
     Labels::at(
         paths
@@ -177,6 +189,11 @@ fn step(row: &JournalRow, labels: &StepLabels, mask: &Mask) -> JobStep {
         }
         for request in &mut seen.requests {
             request.url = mask.text(&request.url);
+            request.failed = request.failed.take().map(|text| mask.text(&text));
+        }
+        for denial in &mut seen.denials {
+            denial.asked = mask.text(&denial.asked);
+            denial.remedy = mask.text(&denial.remedy);
         }
         seen
     });

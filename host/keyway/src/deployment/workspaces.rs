@@ -279,6 +279,7 @@ impl Deployment {
             return;
         };
         let environments = row.environment.map_or(Environments::All, Environments::One);
+        self.expiries.lock().insert(row.id, row.expires_at);
         self.roles.set_principal(
             Principal::Token(row.id),
             Membership {
@@ -287,6 +288,19 @@ impl Deployment {
                 role,
             },
         );
+    }
+
+    /// Takes the rights of every token whose time is over: recipes that run on
+    /// them stop at their next host call.
+    pub(crate) fn end_expired_tokens(&self) {
+        let now = self.gate.clock().now();
+        self.expiries.lock().retain(|id, expires_at| {
+            let holds = now < *expires_at;
+            if !holds {
+                self.roles.remove(Principal::Token(*id));
+            }
+            holds
+        });
     }
 
     fn shown_token(&self, row: &TokenRow) -> Token {

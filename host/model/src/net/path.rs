@@ -115,10 +115,16 @@ fn parse_segment(text: &str) -> Result<Segment, &'static str> {
 /// Whether servers may read `path` as another path than it seems.
 pub(super) fn is_ambiguous(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
-    let hides_a_separator = lower.contains("%2f") || lower.contains("%5c") || lower.contains("%00");
+    // Encoded once, and once more for whoever decodes twice.
+    let hides_a_separator = ["2f", "5c", "00"]
+        .iter()
+        .any(|code| lower.contains(&format!("%{code}")) || lower.contains(&format!("%25{code}")))
+        || lower.contains("%252e")
+        || lower.contains("%u");
+    // Some servers cut a segment's parameters off, and then look at its dots.
     let is_dot_segment = |segment: &str| {
-        let plain = segment.replace("%2e", ".");
-        plain == "." || plain == ".."
+        let plain = segment.replace("%2e", ".").replace("%3b", ";");
+        matches!(plain.split(';').next(), Some("." | ".."))
     };
     hides_a_separator || lower.split('/').any(is_dot_segment)
 }

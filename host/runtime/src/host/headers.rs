@@ -4,39 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use keyway_model::net::is_reserved_header;
 use wasmtime_wasi_http::ForbiddenHeaderFilter;
 
-/// Headers that say something about the connection or about who sends: the
-/// broker's to set. `content-length` is not among them, since many libraries
-/// set it; the broker computes it anew.
-const FORBIDDEN: &[&str] = &[
-    "connection",
-    "expect",
-    "forwarded",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "te",
-    "traceparent",
-    "tracestate",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-];
-
-const FORBIDDEN_PREFIXES: &[&str] = &["proxy-", "x-forwarded-", "x-keyway-"];
-
-/// Tells headers that a guest may not set: those above, and those in
+/// Tells headers that a guest may not set: the host's, and those in
 /// `reserved`, where the broker puts a credential.
 pub(super) fn filter(reserved: Vec<String>) -> ForbiddenHeaderFilter {
     Arc::new(move |name: &HeaderName| {
         let name = name.as_str();
-        FORBIDDEN.contains(&name)
-            || FORBIDDEN_PREFIXES
-                .iter()
-                .any(|prefix| name.starts_with(prefix))
-            || reserved.iter().any(|reserved| reserved == name)
+        is_reserved_header(name) || reserved.iter().any(|reserved| reserved == name)
     })
 }
 

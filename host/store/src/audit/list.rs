@@ -26,6 +26,8 @@ pub struct AuditFilter {
     pub since: Option<Timestamp>,
     /// With a sequence below this one: to go on after the last of a page.
     pub before: Option<u64>,
+    /// With a sequence above this one, the oldest first: to follow the log.
+    pub after: Option<u64>,
     /// At most so many.
     pub limit: u32,
 }
@@ -39,6 +41,7 @@ impl Default for AuditFilter {
             job: None,
             since: None,
             before: None,
+            after: None,
             limit: 100,
         }
     }
@@ -67,16 +70,24 @@ pub(super) struct Row {
 }
 
 impl AuditLog {
-    /// Records that `filter` lets through, the newest first.
+    /// Records that `filter` lets through, the newest first; the oldest first
+    /// where it has `after`.
     ///
     /// # Errors
     ///
     /// When one cannot be read or opened.
     pub async fn list(&self, filter: AuditFilter) -> Result<Vec<AuditRecord>, StoreError> {
+        if filter.after.is_some() {
+            let mut found = Vec::new();
+            for one in &self.page(u64::MAX, &filter).await? {
+                found.extend(listed(self.opened(one).await?, &filter)?);
+            }
+            return Ok(found);
+        }
         let mut before = filter.before.unwrap_or(u64::MAX).min(self.size());
         let mut found = Vec::new();
         while before > 0 && found.len() < filter.limit as usize {
-            let rows = self.page_before(before, &filter).await?;
+            let rows = self.page(before, &filter).await?;
             let Some(last) = rows.last() else { break };
             before = row::number(last, "sequence")?;
             for one in &rows {
@@ -92,15 +103,23 @@ impl AuditLog {
         Ok(found)
     }
 
-    async fn page_before(
-        &self,
-        before: u64,
-        filter: &AuditFilter,
-    ) -> Result<Vec<SqliteRow>, StoreError> {
-        let sql = "SELECT sequence, environment, kind, entry, time, content, leaf, envelope FROM audit \
+    async fn page(&self, before: u64, filter: &AuditFilter) -> Result<Vec<SqliteRow>, StoreError> {
+        const NEWEST_FIRST: &str = "SELECT sequence, environment, kind, entry, time, content, leaf, envelope FROM audit \
             WHERE tenant = ?1 AND sequence < ?2 AND (?3 IS NULL OR environment = ?3) \
             AND (?4 IS NULL OR kind = ?4) AND (?5 IS NULL OR entry = ?5) AND (?6 IS NULL OR time >= ?6) \
-            ORDER BY sequence DESC LIMIT ?7";
+            AND sequence > ?8 ORDER BY sequence DESC LIMIT ?7";
+        const OLDEST_FIRST: &str = "SELECT sequence, environment, kind, entry, time, content, leaf, envelope FROM audit \
+            WHERE tenant = ?1 AND sequence < ?2 AND (?3 IS NULL OR environment = ?3) \
+            AND (?4 IS NULL OR kind = ?4) AND (?5 IS NULL OR entry = ?5) AND (?6 IS NULL OR time >= ?6) \
+            AND sequence > ?8 ORDER BY sequence LIMIT ?7";
+        let sql = if filter.after.is_some() {
+            OLDEST_FIRST
+        } else {
+            NEWEST_FIRST
+        };
+        let after = filter
+            .after
+            .map_or(-1, |after| i64::try_from(after).unwrap_or(i64::MAX));
         let rows = sqlx::query(sql)
             .bind(self.tenant_bytes())
             .bind(i64::try_from(before).unwrap_or(i64::MAX))
@@ -113,6 +132,7 @@ impl AuditLog {
             .bind(filter.entry.map(|entry| entry.to_bytes().to_vec()))
             .bind(filter.since.map(Timestamp::micros))
             .bind(i64::from(filter.limit.min(PAGE)))
+            .bind(after)
             .fetch_all(&self.store.reads)
             .await?;
         Ok(rows)
