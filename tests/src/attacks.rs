@@ -282,9 +282,51 @@ fn a_component_that_imports_files_or_sockets_is_refused_at_install() {
 
 #[test]
 fn state_of_another_workspace_is_out_of_reach() {
-    let attacker = Attacker::new();
-    let seen = attacker.tries(&json!({ "what": "other_tenant_state", "key": "cursor" }));
-    assert!(!seen["seen"].to_string().contains("Ok(Some("), "{seen}");
+    const CALL: &str = r#"recipe: call
+trigger: { webhook: {} }
+steps:
+  - id: call
+    action: hostile.import
+    connection: target
+    input: "${ trigger.body }"
+  - respond: { status: 200, body: "${ steps.call }" }
+"#;
+    let stage = Stage::empty();
+    stage.write("call.yaml", CALL);
+    let hooks = ["rival", "acme"].map(|workspace| {
+        stage.ok(&format!("workspace create {workspace}"));
+        let at = format!("--workspace {workspace}");
+        let file = artifact("hostile.wasm");
+        stage.ok(&format!("{at} connector install {}", file.display()));
+        let digest = stage.json(&format!("{at} connector show hostile"))["digest"].clone();
+        let digest = digest.as_str().unwrap();
+        stage.ok(&format!("{at} connector approve hostile --digest {digest} --why tested"));
+        stage.ok(&format!(
+            "{at} connection create target --connector hostile --parameter host=localhost --parameter port={} --parameter scheme=http --credential-file token.txt",
+            stage.upstream.port
+        ));
+        stage.ok(&format!("{at} recipe apply call.yaml"));
+        let shown = stage.json(&format!("{at} recipe show call"));
+        shown["webhook_url"].as_str().unwrap().to_owned()
+    });
+    let [rival, acme] = &hooks;
+    let call = |hook: &str, function: &str, argument: &str| {
+        let input =
+            json!({ "function": format!("keyway:host/state#{function}"), "argument": argument });
+        stage.post(hook, &input).1["seen"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(call(rival, "set", "of the rival"), "Ok(())");
+    assert_eq!(
+        call(acme, "get", ""),
+        "Ok(None)",
+        "the same connection name, the same key"
+    );
+    assert_eq!(call(acme, "set", "of acme"), "Ok(())");
+    assert_eq!(call(acme, "delete", ""), "Ok(())");
+    assert_eq!(call(rival, "get", ""), "Ok(Some(\"of the rival\"))");
 }
 
 #[test]

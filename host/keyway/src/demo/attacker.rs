@@ -96,15 +96,23 @@ fn attempts(port: u16) -> Vec<Attempt> {
         attempt(
             "an Authorization header of its own",
             json!({ "what": "own_authorization" }),
-            "",
+            "\"outcome\":\"refused\"",
         ),
-        attempt("the environment", json!({ "what": "read_environment" }), ""),
+        attempt(
+            "the environment",
+            json!({ "what": "read_environment" }),
+            "\"variables\":{}",
+        ),
         attempt(
             "an endless loop",
             json!({ "what": "endless_loop" }),
             "cpu_ms_max",
         ),
-        attempt("a memory bomb", json!({ "what": "memory_bomb" }), ""),
+        attempt(
+            "a memory bomb",
+            json!({ "what": "memory_bomb" }),
+            "memory_bytes_max",
+        ),
     ]
 }
 
