@@ -212,7 +212,7 @@ impl<'a> MaskStream<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "tests")]
+#[expect(clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
 mod tests {
     use super::*;
     use memchr::memmem;
