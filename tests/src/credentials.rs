@@ -105,3 +105,34 @@ fn a_component_that_imports_more_than_its_manifest_declares_is_refused_at_instal
     );
     assert_eq!(stage.json("connector list"), json!([]));
 }
+
+#[test]
+fn a_parameter_that_holds_the_credential_is_refused_and_recorded() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    stage.install("orders.wasm", "orders");
+    secret(&stage.dir.path().join("word.txt"), "localhost");
+    let create = |host: &str| {
+        format!(
+            "connection create shop --connector orders --parameter host={host} --credential-file word.txt"
+        )
+    };
+    let refusal = stage.refused(&create("localhost.example"));
+    assert!(
+        refusal.contains("parameter `host` holds the credential"),
+        "{refusal}"
+    );
+    assert_eq!(stage.json("connection list"), json!([]));
+    let audit = stage.audit();
+    let intent = audit
+        .iter()
+        .find(|line| line["record"]["operation"] == "connection:create")
+        .unwrap();
+    let failed = |line: &&Value| {
+        line["kind"] == "outcome"
+            && line["record"]["id"] == intent["record"]["id"]
+            && line["record"]["outcome"] == "failed"
+    };
+    assert!(audit.iter().any(|line| failed(&line)), "{audit:?}");
+    stage.ok(&create("shop.example"));
+}

@@ -63,6 +63,20 @@ impl Deployment {
         allowed: &Allowed,
     ) -> Result<ConnectionRecord, ControlError> {
         let invalid = |text: String| ControlError::Invalid(text);
+        // A guest may read every parameter, and must never read the credential.
+        let credential = new
+            .credential
+            .as_deref()
+            .filter(|secret| !secret.is_empty());
+        let repeats = new
+            .parameters
+            .iter()
+            .find(|(_, value)| credential.is_some_and(|secret| value.contains(secret)));
+        if let Some((name, _)) = repeats {
+            return Err(invalid(format!(
+                "parameter `{name}` holds the credential, and guests may read parameters: leave it out"
+            )));
+        }
         if view.connection(&new.name).is_some() {
             return Err(ControlError::Conflict(format!(
                 "there is a connection `{}` already",
