@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{INTAKE, Stage, order, raw, root, secret, split};
+use crate::harness::{INTAKE, Stage, order, raw, secret, split};
+use crate::routes::{documented, fits, operation_of};
 
 struct Api {
     address: std::net::SocketAddr,
@@ -78,50 +79,6 @@ fn routes(job: &str, digest: &str) -> Vec<(&'static str, String, Value)> {
         ("GET", "/audit/export".into(), Value::Null),
         ("GET", "/audit/key".into(), Value::Null),
     ]
-}
-
-/// The routes below a workspace, as documented: method, the rest of the path, operation.
-fn documented() -> Vec<(String, String, String)> {
-    let page = std::fs::read_to_string(root().join("docs/api.md")).unwrap();
-    let rows = page.lines().filter_map(|line| {
-        let cells: Vec<&str> = line
-            .split('|')
-            .map(|cell| cell.trim().trim_matches('`'))
-            .collect();
-        match cells.as_slice() {
-            ["", method, path, operation, ""] if path.starts_with("/api/v1") => Some((
-                (*method).to_owned(),
-                (*path).to_owned(),
-                (*operation).to_owned(),
-            )),
-            _ => None,
-        }
-    });
-    rows.collect()
-}
-
-/// Whether a path is one that `template` stands for.
-fn fits(template: &str, path: &str) -> bool {
-    let (template, path): (Vec<_>, Vec<_>) =
-        (template.split('/').collect(), path.split('/').collect());
-    template.len() == path.len()
-        && template
-            .iter()
-            .zip(&path)
-            .all(|(pattern, part)| pattern.starts_with('{') || pattern == part)
-}
-
-/// What is recorded for a documented route: the operation of the row that fits
-/// best, names before placeholders.
-fn operation_of(method: &str, path: &str) -> String {
-    let rows = documented();
-    let fitting = rows
-        .iter()
-        .filter(|row| row.0 == method && fits(&row.1, path));
-    let best = fitting.min_by_key(|row| row.1.matches('{').count());
-    best.unwrap_or_else(|| panic!("{method} {path} is not in docs/api.md"))
-        .2
-        .clone()
 }
 
 #[test]
@@ -292,6 +249,20 @@ fn an_analyst_reads_and_changes_nothing() {
 fn a_revoked_token_opens_nothing_and_its_recipes_stop_at_their_next_host_call() {
     let (stage, _, _) = two_workspaces();
     let owner = Api::of(&stage, "acme", "admin");
+    let hook = recipe_of(&stage, &owner);
+    let tokens = stage.json("token list");
+    let id = tokens.as_array().unwrap().last().unwrap()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    stage.ok(&format!("token revoke {id}"));
+    assert_eq!(owner.call("GET", "/workspaces", &Value::Null).0, 401);
+    assert_eq!(stage.post(&hook, &order(3)).0, 502);
+    assert!(why_last_failed(&stage).contains("may not use the connection"));
+}
+
+/// The webhook of a recipe that runs on the rights of `owner`, and works.
+fn recipe_of(stage: &Stage, owner: &Api) -> String {
     let (status, answer) = owner.call(
         "POST",
         "/workspaces/acme/development/recipes",
@@ -303,15 +274,7 @@ fn a_revoked_token_opens_nothing_and_its_recipes_stop_at_their_next_host_call() 
         .unwrap()
         .to_owned();
     assert_eq!(stage.post(&hook, &order(2)).0, 200);
-    let tokens = stage.json("token list");
-    let id = tokens.as_array().unwrap().last().unwrap()["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    stage.ok(&format!("token revoke {id}"));
-    assert_eq!(owner.call("GET", "/workspaces", &Value::Null).0, 401);
-    assert_eq!(stage.post(&hook, &order(3)).0, 502);
-    assert!(why_last_failed(&stage).contains("may not use the connection"));
+    hook
 }
 
 /// Why the newest job of acme failed, in full.
@@ -329,7 +292,7 @@ fn a_token_that_has_expired_opens_nothing_and_its_recipes_stop() {
     let (status, made) = owner.call(
         "POST",
         "/tokens",
-        &json!({ "workspace": "acme", "role": "admin", "label": "short", "expires_in_seconds": 3 }),
+        &json!({ "workspace": "acme", "role": "admin", "label": "short", "expires_in_seconds": 12 }),
     );
     assert_eq!(status, 200, "{made}");
     let made: Value = serde_json::from_str(&made).unwrap();
@@ -337,17 +300,7 @@ fn a_token_that_has_expired_opens_nothing_and_its_recipes_stop() {
         address: owner.address,
         token: made["secret"].as_str().unwrap().to_owned(),
     };
-    let (status, answer) = short.call(
-        "POST",
-        "/workspaces/acme/development/recipes",
-        &json!({ "text": INTAKE.replace("intake", "owned") }),
-    );
-    assert_eq!(status, 200, "{answer}");
-    let hook = stage.json("--workspace acme recipe show owned")["webhook_url"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    assert_eq!(stage.post(&hook, &order(2)).0, 200);
+    let hook = recipe_of(&stage, &short);
     stage.until("the end of the token", |_| {
         (short.call("GET", "/workspaces", &Value::Null).0 == 401).then_some(())
     });

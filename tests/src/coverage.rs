@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use keyway_model::manifest::imports::{ImportClass, table};
 use serde_json::{Value, json};
 
-use crate::harness::{Stage, artifact, root};
+use crate::harness::{CALL_IMPORT, Stage, artifact, root};
 
 /// What is expected of one function.
 struct Case {
@@ -98,16 +98,6 @@ const CASES: [Case; 7] = [
     },
 ];
 
-const CALL: &str = r#"recipe: call
-trigger: { webhook: {} }
-steps:
-  - id: call
-    action: hostile.import
-    connection: target
-    input: "${ trigger.body }"
-  - respond: { status: 200, body: "${ steps.call }" }
-"#;
-
 /// A deployment whose recipe calls one function of the host.
 struct Caller {
     stage: Stage,
@@ -120,7 +110,7 @@ impl Caller {
         stage.ok("workspace create acme");
         stage.install("hostile.wasm", "hostile");
         stage.connect("target", "hostile");
-        let hook = stage.apply("call", CALL).unwrap();
+        let hook = stage.apply("call", CALL_IMPORT).unwrap();
         Self { stage, hook }
     }
 

@@ -73,3 +73,14 @@ pub(crate) fn silent_intake() -> String {
     let cut = INTAKE.find("  - id: accepted").unwrap();
     INTAKE[..cut].to_owned()
 }
+
+/// Calls one function of the host, as often as the event says.
+pub(crate) const CALL_IMPORT: &str = r#"recipe: call
+trigger: { webhook: {} }
+steps:
+  - id: call
+    action: hostile.import
+    connection: target
+    input: "${ trigger.body }"
+  - respond: { status: 200, body: "${ steps.call }" }
+"#;

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 pub(crate) use crate::client::{http, raw, split};
-pub(crate) use crate::fixtures::{INTAKE, artifact, order, silent_intake, with_manifest};
+pub(crate) use crate::fixtures::{
+    CALL_IMPORT, INTAKE, artifact, order, silent_intake, with_manifest,
+};
 
 /// How long anything may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -24,4 +24,6 @@ mod harness;
 mod http;
 mod jobs;
 mod kill;
+mod routes;
+mod secrets;
 mod tidy;
