@@ -22,6 +22,7 @@ use crate::headers;
 use crate::invocation::Invocation;
 use crate::lane::Line;
 use crate::mask::{Mask, MaskStream};
+use crate::reply::{masked_headers, without_marks};
 use crate::seen::SeenRequest;
 use crate::transfer::TransferEnds;
 
@@ -348,63 +349,6 @@ impl SeenRequest {
             masked: 0,
             micros: 0,
         }
-    }
-}
-
-/// Headers as the guest may see them. Most replies hold no secret: one search
-/// over all of them settles that.
-fn masked_headers(headers: &http::HeaderMap, mask: &Mask) -> (Vec<(String, Bytes)>, u32) {
-    let plain = || {
-        headers.iter().map(|(name, value)| {
-            (
-                name.as_str().to_owned(),
-                Bytes::copy_from_slice(value.as_bytes()),
-            )
-        })
-    };
-    if mask.is_empty() {
-        return (plain().collect(), 0);
-    }
-    let all: Vec<u8> = headers
-        .iter()
-        .flat_map(|(name, value)| {
-            [name.as_str().as_bytes(), b"\n", value.as_bytes(), b"\n"].concat()
-        })
-        .collect();
-    if mask.whole(&all).is_none() {
-        return (plain().collect(), 0);
-    }
-    let mut count = 0;
-    let mut masked = |bytes: &[u8]| match mask.whole(bytes) {
-        Some((clean, hits)) => {
-            count += hits;
-            Bytes::from(clean)
-        }
-        None => Bytes::copy_from_slice(bytes),
-    };
-    let clean = headers
-        .iter()
-        .filter(|(name, _)| mask.whole(name.as_str().as_bytes()).is_none())
-        .map(|(name, value)| (name.as_str().to_owned(), masked(value.as_bytes())))
-        .collect();
-    (clean, count)
-}
-
-/// Takes out what tells of the body as it was: its digests, by which guesses at
-/// the secret could be tried, and its length, which becomes the one that is.
-fn without_marks(headers: &mut Vec<(String, Bytes)>, length: Option<usize>) {
-    const MARKS: [&str; 6] = [
-        "content-digest",
-        "content-length",
-        "content-md5",
-        "digest",
-        "etag",
-        "repr-digest",
-    ];
-    let had_length = headers.iter().any(|(name, _)| name == "content-length");
-    headers.retain(|(name, _)| !MARKS.contains(&name.as_str()));
-    if let Some(length) = length.filter(|_| had_length) {
-        headers.push(("content-length".to_owned(), length.to_string().into()));
     }
 }
 

@@ -27,6 +27,7 @@ mod lane;
 mod logic;
 mod mask;
 mod registry;
+mod reply;
 pub mod resource;
 mod schema;
 mod seen;

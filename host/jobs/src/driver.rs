@@ -13,16 +13,17 @@ use keyway_authz::Principal;
 use keyway_gate::Gate;
 use keyway_gate::resource::RecipeRecord;
 use keyway_model::limit::CallLimits;
-use keyway_model::{JobId, JobState, RecipeId, Scope};
-use keyway_store::{StoreError, TenantStore, Unit};
+use keyway_model::{JobId, RecipeId, Scope};
+use keyway_store::{StoreError, Unit};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::accepted::{Accepted, Answer, answer, tell};
 use crate::act::Called;
 use crate::definition::{Definition, DefinitionError};
 use crate::job::{JobRecord, JobSummary, JournalRow};
 use crate::journal::{About, read_journal};
-use crate::machine::{Entry, Machine, MachineError, Next, Reply};
+use crate::machine::{Entry, Machine, MachineError, Next};
 use crate::runner::{EvaluateError, StepRunner};
 
 /// Jobs that run at once, over all tenants.
@@ -59,40 +60,6 @@ pub(crate) struct Run {
     /// Lines of the journal that are not in the unit yet.
     pub(crate) lines: Vec<JournalRow>,
     pub(crate) caller: Option<oneshot::Sender<Answer>>,
-}
-
-/// What the caller of a webhook is told.
-#[derive(Debug)]
-pub enum Answer {
-    /// The recipe's own reply, after it is durable.
-    Reply(Reply),
-    /// The job ended without a reply.
-    Ended(JobState),
-}
-
-/// A job that was accepted.
-#[derive(Debug)]
-pub struct Accepted {
-    /// The job.
-    pub id: JobId,
-    /// The answer, if the recipe gives one; else the event is durable now.
-    pub answer: Option<oneshot::Receiver<Answer>>,
-    unit: Unit,
-}
-
-impl Accepted {
-    /// Waits until the event is durable, for a caller that is told so before
-    /// the answer.
-    ///
-    /// # Errors
-    ///
-    /// [`DriveError`]; then it may be lost.
-    pub async fn make_durable(&self, store: &TenantStore) -> Result<(), DriveError> {
-        self.unit.commit().await?;
-        // What another task took out of the unit may still be on its way.
-        let durable: Result<JobRecord, _> = store.job_record(self.id).await;
-        Ok(durable.map(drop)?)
-    }
 }
 
 /// Why a job does not go on.
@@ -420,16 +387,4 @@ impl Jobs {
 enum Went {
     On,
     Unknown,
-}
-
-fn answer(run: &mut Run, state: JobState) {
-    let reply = run.machine.reply().cloned();
-    tell(run, reply.map_or(Answer::Ended(state), Answer::Reply));
-}
-
-/// Tells the caller; one that has gone away misses the answer, not the job.
-fn tell(run: &mut Run, answer: Answer) {
-    if let Some(caller) = run.caller.take() {
-        drop(caller.send(answer));
-    }
 }

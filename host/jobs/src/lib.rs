@@ -6,6 +6,7 @@
 //! [`labels`] masks what people may not see of a job. [`Jobs`] drives machines:
 //! it does what they say, through a [`StepRunner`] and the store.
 
+mod accepted;
 mod act;
 pub mod compile;
 pub mod definition;
@@ -20,8 +21,9 @@ mod segment;
 
 pub use act::direct_actor;
 
+pub use accepted::{Accepted, Answer};
 pub use definition::Definition;
-pub use driver::{Accepted, Answer, DriveError, Jobs};
+pub use driver::{DriveError, Jobs};
 pub use journal::{JournalPage, read_journal};
 pub use machine::{
     Act, Cause, Entry, JobFacts, Machine, Next, Outcome, Record, Reply, completed_before_failure,
