@@ -6,7 +6,7 @@ use keyway_authz::{Actor, Principal};
 use keyway_gate::resource::ConnectionRecord;
 use keyway_gate::{Basis, Connector, Ended, Purpose};
 use keyway_ipc::{CallOutcome, Entrance, Trap};
-use keyway_model::{EffectClass, Failure, InvocationId};
+use keyway_model::{EffectClass, Failure, InvocationId, Json};
 use serde_json::Value;
 
 use crate::driver::{DriveError, Jobs, Run};
@@ -26,7 +26,7 @@ pub(crate) struct Prepared {
 /// What came of a call.
 pub(crate) enum Called {
     /// A value or a failure, and what the guest did.
-    Ended(Box<(Result<Value, Failure>, Ended)>),
+    Ended(Box<(Result<Json, Failure>, Ended)>),
     /// The worker ended, and an effect that must not be repeated may have
     /// happened.
     Unknown,
@@ -68,7 +68,7 @@ impl Jobs {
         };
         connector
             .schemas
-            .check_action(&act.action, &act.input)
+            .check_action(&act.action, &looked_into(act)?)
             .map_err(|error| {
                 Failure::InvalidInput(format!(
                     "input of {}.{}: {error}",
@@ -89,7 +89,7 @@ impl Jobs {
             idempotency: header.map(|header| (header, act.idempotency_key.clone())),
             entrance: Entrance::Action {
                 name: act.action.to_string(),
-                input: act.input.to_string(),
+                input: act.input.text().to_owned(),
             },
         })
     }
@@ -133,6 +133,16 @@ impl Jobs {
     }
 }
 
+/// The input, as its schema is to see it.
+fn looked_into(act: &Act) -> Result<Value, Failure> {
+    act.input.to_value().ok_or_else(|| {
+        Failure::InvalidInput(format!(
+            "input of {}.{}: it is nested too deeply; make it flatter",
+            act.connector, act.action
+        ))
+    })
+}
+
 /// Whether an effect may have happened that the outcome does not tell of: a
 /// guest that was cut off after a request had left, or one that got no reply.
 fn is_unsure(ended: &Ended, invocation: &keyway_gate::Invocation) -> bool {
@@ -160,9 +170,9 @@ impl Called {
 }
 
 /// What a guest's end means for the step.
-fn result_of(outcome: &CallOutcome) -> Result<Value, Failure> {
+fn result_of(outcome: &CallOutcome) -> Result<Json, Failure> {
     match outcome {
-        CallOutcome::Value(json) => serde_json::from_str(json).map_err(|error| {
+        CallOutcome::Value(json) => Json::canonical(json.as_bytes()).map_err(|error| {
             Failure::Permanent(format!("the connector's answer is not JSON: {error}"))
         }),
         CallOutcome::Failure(failure) => Err(failure.clone()),

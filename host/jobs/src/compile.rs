@@ -13,7 +13,8 @@ use keyway_model::recipe::{Place, Recipe, RecipeError, RecipeErrors, Step, StepK
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::definition::{ActionDefinition, Block, Definition, StepDefinition, Tree, Work};
+use crate::definition::{ActionDefinition, Block, Definition, StepDefinition, Work};
+use crate::tree::Tree;
 use request::{Source, sources};
 
 pub use request::check_request;

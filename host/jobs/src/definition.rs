@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
+use crate::tree::Tree;
 use keyway_model::Name;
 use keyway_model::recipe::{StepId, StopOutcome, Trigger};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 /// The version of this encoding; another one is refused.
 pub const ENCODING: u16 = 1;
@@ -83,6 +83,25 @@ pub enum Work {
     },
 }
 
+impl Work {
+    /// Its own expressions, without those of the steps inside it.
+    pub(crate) fn trees(&self) -> impl Iterator<Item = &Tree> {
+        let trees = match self {
+            Self::Transform { value } => [Some(value), None, None],
+            Self::Action(action) => [Some(&action.input), None, None],
+            Self::If { condition, .. } => [Some(condition), None, None],
+            Self::Foreach { items, .. } => [Some(items), None, None],
+            Self::Respond {
+                status,
+                headers,
+                body,
+            } => [Some(status), headers.as_ref(), Some(body)],
+            Self::Stop { reason, .. } => [Some(reason), None, None],
+        };
+        trees.into_iter().flatten()
+    }
+}
+
 /// The call of a connector's action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ActionDefinition {
@@ -96,24 +115,6 @@ pub struct ActionDefinition {
     pub mask: bool,
     /// The action's input.
     pub input: Tree,
-}
-
-/// An expression's tree: JSON that only the expression component reads.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Tree(Box<RawValue>);
-
-impl Tree {
-    /// The tree that the component sent.
-    pub const fn new(raw: Box<RawValue>) -> Self {
-        Self(raw)
-    }
-}
-
-impl PartialEq for Tree {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.get() == other.0.get()
-    }
 }
 
 /// A stored definition that cannot be used.

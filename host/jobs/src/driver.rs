@@ -13,7 +13,7 @@ use keyway_authz::Principal;
 use keyway_gate::Gate;
 use keyway_gate::resource::RecipeRecord;
 use keyway_model::limit::CallLimits;
-use keyway_model::{JobId, RecipeId, Scope};
+use keyway_model::{JobId, Json, RecipeId, Scope};
 use keyway_store::{StoreError, Unit};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
@@ -117,7 +117,7 @@ impl Jobs {
         self: &Arc<Self>,
         scope: Scope,
         recipe: &RecipeRecord,
-        trigger: serde_json::Value,
+        trigger: Json,
     ) -> Result<Accepted, DriveError> {
         if self.running() >= JOBS_WAITING_MAX {
             return Err(DriveError::Stalled(format!(
@@ -273,8 +273,11 @@ impl Jobs {
                     self.write_journal(run).await?;
                     let summary = JobSummary::of(&outcome);
                     let store = self.gate.store().tenant(run.scope);
-                    run.unit
-                        .push(store.finish_job(run.id, outcome.state(), &summary).await?);
+                    run.unit.push(
+                        store
+                            .finish_job(run.id, outcome.state(), summary.as_ref())
+                            .await?,
+                    );
                     run.unit.commit().await?;
                     answer(run, outcome.state());
                     return Ok(());

@@ -1,10 +1,9 @@
 //! What is kept of a job: its event, its journal's rows, how it ended.
 
 use keyway_gate::Seen;
-use keyway_model::{Digest, JobId, Name, RecipeId, Timestamp};
+use keyway_model::{Digest, JobId, Json, Name, RecipeId, Timestamp};
 use keyway_store::JobOf;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::machine::{Entry, JobFacts, Outcome};
 
@@ -18,7 +17,7 @@ pub struct JobRecord {
     /// Its version, pinned.
     pub version: u32,
     /// What started it: the variable `trigger` of expressions.
-    pub trigger: Value,
+    pub trigger: Json,
     /// When it was accepted.
     pub accepted_at: Timestamp,
     /// Whose idempotency keys it uses: its own, or those of the job that it
@@ -76,15 +75,11 @@ pub struct JobSummary {
 }
 
 impl JobSummary {
-    /// The summary of `outcome`.
-    pub fn of(outcome: &Outcome) -> Self {
+    /// The summary of `outcome`, unless there is nothing to say.
+    pub fn of(outcome: &Outcome) -> Option<Self> {
         match outcome {
-            Outcome::Succeeded { .. } => Self {
-                failure: None,
-                kind: None,
-                step: None,
-            },
-            Outcome::Failed(failed) => Self {
+            Outcome::Succeeded { .. } => None,
+            Outcome::Failed(failed) => Some(Self {
                 failure: Some(format!(
                     "{}: {}: {}",
                     failed.key,
@@ -93,8 +88,8 @@ impl JobSummary {
                 )),
                 kind: Some(format!("{}: {}", failed.key, failed.cause.kind())),
                 step: Some(failed.key.clone()),
-            },
-            Outcome::Review(review) => Self {
+            }),
+            Outcome::Review(review) => Some(Self {
                 failure: Some(format!(
                     "{}: attempt {} may or may not have had its effect; look at the outside system, then rerun or leave it",
                     review.key, review.attempt
@@ -104,7 +99,7 @@ impl JobSummary {
                     review.key
                 )),
                 step: Some(review.key.clone()),
-            },
+            }),
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod machine;
 mod poll;
 mod runner;
 mod segment;
+pub mod tree;
 
 pub use act::direct_actor;
 

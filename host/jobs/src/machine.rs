@@ -33,8 +33,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use keyway_model::{EffectClass, Failure, Name, Timestamp};
-use serde_json::Value;
+use keyway_model::{EffectClass, Failure, Json, Name, Timestamp};
 
 use crate::definition::{Definition, Work};
 use crate::segment;
@@ -52,12 +51,12 @@ pub use rerun::completed_before_failure;
 /// One running job.
 #[derive(Debug)]
 pub struct Machine {
-    trigger: Value,
+    trigger: Json,
     facts: JobFacts,
     cursor: Cursor,
     history: History,
     /// The input of the action at the cursor, once it is computed.
-    input: Option<Value>,
+    input: Option<Json>,
     position: u32,
     steps: usize,
     bytes: usize,
@@ -102,7 +101,7 @@ pub struct Act {
     /// Whether all of input and output must not show.
     pub mask: bool,
     /// The input.
-    pub input: Value,
+    pub input: Json,
     /// The same for every attempt at this step of this job.
     pub idempotency_key: String,
     /// The number of the attempt, from 1.
@@ -114,7 +113,7 @@ impl Machine {
     /// an empty journal.
     pub fn new(
         definition: &Definition,
-        trigger: Value,
+        trigger: Json,
         facts: JobFacts,
         journal: Vec<Entry>,
     ) -> Self {
@@ -198,7 +197,7 @@ impl Machine {
     pub fn acted(
         &mut self,
         key: &str,
-        result: Result<Value, Failure>,
+        result: Result<Json, Failure>,
         at: Timestamp,
     ) -> Result<Vec<Entry>, MachineError> {
         self.expect_turn(key)?;

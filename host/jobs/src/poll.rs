@@ -188,7 +188,7 @@ impl Jobs {
             recipe: recipe.id,
             name: recipe.name.clone(),
             version: recipe.version,
-            trigger: json!({ "body": body, "key": event.deduplication_key }),
+            trigger: json!({ "body": body, "key": event.deduplication_key }).into(),
             accepted_at,
             keys_of: id,
             reruns: None,

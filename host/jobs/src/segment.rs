@@ -3,20 +3,21 @@
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-use serde_json::Value;
 
+use keyway_model::Json;
 use keyway_model::recipe::StopOutcome;
 
-use crate::definition::{StepDefinition, Tree, Work};
+use crate::definition::{StepDefinition, Work};
 use crate::machine::{Cursor, JobFacts};
+use crate::tree::{Tree, Uses};
 
 /// The request for the segment that starts at `cursor`.
 pub(crate) fn request(
     cursor: &Cursor,
-    trigger: &Value,
+    trigger: &Json,
     facts: &JobFacts,
 ) -> Result<String, serde_json::Error> {
-    let mut block = Vec::new();
+    let mut block = Block::default();
     for steps in cursor.rest() {
         if let Flow::Stops = add(steps, cursor.prefix(), &mut block) {
             break;
@@ -27,9 +28,17 @@ pub(crate) fn request(
             cursor,
             trigger,
             facts,
+            uses: block.uses,
         },
-        block,
+        block: block.nodes,
     })
+}
+
+/// Steps for the component, and what their expressions look at.
+#[derive(Default)]
+struct Block<'d> {
+    nodes: Vec<Node<'d>>,
+    uses: Uses,
 }
 
 /// Whether the component goes on after some steps.
@@ -38,10 +47,10 @@ enum Flow {
     Stops,
 }
 
-fn add<'d>(steps: &'d [StepDefinition], prefix: &str, nodes: &mut Vec<Node<'d>>) -> Flow {
+fn add<'d>(steps: &'d [StepDefinition], prefix: &str, block: &mut Block<'d>) -> Flow {
     for step in steps {
-        let (node, flow) = node(step, prefix);
-        nodes.push(node);
+        let (node, flow) = node(step, prefix, &mut block.uses);
+        block.nodes.push(node);
         if let Flow::Stops = flow {
             return Flow::Stops;
         }
@@ -49,7 +58,10 @@ fn add<'d>(steps: &'d [StepDefinition], prefix: &str, nodes: &mut Vec<Node<'d>>)
     Flow::GoesOn
 }
 
-fn node<'d>(step: &'d StepDefinition, prefix: &str) -> (Node<'d>, Flow) {
+fn node<'d>(step: &'d StepDefinition, prefix: &str, uses: &mut Uses) -> (Node<'d>, Flow) {
+    for tree in step.work.trees() {
+        uses.add(tree.uses());
+    }
     let id = step.id.as_str();
     let key = format!("{prefix}{id}");
     match &step.work {
@@ -91,11 +103,13 @@ fn node<'d>(step: &'d StepDefinition, prefix: &str) -> (Node<'d>, Flow) {
             then,
             otherwise,
         } => {
-            let (mut then_nodes, mut otherwise_nodes) = (Vec::new(), Vec::new());
+            let (mut then_block, mut otherwise_block) = (Block::default(), Block::default());
             let flows = (
-                add(then, prefix, &mut then_nodes),
-                add(otherwise, prefix, &mut otherwise_nodes),
+                add(then, prefix, &mut then_block),
+                add(otherwise, prefix, &mut otherwise_block),
             );
+            uses.add(&then_block.uses);
+            uses.add(&otherwise_block.uses);
             let flow = match flows {
                 (Flow::Stops, Flow::Stops) => Flow::Stops,
                 (Flow::GoesOn, _) | (_, Flow::GoesOn) => Flow::GoesOn,
@@ -105,8 +119,8 @@ fn node<'d>(step: &'d StepDefinition, prefix: &str) -> (Node<'d>, Flow) {
                     id,
                     key,
                     condition,
-                    then: then_nodes,
-                    otherwise: otherwise_nodes,
+                    then: then_block.nodes,
+                    otherwise: otherwise_block.nodes,
                 },
                 flow,
             )
@@ -165,17 +179,22 @@ enum Node<'d> {
 /// What the expressions see.
 struct Variables<'d> {
     cursor: &'d Cursor,
-    trigger: &'d Value,
+    trigger: &'d Json,
     facts: &'d JobFacts,
+    uses: Uses,
 }
 
 impl Serialize for Variables<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let scopes = self.cursor.scopes();
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("trigger", self.trigger)?;
-        map.serialize_entry("job", &self.facts.variable())?;
-        map.serialize_entry("steps", &Outputs(self.cursor))?;
+        if self.uses.trigger {
+            map.serialize_entry("trigger", self.trigger)?;
+        }
+        if self.uses.job {
+            map.serialize_entry("job", &self.facts.variable())?;
+        }
+        map.serialize_entry("steps", &Outputs(self.cursor, &self.uses))?;
         for (variable, item, _) in scopes.iter().filter_map(|scope| scope.item.as_ref()) {
             map.serialize_entry(variable, item)?;
         }
@@ -187,11 +206,12 @@ impl Serialize for Variables<'_> {
     }
 }
 
-/// The outputs of all steps that are visible, by id.
-struct Outputs<'d>(&'d Cursor);
+/// The outputs of the steps that are visible and looked at, by id.
+struct Outputs<'d>(&'d Cursor, &'d Uses);
 
 impl Serialize for Outputs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.scopes().iter().flat_map(|scope| &scope.outputs))
+        let outputs = self.0.scopes().iter().flat_map(|scope| &scope.outputs);
+        serializer.collect_map(outputs.filter(|(id, _)| self.1.step(id)))
     }
 }

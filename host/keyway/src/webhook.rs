@@ -89,7 +89,10 @@ async fn receive(
         }
     };
     let engine = deployment.jobs_engine();
-    let mut accepted = match engine.accept(scope, &recipe, json!({ "body": body })).await {
+    let mut accepted = match engine
+        .accept(scope, &recipe, json!({ "body": body }).into())
+        .await
+    {
         Ok(accepted) => accepted,
         Err(error) => {
             tracing::error!(%error, "an event was not accepted");

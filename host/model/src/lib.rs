@@ -8,6 +8,7 @@ pub mod call;
 pub mod credential;
 pub mod id;
 pub mod job;
+pub mod json;
 pub mod limit;
 pub mod manifest;
 pub mod name;
@@ -22,5 +23,6 @@ pub use id::{
     TenantId, TokenId,
 };
 pub use job::JobState;
+pub use json::Json;
 pub use name::{Environment, Name, NameError};
 pub use time::{Clock, Timestamp};

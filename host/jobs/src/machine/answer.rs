@@ -1,7 +1,7 @@
 //! What the expression component says, taken apart and trusted with nothing.
 
+use keyway_model::Json;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 
 /// A call of the machine that does not fit where the job is. The component or
 /// the caller is broken, not the recipe.
@@ -53,11 +53,11 @@ pub(super) struct Done {
 /// What it gave.
 pub(super) enum Given {
     /// The step's output; the step is complete.
-    Output(Value),
+    Output(Json),
     /// The input of an action that is now to be called.
-    Input(Value),
+    Input(Json),
     /// The items of a `foreach` that now begins.
-    Items(Value),
+    Items(Json),
 }
 
 #[derive(Deserialize)]
@@ -78,11 +78,11 @@ impl<'de> Deserialize<'de> for Done {
         struct Fields {
             key: String,
             #[serde(default, deserialize_with = "present")]
-            output: Option<Value>,
+            output: Option<Json>,
             #[serde(default, deserialize_with = "present")]
-            input: Option<Value>,
+            input: Option<Json>,
             #[serde(default, deserialize_with = "present")]
-            items: Option<Value>,
+            items: Option<Json>,
         }
         let fields = Fields::deserialize(deserializer)?;
         let given = match (fields.output, fields.input, fields.items) {
@@ -99,6 +99,6 @@ impl<'de> Deserialize<'de> for Done {
 }
 
 /// Tells `null` from a field that is not there.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
 }

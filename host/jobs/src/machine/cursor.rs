@@ -1,8 +1,9 @@
 //! Where a job is in its recipe, and the outputs that it can see from there.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use keyway_model::Json;
 
 use crate::definition::{Block, StepDefinition};
 
@@ -28,9 +29,9 @@ struct Turns {
     key: String,
     id: String,
     variable: String,
-    items: Vec<Value>,
+    items: Vec<Json>,
     index: usize,
-    outputs: Vec<Value>,
+    outputs: Vec<Json>,
 }
 
 /// What one iteration, or the job itself, has produced.
@@ -39,9 +40,9 @@ pub(crate) struct Scope {
     /// The part of a key before the step's id.
     pub(crate) prefix: String,
     /// The outputs of its steps, by id.
-    pub(crate) outputs: Map<String, Value>,
+    pub(crate) outputs: BTreeMap<String, Json>,
     /// Variable, item and index of an iteration.
-    pub(crate) item: Option<(String, Value, usize)>,
+    pub(crate) item: Option<(String, Json, usize)>,
 }
 
 /// A `foreach` whose last turn is over.
@@ -49,7 +50,7 @@ pub(crate) struct Scope {
 pub(super) struct Ended {
     pub(super) key: String,
     pub(super) id: String,
-    pub(super) outputs: Vec<Value>,
+    pub(super) outputs: Vec<Json>,
 }
 
 impl Cursor {
@@ -102,7 +103,7 @@ impl Cursor {
     }
 
     /// Leaves the step `id` behind with its `output`.
-    pub(super) fn pass(&mut self, id: &str, output: Value) {
+    pub(super) fn pass(&mut self, id: &str, output: Json) {
         if let Some(frame) = self.frames.last_mut() {
             frame.next += 1;
         }
@@ -126,7 +127,7 @@ impl Cursor {
         &mut self,
         id: &str,
         variable: &str,
-        items: Vec<Value>,
+        items: Vec<Json>,
         body: &Block,
     ) {
         let turns = Turns {
@@ -186,7 +187,7 @@ impl Turns {
         let item = self.items.get(self.index)?.clone();
         Some(Scope {
             prefix: format!("{}[{}]/", self.key, self.index),
-            outputs: Map::new(),
+            outputs: BTreeMap::new(),
             item: Some((self.variable.clone(), item, self.index)),
         })
     }
@@ -196,7 +197,8 @@ impl Turns {
         let output = scope
             .zip(last)
             .and_then(|(mut scope, last)| scope.outputs.remove(last));
-        self.outputs.push(output.unwrap_or(Value::Null));
+        self.outputs
+            .push(output.unwrap_or_else(|| Json::from(serde_json::Value::Null)));
         self.index += 1;
     }
 }

@@ -1,8 +1,7 @@
 //! One line of a job's journal.
 
-use keyway_model::{EffectClass, Failure, Timestamp};
+use keyway_model::{EffectClass, Failure, Json, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// One line of a job's journal: what became of one step, once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,7 +18,7 @@ pub struct Entry {
     pub record: Record,
     /// An action's input, kept for people to look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub input: Option<Value>,
+    pub input: Option<Json>,
     /// When.
     pub at: Timestamp,
 }
@@ -38,7 +37,7 @@ pub enum Record {
     /// The step is done and never runs again.
     Completed {
         /// What the step gave.
-        output: Value,
+        output: Json,
     },
     /// The step failed, and the job with it.
     Failed {
@@ -96,29 +95,10 @@ impl Entry {
     /// The size of what the line holds, in bytes of JSON.
     pub(super) fn bytes(&self) -> usize {
         let output = match &self.record {
-            Record::Completed { output } => size_of_json(output),
+            Record::Completed { output } => output.text().len(),
             Record::Started { .. } => 0,
             Record::Failed { cause } => cause.message().len(),
         };
-        output + self.input.as_ref().map_or(0, size_of_json) + self.key.len()
-    }
-}
-
-fn size_of_json(value: &Value) -> usize {
-    /// Counts what is written to it.
-    struct Count(usize);
-    impl std::io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    match serde_json::to_writer(&mut count, value) {
-        Ok(()) => count.0,
-        Err(_) => usize::MAX,
+        output + self.input.as_ref().map_or(0, |input| input.text().len()) + self.key.len()
     }
 }

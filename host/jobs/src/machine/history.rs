@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use keyway_model::Json;
 
 use super::entry::{Entry, Record};
 use super::outcome::{Failed, Outcome, Review};
@@ -10,7 +10,7 @@ use super::outcome::{Failed, Outcome, Review};
 /// The outputs of completed steps and the attempts at others, by key.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    completed: HashMap<String, Value>,
+    completed: HashMap<String, Json>,
     attempts: HashMap<String, u32>,
 }
 
@@ -48,7 +48,7 @@ impl History {
     }
 
     /// The output of the completed step `key`, once.
-    pub(super) fn take(&mut self, key: &str) -> Option<Value> {
+    pub(super) fn take(&mut self, key: &str) -> Option<Json> {
         self.completed.remove(key)
     }
 

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use keyway_model::Timestamp;
 use keyway_model::limit::{ITERATIONS_MAX, JOB_STEPS_MAX, JOURNAL_BYTES_MAX};
+use keyway_model::{Json, Timestamp};
 use serde_json::Value;
 
 use super::answer::{Done, Given};
@@ -41,27 +41,23 @@ impl Machine {
         &mut self,
         id: &str,
         variable: &str,
-        items: Value,
+        items: Json,
         body: &Block,
         at: Timestamp,
     ) {
-        match items {
-            Value::Array(items) if items.len() <= ITERATIONS_MAX => {
+        match items.elements() {
+            Some(items) if items.len() <= ITERATIONS_MAX => {
                 self.cursor.enter_foreach(id, variable, items, body);
                 self.go_on(at);
             }
-            Value::Array(items) => {
+            Some(items) => {
                 let text = format!(
                     "{} items, at most {ITERATIONS_MAX} (ITERATIONS_MAX)",
                     items.len()
                 );
                 self.fail(Cause::Limit(text), at);
             }
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Object(_) => {
+            None => {
                 let text = "`foreach` needs a list; this is none";
                 self.fail(Cause::Expression(text.to_owned()), at);
             }
@@ -69,7 +65,7 @@ impl Machine {
     }
 
     /// Ends the step at the cursor well, for the first time.
-    pub(super) fn complete(&mut self, output: Value, at: Timestamp) -> Result<(), MachineError> {
+    pub(super) fn complete(&mut self, output: Json, at: Timestamp) -> Result<(), MachineError> {
         let Some(step) = self.cursor.step() else {
             return Err(MachineError::NoAction);
         };
@@ -93,16 +89,16 @@ impl Machine {
         Ok(())
     }
 
-    fn take_reply(&mut self, output: &Value) -> Result<(), String> {
+    fn take_reply(&mut self, output: &Json) -> Result<(), String> {
         if self.reply.is_some() {
             return Err("the job has replied before; let one `respond` run at most".to_owned());
         }
-        self.reply = Some(Reply::parse(output)?);
+        self.reply = Some(Reply::of(output)?);
         Ok(())
     }
 
     /// Leaves the step at the cursor behind, now or at an earlier time.
-    fn pass(&mut self, output: Value) -> Result<(), MachineError> {
+    fn pass(&mut self, output: Json) -> Result<(), MachineError> {
         let Some(step) = self.cursor.step() else {
             return Err(MachineError::NoAction);
         };
@@ -110,7 +106,7 @@ impl Machine {
         let branch = match &step.work {
             Work::If {
                 then, otherwise, ..
-            } => match output.get("branch").and_then(Value::as_str) {
+            } => match looked_into(&output).get("branch").and_then(Value::as_str) {
                 Some("then") => Some(Arc::clone(then)),
                 Some("else") => Some(Arc::clone(otherwise)),
                 _ => {
@@ -124,7 +120,7 @@ impl Machine {
                     &self.cursor.key(&id),
                     &id,
                     *outcome,
-                    &output,
+                    &looked_into(&output),
                 ));
                 None
             }
@@ -146,13 +142,14 @@ impl Machine {
     pub(super) fn go_on(&mut self, at: Timestamp) {
         while self.outcome.is_none() {
             if let Some(ended) = self.cursor.settle() {
+                let output = list(&ended.outputs);
                 let record = Record::Completed {
-                    output: Value::Array(ended.outputs.clone()),
+                    output: output.clone(),
                 };
                 let entry = self.entry(ended.key, ended.id.clone(), "foreach", record, None, at);
                 self.fresh.push(entry);
                 self.steps += 1;
-                self.cursor.pass(&ended.id, Value::Array(ended.outputs));
+                self.cursor.pass(&ended.id, output);
                 self.keep_limits(at);
                 continue;
             }
@@ -210,7 +207,7 @@ impl Machine {
         step: String,
         kind: &str,
         record: Record,
-        input: Option<Value>,
+        input: Option<Json>,
         at: Timestamp,
     ) -> Entry {
         let entry = Entry {
@@ -242,4 +239,13 @@ impl Machine {
             }),
         }
     }
+}
+
+/// What the host itself reads of an output; nothing, if it cannot be read.
+fn looked_into(output: &Json) -> Value {
+    output.to_value().unwrap_or(Value::Null)
+}
+
+fn list(elements: &[Json]) -> Json {
+    Json::of(&elements).expect("texts of JSON in a row are a list of JSON")
 }

@@ -1,5 +1,6 @@
 //! What the webhook's caller gets.
 
+use keyway_model::Json;
 use keyway_model::recipe::header_name_is_free;
 use serde_json::Value;
 
@@ -18,7 +19,10 @@ pub struct Reply {
 
 impl Reply {
     /// The reply in the output of a `respond` step, or what is wrong with it.
-    pub(super) fn parse(output: &Value) -> Result<Self, String> {
+    pub(super) fn of(output: &Json) -> Result<Self, String> {
+        let output = output
+            .to_value()
+            .ok_or("the reply is nested too deeply; make it flatter")?;
         let status = output.get("status").unwrap_or(&Value::Null);
         let code = status.as_u64().and_then(|code| u16::try_from(code).ok());
         let code = code.filter(|code| (200..=599).contains(code));
@@ -46,7 +50,7 @@ impl Reply {
 /// The reply that a journal's entry holds.
 pub(super) fn of_entry(entry: &Entry) -> Option<Reply> {
     match &entry.record {
-        Record::Completed { output } if entry.kind == "respond" => Reply::parse(output).ok(),
+        Record::Completed { output } if entry.kind == "respond" => Reply::of(output).ok(),
         Record::Completed { .. } | Record::Started { .. } | Record::Failed { .. } => None,
     }
 }

@@ -3,10 +3,10 @@
 
 use keyway_gate::View;
 use keyway_gate::resource::RecipeRecord;
+use keyway_jobs::Record;
 use keyway_jobs::definition::{Definition, Work};
 use keyway_jobs::job::{JobRecord, JournalRow};
 use keyway_jobs::labels::{Collector, Labels, Mask};
-use keyway_jobs::{Entry, Record};
 use keyway_model::manifest::SensitivePaths;
 use keyway_model::recipe::{Pointer, Trigger};
 use serde_json::Value;
@@ -42,43 +42,70 @@ impl Shown<'_> {
             .iter()
             .map(|row| self.labels_of(definition.as_ref(), row))
             .collect();
+        let Some((trigger, values)) = self.values() else {
+            return self.nothing();
+        };
         let mut collector = Collector::default();
-        collector.learn(&self.record.trigger, &trigger_labels);
-        for (row, labels) in self.rows.iter().zip(&labels) {
-            if let Some(input) = &row.entry.input {
+        collector.learn(&trigger, &trigger_labels);
+        for (values, labels) in values.iter().zip(&labels) {
+            if let Some(input) = &values.input {
                 collector.learn(input, &labels.input);
             }
-            if let Record::Completed { output } = &row.entry.record {
+            if let Some(output) = &values.output {
                 collector.learn(output, &labels.output);
             }
         }
         let Ok(mask) = collector.into_mask() else {
-            return JobDetail {
-                job: self.job,
-                trigger: Value::Null,
-                steps: Vec::new(),
-                reply: None,
-            };
+            return self.nothing();
         };
         let steps = self
             .rows
             .iter()
-            .zip(&labels)
+            .zip(values.iter().zip(&labels))
             .filter(|(row, _)| !self.is_superseded(row))
-            .map(|(row, labels)| step(row, labels, &mask))
+            .map(|(row, (values, labels))| step(row, values, labels, &mask))
             .collect();
         let reply = self
             .rows
             .iter()
-            .find(|row| row.entry.kind == "respond")
-            .and_then(|row| output_of(&row.entry));
+            .zip(&values)
+            .find(|(row, _)| row.entry.kind == "respond")
+            .and_then(|(_, values)| values.output.as_ref());
         let mut job = self.job;
         job.failure = job.failure.map(|text| mask.text(&text));
         JobDetail {
             job,
-            trigger: mask.view(&self.record.trigger, &trigger_labels),
+            trigger: mask.view(&trigger, &trigger_labels),
             steps,
             reply: reply.map(|reply| mask.view(reply, &Labels::default())),
+        }
+    }
+
+    /// What the trigger and each row hold; `None` if any of it cannot be read,
+    /// for then its labels cannot be found.
+    fn values(&self) -> Option<(Value, Vec<Values>)> {
+        let rows = self.rows.iter().map(|row| {
+            let output = match &row.entry.record {
+                Record::Completed { output } => Some(output.to_value()?),
+                Record::Started { .. } | Record::Failed { .. } => None,
+            };
+            let input = match &row.entry.input {
+                Some(input) => Some(input.to_value()?),
+                None => None,
+            };
+            Some(Values { input, output })
+        });
+        let rows = rows.collect::<Option<_>>()?;
+        Some((self.record.trigger.to_value()?, rows))
+    }
+
+    /// The job without any of its values.
+    fn nothing(self) -> JobDetail {
+        JobDetail {
+            job: self.job,
+            trigger: Value::Null,
+            steps: Vec::new(),
+            reply: None,
         }
     }
 
@@ -165,23 +192,22 @@ fn labels_in(paths: &SensitivePaths) -> Labels {
     )
 }
 
-fn output_of(entry: &Entry) -> Option<&Value> {
-    match &entry.record {
-        Record::Completed { output } => Some(output),
-        Record::Started { .. } | Record::Failed { .. } => None,
-    }
+/// What a row of the journal holds.
+struct Values {
+    input: Option<Value>,
+    output: Option<Value>,
 }
 
-fn step(row: &JournalRow, labels: &StepLabels, mask: &Mask) -> JobStep {
+fn step(row: &JournalRow, values: &Values, labels: &StepLabels, mask: &Mask) -> JobStep {
     let entry = &row.entry;
-    let (state, output, failure) = match &entry.record {
-        Record::Completed { output } => ("done", Some(mask.view(output, &labels.output)), None),
+    let view = |value: &Option<Value>, labels| value.as_ref().map(|value| mask.view(value, labels));
+    let (state, failure) = match &entry.record {
+        Record::Completed { .. } => ("done", None),
         Record::Failed { cause } => (
             "failed",
-            None,
             Some(mask.text(&format!("{}: {}", cause.kind(), cause.message()))),
         ),
-        Record::Started { .. } => ("started", None, None),
+        Record::Started { .. } => ("started", None),
     };
     let seen = row.seen.clone().map(|mut seen| {
         for line in &mut seen.log {
@@ -201,11 +227,8 @@ fn step(row: &JournalRow, labels: &StepLabels, mask: &Mask) -> JobStep {
         key: entry.key.clone(),
         kind: entry.kind.clone(),
         state: state.to_owned(),
-        input: entry
-            .input
-            .as_ref()
-            .map(|input| mask.view(input, &labels.input)),
-        output,
+        input: view(&values.input, &labels.input),
+        output: view(&values.output, &labels.output),
         failure,
         seen,
         at: entry.at.to_string(),

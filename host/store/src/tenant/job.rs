@@ -207,7 +207,7 @@ impl TenantStore {
         Change::of(Statement::new(sql, values).or_if_nothing(StoreError::NotFound("job")))
     }
 
-    /// Ends a job in `state`, with its summary.
+    /// Ends a job in `state`, with its summary if there is anything to say.
     ///
     /// # Errors
     ///
@@ -216,16 +216,21 @@ impl TenantStore {
         &self,
         id: JobId,
         state: JobState,
-        how: &T,
+        how: Option<&T>,
     ) -> Result<Change, StoreError> {
-        let sealed = self
-            .seal("job summary", KeyClass::JobData, &summary(id), how)
-            .await?;
+        let sealed = match how {
+            Some(how) => {
+                let place = summary(id);
+                let sealed = self.seal("job summary", KeyClass::JobData, &place, how);
+                value::blob(sealed.await?)
+            }
+            None => rusqlite::types::Value::Null,
+        };
         let sql = "UPDATE job SET state = ?, updated = ?, summary = ? WHERE tenant = ? AND environment = ? AND id = ?";
         let values = vec![
             value::count(u64::from(state.code())),
             value::time(self.store.clock.now()),
-            value::blob(sealed),
+            sealed,
             value::tenant(self.scope),
             value::environment(self.scope),
             value::id(id.bits()),

@@ -62,7 +62,7 @@ async fn write_everywhere(deployment: &Deployment) {
     unit.push(tenant.masked_journal_row(job, 1, &body).await.unwrap());
     unit.push(
         tenant
-            .finish_job(job, keyway_model::JobState::Failed, &body)
+            .finish_job(job, keyway_model::JobState::Failed, Some(&body))
             .await
             .unwrap(),
     );

@@ -26,7 +26,7 @@ async fn an_unfinished_job_is_found_after_a_restart_with_its_journal() {
     }
     unit.push(
         tenant
-            .finish_job(ended, JobState::Succeeded, &json!("well"))
+            .finish_job(ended, JobState::Succeeded, Some(&json!("well")))
             .await
             .unwrap(),
     );

@@ -22,7 +22,7 @@ fn a_failed_action_fails_the_job_and_a_rerun_goes_on_there() {
     );
     assert_eq!(
         ran.journal[1].input,
-        Some(json!("first")),
+        Some(json!("first").into()),
         "people see what was tried"
     );
 
@@ -45,7 +45,7 @@ fn at_the_action(effect: EffectClass) -> (Arc<Definition>, Vec<Entry>) {
     let definition = definition(W1);
     let mut machine = Machine::new(
         &definition,
-        json!({ "body": { "id": 5 } }),
+        json!({ "body": { "id": 5 } }).into(),
         facts(),
         Vec::new(),
     );
@@ -62,7 +62,7 @@ fn an_unknown_outcome_of_a_once_action_is_left_to_a_person() {
     let (definition, journal) = at_the_action(EffectClass::Once);
     assert_eq!(
         journal[1].input,
-        Some(json!({ "o": 5 })),
+        Some(json!({ "o": 5 }).into()),
         "people see what was tried"
     );
     let ran = run_from(&definition, &json!({ "body": { "id": 5 } }), journal);
@@ -88,7 +88,7 @@ fn an_unknown_outcome_of_any_other_action_is_tried_again() {
         let (definition, journal) = at_the_action(effect);
         let mut machine = Machine::new(
             &definition,
-            json!({ "body": { "id": 5 } }),
+            json!({ "body": { "id": 5 } }).into(),
             facts(),
             journal.clone(),
         );
@@ -129,7 +129,14 @@ fn a_once_action_whose_outcome_is_known_goes_on() {
 #[test]
 fn answers_that_do_not_fit_are_refused() {
     let definition = definition(W1);
-    let fresh = || Machine::new(&definition, json!({ "body": {} }), facts(), Vec::new());
+    let fresh = || {
+        Machine::new(
+            &definition,
+            json!({ "body": {} }).into(),
+            facts(),
+            Vec::new(),
+        )
+    };
     let refused = [
         (
             "no JSON",
@@ -160,6 +167,6 @@ fn answers_that_do_not_fit_are_refused() {
             "{answer}"
         );
     }
-    assert!(fresh().acted("create", Ok(Value::Null), AT).is_err());
+    assert!(fresh().acted("create", Ok(Value::Null.into()), AT).is_err());
     assert!(fresh().started(EffectClass::Once, AT).is_err());
 }
