@@ -163,7 +163,7 @@ const CROWD_MIN: usize = 4;
 /// How long a transaction then waits for them. A transaction costs the same
 /// for few groups as for many, and in a crowd each job waits for its turn on a
 /// processor anyway, so the wait shortens the way of all. A lone job never waits.
-const CROWD_PAUSE: Duration = Duration::from_micros(400);
+const CROWD_PAUSE: Duration = Duration::from_micros(60);
 
 fn run(shared: &Shared, mut database: transaction::Database) {
     let _ending = Ending(shared);
