@@ -1,6 +1,8 @@
 //! Audit and verification of calls, end to end.
 
-use crate::harness::{INTAKE, Stage, order};
+use serde_json::{Value, json};
+
+use crate::harness::{INTAKE, Stage, TlsUpstream, artifact, order, program, text};
 
 #[test]
 fn the_exported_log_verifies_and_one_changed_character_shows() {
@@ -108,4 +110,49 @@ fn clear_http_with_a_credential_needs_the_platforms_word() {
     assert_eq!(stage.post(&hook, &order(1)).0, 502);
     assert!(stage.denial("cleartext"));
     assert_eq!(stage.upstream.effects()["requests"], 0);
+}
+
+#[test]
+fn a_local_call_shows_what_left_and_what_came_back_masked() {
+    let upstream = TlsUpstream::start();
+    let input = json!({
+        "reference": "LOCAL-1",
+        "customer": { "name": "Ada", "email": "ada@local.example", "card": "4111 2222 3333 4444" },
+        "items": [{ "sku": "LAMP", "quantity": 1, "unit_cents": 700 }],
+        "total_cents": 700,
+    });
+    std::fs::write(upstream.dir.path().join("input.json"), input.to_string()).unwrap();
+    let port = upstream.port;
+    let call = |more: &str| {
+        let line = format!(
+            "connector call {} create --input input.json --parameter host=localhost --parameter port={port} \
+             --credential-file upstream-token.txt --ca ca.pem --allow localhost:{port} {more}",
+            artifact("orders.wasm").display()
+        );
+        let output = std::process::Command::new(program())
+            .current_dir(upstream.dir.path())
+            .args(line.split_whitespace())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        text(&output)
+    };
+    let said = call("");
+    for shown in [
+        "sent POST https://localhost",
+        "allowed by orders",
+        "authorization: •••",
+        r#"request {"reference":"LOCAL-1""#,
+        "\"email\":\"•••\"",
+        r#"reply {"id":"#,
+        "limits used",
+    ] {
+        assert!(said.contains(shown), "{shown} is missing:\n{said}");
+    }
+    for hidden in [upstream.token.as_str(), "ada@local.example", "4111 2222"] {
+        assert!(!said.contains(hidden), "{said}");
+    }
+    let json: Value = serde_json::from_str(&call("--json")).unwrap();
+    assert_eq!(json["outcome"]["output"]["reference"], "LOCAL-1", "{json}");
+    assert_eq!(json["seen"]["requests"][0]["status"], 201, "{json}");
 }

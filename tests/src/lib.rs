@@ -24,6 +24,7 @@ mod harness;
 mod http;
 mod jobs;
 mod kill;
+mod promises;
 mod routes;
 mod secrets;
 mod tidy;

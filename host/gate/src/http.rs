@@ -19,11 +19,11 @@ use tokio::sync::mpsc;
 use crate::body::Credit;
 use crate::credential;
 use crate::headers;
-use crate::invocation::Invocation;
+use crate::invocation::{Bodies, Invocation};
 use crate::lane::Line;
 use crate::mask::{Mask, MaskStream};
 use crate::reply::{masked_headers, without_marks};
-use crate::seen::SeenRequest;
+use crate::seen::{SeenBodies, SeenRequest, shown};
 use crate::transfer::TransferEnds;
 
 /// A part of a request body.
@@ -118,6 +118,11 @@ impl Invocation {
             BodyStart::Whole(bytes) => bytes.len() as u64,
             BodyStart::Stream { length, .. } => length.unwrap_or(0),
         };
+        if self.bodies == Bodies::Shown {
+            let (BodyStart::Whole(body) | BodyStart::Stream { first: body, .. }) = &http.body;
+            let bodies = seen.bodies.get_or_insert(SeenBodies::nothing());
+            bodies.request = self.masked_text(shown(body));
+        }
         self.sent.store(true, std::sync::atomic::Ordering::Release);
         let result = self.gate.egress.send(&entry, exchange).await;
         let reply = match result {
@@ -237,6 +242,9 @@ impl Invocation {
                 }
             }
         }
+        if let Some(bodies) = &mut seen.bodies {
+            bodies.reply = shown(&first);
+        }
         let done = Ending {
             status: Some(status),
             bytes_in,
@@ -348,6 +356,7 @@ impl SeenRequest {
             failed: None,
             masked: 0,
             micros: 0,
+            bodies: None,
         }
     }
 }

@@ -53,7 +53,16 @@ pub struct Invocation {
     pub(crate) seen: Mutex<Seen>,
     pub(crate) sent: AtomicBool,
     pub(crate) unsure: AtomicBool,
+    /// Whether bodies are kept for people.
+    pub(crate) bodies: Bodies,
     host_calls: AtomicU32,
+}
+
+/// Whether what people are shown of a call has bodies in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bodies {
+    Hidden,
+    Shown,
 }
 
 /// How a guest call ended.
@@ -91,7 +100,18 @@ impl Invocation {
             seen: Mutex::default(),
             sent: AtomicBool::new(false),
             unsure: AtomicBool::new(false),
+            bodies: Bodies::Hidden,
             host_calls: AtomicU32::new(0),
+        }
+    }
+
+    /// The same, with the beginnings of bodies kept in [`Seen`], for an author
+    /// who tries a connector out.
+    #[must_use = "the invocation that shows bodies is the one that is returned"]
+    pub fn with_bodies(self) -> Self {
+        Self {
+            bodies: Bodies::Shown,
+            ..self
         }
     }
 

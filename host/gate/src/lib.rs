@@ -42,7 +42,7 @@ pub use logic::run_logic;
 pub use mask::{MASKED, Mask, MaskStream};
 pub use registry::{Connector, Registry, View};
 pub use schema::{SchemaError, Schemas, check_against};
-pub use seen::{LogLine, Seen, SeenDenial, SeenRequest};
+pub use seen::{LogLine, Seen, SeenBodies, SeenDenial, SeenRequest};
 
 /// What every invocation needs.
 #[derive(Debug)]

@@ -4,6 +4,29 @@
 use keyway_ipc::LogLevel;
 use serde::{Deserialize, Serialize};
 
+/// Bytes of a body that are shown.
+const BODY_BYTES_SHOWN: usize = 4 << 10;
+
+impl SeenBodies {
+    /// Nothing of either yet.
+    pub(crate) const fn nothing() -> Self {
+        Self {
+            request: String::new(),
+            reply: String::new(),
+        }
+    }
+}
+
+/// The beginning of a body, as text.
+pub(crate) fn shown(body: &[u8]) -> String {
+    let first = body.get(..BODY_BYTES_SHOWN);
+    let mut text = String::from_utf8_lossy(first.unwrap_or(body)).into_owned();
+    if first.is_some() {
+        text.push('…');
+    }
+    text
+}
+
 /// What a person may be shown of a guest call, masked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
@@ -32,6 +55,15 @@ pub struct LogLine {
     pub message: String,
 }
 
+/// The beginnings of the bodies of one request, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenBodies {
+    /// What the guest sent.
+    pub request: String,
+    /// What came back.
+    pub reply: String,
+}
+
 /// One request of a guest, without query, body and secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenRequest {
@@ -51,6 +83,9 @@ pub struct SeenRequest {
     pub masked: u32,
     /// From the record of the intent to the end of the reply, in microseconds.
     pub micros: u64,
+    /// Its bodies, for an author who tries a connector out; never in a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bodies: Option<SeenBodies>,
 }
 
 /// Something that was denied.

@@ -27,6 +27,7 @@ use crate::config::Config;
 use crate::workers::Workers;
 
 pub(crate) use load::cache_key;
+pub(crate) use shown::masked_call;
 
 /// A deployment that is put together.
 #[derive(Debug)]

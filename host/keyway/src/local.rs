@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::api::types::{NewApproval, NewConnection, NewWorkspace};
 use crate::config::{AllowedPlace, Config, EgressConfig, WorkersConfig};
-use crate::deployment::{Caller, Deployment};
+use crate::deployment::{Caller, Deployment, masked_call};
 use crate::wire::{Plan, assemble};
 
 /// What `connector call` was given.
@@ -254,7 +254,8 @@ impl Prepared {
             actor,
         };
         let unit = gate.store().unit(scope);
-        let invocation = gate.open(basis, unit.clone(), deployment.config().limits, key)?;
+        let limits = deployment.config().limits;
+        let invocation = gate.open(basis, unit.clone(), limits, key)?.with_bodies();
         let ended = deployment
             .jobs_engine()
             .runner()
@@ -269,7 +270,11 @@ impl Prepared {
             keyway_gate::check_against(schema, &value)
                 .with_context(|| format!("the output of `{action}` does not fit its schema"))?;
         }
-        Ok(ended)
+        let declared = action.parse().ok();
+        match declared.and_then(|name: Name| manifest.actions.get(&name)) {
+            Some(declared) => Ok(masked_call(declared, input, ended)?),
+            None => Ok(ended),
+        }
     }
 }
 

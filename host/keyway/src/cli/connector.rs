@@ -254,7 +254,7 @@ fn call_locally(global: &Global, call: &CallLocally) -> Result<ExitCode> {
     let ended = crate::local::call(local)?;
     if global.json {
         output::json(&serde_json::json!({
-            "outcome": format!("{:?}", ended.outcome), "seen": ended.seen, "wall_us": ended.usage.wall_us,
+            "outcome": outcome_json(&ended.outcome), "seen": ended.seen, "wall_us": ended.usage.wall_us,
             "memory_bytes": ended.usage.memory_bytes, "host_calls": ended.usage.host_calls,
         }))?;
     }
@@ -277,9 +277,26 @@ fn call_locally(global: &Global, call: &CallLocally) -> Result<ExitCode> {
     })
 }
 
+/// The outcome for programs: one member, whose name is the kind.
+fn outcome_json(outcome: &CallOutcome) -> serde_json::Value {
+    match outcome {
+        CallOutcome::Value(json) => {
+            serde_json::json!({ "output": serde_json::from_str::<serde_json::Value>(json).ok() })
+        }
+        CallOutcome::Failure(failure) => serde_json::json!({
+            "failure": { "kind": failure.kind(), "message": failure.message() }
+        }),
+        CallOutcome::LogicError(text) => serde_json::json!({ "error": text }),
+        CallOutcome::Trap(trap) => serde_json::json!({ "trap": trap.to_string() }),
+        CallOutcome::Batch(batch) => serde_json::json!({ "events": batch.events.len() }),
+    }
+}
+
 fn outcome_text(outcome: &CallOutcome) -> String {
     match outcome {
-        CallOutcome::Value(json) => format!("output {json}"),
+        CallOutcome::Value(json) => {
+            format!("output {}", json.replace(r#"{"$masked":true}"#, "•••"))
+        }
         CallOutcome::Failure(failure) => format!("failure {failure}"),
         CallOutcome::LogicError(text) => format!("error {text}"),
         CallOutcome::Trap(trap) => format!("trap {trap}"),

@@ -142,6 +142,12 @@ pub(crate) fn show_seen(seen: &Seen) {
                 request.headers.join(", ")
             ));
         }
+        if let Some(bodies) = &request.bodies {
+            for (word, body) in [("request", &bodies.request), ("reply", &bodies.reply)] {
+                let body = if body.is_empty() { "(no body)" } else { body };
+                output::say(format_args!("       {word} {body}"));
+            }
+        }
         if request.masked > 0 {
             output::say(format_args!(
                 "       masked {} occurrence(s) of the credential in the reply",

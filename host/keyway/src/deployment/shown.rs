@@ -1,13 +1,14 @@
 //! A job as people may see it: every labelled value masked, wherever in the
 //! job it shows up.
 
-use keyway_gate::View;
 use keyway_gate::resource::RecipeRecord;
+use keyway_gate::{Ended, Seen, View};
+use keyway_ipc::CallOutcome;
 use keyway_jobs::Record;
 use keyway_jobs::definition::{Definition, Work};
 use keyway_jobs::job::{JobRecord, JournalRow};
-use keyway_jobs::labels::{Collector, Labels, Mask};
-use keyway_model::manifest::SensitivePaths;
+use keyway_jobs::labels::{Collector, Labels, Mask, MaskError};
+use keyway_model::manifest::{Action, SensitivePaths};
 use keyway_model::recipe::{Pointer, Trigger};
 use serde_json::Value;
 
@@ -174,13 +175,74 @@ impl Shown<'_> {
         else {
             return whole();
         };
-        StepLabels {
-            input: labels_in(&declared.input.sensitive),
-            output: declared
-                .output
-                .as_ref()
-                .map_or_else(Labels::default, |schema| labels_in(&schema.sensitive)),
+        labels_of_action(declared)
+    }
+}
+
+/// What a guest did, without labelled values.
+fn masked_seen(mut seen: Seen, mask: &Mask) -> Seen {
+    for line in &mut seen.log {
+        line.message = mask.text(&line.message);
+    }
+    for request in &mut seen.requests {
+        request.url = mask.text(&request.url);
+        request.failed = request.failed.take().map(|text| mask.text(&text));
+        if let Some(bodies) = &mut request.bodies {
+            bodies.request = mask.text(&bodies.request);
+            bodies.reply = mask.text(&bodies.reply);
         }
+    }
+    for denial in &mut seen.denials {
+        denial.asked = mask.text(&denial.asked);
+        denial.remedy = mask.text(&denial.remedy);
+    }
+    seen
+}
+
+/// A call of one action without a recipe, as people may see it.
+pub(crate) fn masked_call(
+    action: &Action,
+    input: &Value,
+    ended: Ended,
+) -> Result<Ended, MaskError> {
+    let labels = labels_of_action(action);
+    let output = match &ended.outcome {
+        CallOutcome::Value(json) => serde_json::from_str::<Value>(json).ok(),
+        CallOutcome::Failure(_)
+        | CallOutcome::LogicError(_)
+        | CallOutcome::Trap(_)
+        | CallOutcome::Batch(_) => None,
+    };
+    let mut collector = Collector::default();
+    collector.learn(input, &labels.input);
+    if let Some(output) = &output {
+        collector.learn(output, &labels.output);
+    }
+    let mask = collector.into_mask()?;
+    let text = |text: String| mask.text(&text);
+    let outcome = match (ended.outcome, output) {
+        (CallOutcome::Value(_), Some(output)) => {
+            CallOutcome::Value(mask.view(&output, &labels.output).to_string())
+        }
+        (CallOutcome::Failure(failure), _) => CallOutcome::Failure(failure.map_message(text)),
+        (CallOutcome::LogicError(error), _) => CallOutcome::LogicError(text(error)),
+        (CallOutcome::Trap(keyway_ipc::Trap::Guest(fault)), _) => {
+            CallOutcome::Trap(keyway_ipc::Trap::Guest(text(fault)))
+        }
+        (other, _) => other,
+    };
+    Ok(Ended {
+        outcome,
+        seen: masked_seen(ended.seen, &mask),
+        ..ended
+    })
+}
+
+fn labels_of_action(action: &Action) -> StepLabels {
+    let output = action.output.as_ref();
+    StepLabels {
+        input: labels_in(&action.input.sensitive),
+        output: output.map_or_else(Labels::default, |schema| labels_in(&schema.sensitive)),
     }
 }
 
@@ -209,20 +271,7 @@ fn step(row: &JournalRow, values: &Values, labels: &StepLabels, mask: &Mask) -> 
         ),
         Record::Started { .. } => ("started", None),
     };
-    let seen = row.seen.clone().map(|mut seen| {
-        for line in &mut seen.log {
-            line.message = mask.text(&line.message);
-        }
-        for request in &mut seen.requests {
-            request.url = mask.text(&request.url);
-            request.failed = request.failed.take().map(|text| mask.text(&text));
-        }
-        for denial in &mut seen.denials {
-            denial.asked = mask.text(&denial.asked);
-            denial.remedy = mask.text(&denial.remedy);
-        }
-        seen
-    });
+    let seen = row.seen.clone().map(|seen| masked_seen(seen, mask));
     JobStep {
         key: entry.key.clone(),
         kind: entry.kind.clone(),

@@ -1,0 +1,201 @@
+//! What holds whatever goes wrong: nothing without its record, and what must
+//! happen within a time.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::harness::{INTAKE, Stage, order, silent_intake};
+
+/// A revocation reaches running jobs within this time.
+const REVOKED_WITHIN: Duration = Duration::from_secs(1);
+
+/// After a restart, jobs go on within this time of the line that says ready.
+const RESUMED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Makes the log refuse every record, as a disk or a defect could, and leaves
+/// all other tables as they are.
+fn refuse_records(stage: &Stage) {
+    on_the_database(
+        stage,
+        "CREATE TRIGGER refuse BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'refused by a test'); END",
+    );
+}
+
+fn take_records(stage: &Stage) {
+    on_the_database(stage, "DROP TRIGGER refuse");
+}
+
+fn on_the_database(stage: &Stage, sql: &str) {
+    let database = rusqlite::Connection::open(stage.data().join("keyway.db")).unwrap();
+    database.busy_timeout(Duration::from_secs(10)).unwrap();
+    database.execute_batch(sql).unwrap();
+}
+
+#[test]
+fn nothing_runs_while_the_log_refuses_records() {
+    let stage = Stage::with_shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    assert_eq!(stage.post(&hook, &order(1)).0, 200);
+    let records = stage.audit().len();
+    refuse_records(&stage);
+
+    // A guest's call: nothing leaves, and the sender keeps its event.
+    let (status, answer) = stage.post(&hook, &order(2));
+    assert_eq!(status, 503, "{answer}");
+    assert_eq!(stage.upstream.effects()["by_path"]["/orders"], 1);
+    // A person's call: refused, and nothing is changed. One that only reads, too.
+    let said = stage.refused("workspace create rival");
+    assert!(!said.contains("Created"), "{said}");
+    let said = stage.refused("connection list");
+    assert!(!said.contains("shop"), "{said}");
+
+    take_records(&stage);
+    assert_eq!(stage.post(&hook, &order(2)).0, 200);
+    assert_eq!(stage.upstream.effects()["by_path"]["/orders"], 2);
+    let workspaces = stage.ok("workspace list");
+    assert!(!workspaces.contains("rival"), "{workspaces}");
+    assert!(stage.audit().len() > records);
+}
+
+/// A job that makes one request after another, for longer than any test waits.
+const LONG: &str = r#"recipe: long
+trigger: { webhook: {} }
+steps:
+  - id: each
+    foreach: "${ trigger.body.items }"
+    as: item
+    steps:
+      - id: send
+        action: hostile.attempt
+        connection: target
+        input: { what: reflect_credential }
+"#;
+
+#[test]
+fn a_revocation_reaches_a_running_job_within_a_second() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    stage.install("hostile.wasm", "hostile");
+    stage.connect("target", "hostile");
+    let hook = stage.apply("long", LONG).unwrap();
+    let items: Vec<u32> = (0..900).collect();
+    assert_eq!(stage.post(&hook, &json!({ "items": items })).0, 202);
+    let sent = |stage: &Stage| {
+        stage.upstream.effects()["by_path"]["/anything"]
+            .as_u64()
+            .unwrap_or(0)
+    };
+    stage.until("its first requests", |stage| {
+        (sent(stage) >= 3).then_some(())
+    });
+
+    let digest = stage.json("connector show hostile")["digest"].clone();
+    stage.ok(&format!("connector revoke {}", digest.as_str().unwrap()));
+    let (revoked, so_far) = (Instant::now(), sent(&stage));
+    let job = stage.until("the end of the job", |stage| {
+        let job = stage.json("job list --limit 1")[0].clone();
+        (job["state"] == "failed").then_some(job)
+    });
+    let took = revoked.elapsed();
+    assert!(took < REVOKED_WITHIN, "{took:?}");
+    assert!(so_far < 900, "the job was over before it was revoked");
+    // One that was under way may have ended.
+    assert!(sent(&stage) <= so_far + 1);
+    let why = stage.json(&format!("job show {}", job["id"].as_str().unwrap()))["failure"].clone();
+    let why = why.as_str().unwrap();
+    assert!(why.contains("approve"), "{why}");
+}
+
+#[test]
+fn an_accepted_job_goes_on_within_five_seconds_of_a_restart() {
+    let mut stage = Stage::with_shop();
+    let hook = stage.apply("intake", &silent_intake()).unwrap();
+    stage.upstream.mode("silent");
+    assert_eq!(stage.post(&hook, &order(1)).0, 202);
+    stage.until("its request", |stage| {
+        (stage.upstream.effects()["by_path"]["/orders"] == 1).then_some(())
+    });
+    stage.serve.as_mut().unwrap().kill();
+    stage.upstream.mode("up");
+    stage.start();
+    let ready = Instant::now();
+    stage.until("the job", |stage| {
+        (stage.json("job list --limit 1")[0]["state"] == "succeeded").then_some(())
+    });
+    let took = ready.elapsed();
+    assert!(took < RESUMED_WITHIN, "{took:?}");
+}
+
+#[test]
+fn what_the_data_directory_holds_is_for_its_owner_alone() {
+    let stage = Stage::with_shop();
+    for (name, mode) in [
+        ("root.key", 0o600),
+        ("api.sock", 0o600),
+        ("keyway.db", 0o600),
+    ] {
+        let found = std::fs::metadata(stage.data().join(name))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(found & 0o777, mode, "{name}: {found:o}");
+    }
+    let found = std::fs::metadata(stage.data())
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(found & 0o777, 0o700, "{found:o}");
+}
+
+#[test]
+fn compiled_code_that_was_tampered_with_is_not_run() {
+    let mut stage = Stage::with_shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    assert_eq!(stage.post(&hook, &order(1)).0, 200);
+    stage.serve.as_mut().unwrap().kill();
+    let mut tampered = Vec::new();
+    for file in std::fs::read_dir(stage.data().join("cache")).unwrap() {
+        let path = file.unwrap().path();
+        let mut code = std::fs::read(&path).unwrap();
+        let middle = code.len() / 2;
+        code[middle] ^= 1;
+        std::fs::write(&path, &code).unwrap();
+        tampered.push((path, code));
+    }
+    assert!(tampered.len() >= 2, "the expressions and a connector");
+    stage.start();
+    let shown = stage.json("recipe show intake");
+    let hook = shown["webhook_url"].as_str().unwrap();
+    assert_eq!(stage.post(hook, &order(2)).0, 200);
+    // Compiled anew from the artifact, whose digest was checked.
+    for (path, code) in tampered {
+        assert!(std::fs::read(&path).unwrap() != code, "{}", path.display());
+    }
+}
+
+#[test]
+fn a_credential_can_come_from_a_descriptor() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    stage.install("orders.wasm", "orders");
+    let line = format!(
+        "{} connection create shop --connector orders --parameter host=localhost --parameter port={} \
+         --parameter scheme=http --credential-fd 9 9< token.txt",
+        crate::harness::program().display(),
+        stage.upstream.port
+    );
+    let created = std::process::Command::new("bash")
+        .args(["-c", &line])
+        .current_dir(stage.dir.path())
+        .output()
+        .unwrap();
+    assert!(
+        created.status.success(),
+        "{}",
+        crate::harness::text(&created)
+    );
+    let checked: Value = stage.json("connection check shop");
+    assert_eq!(checked["ok"], true, "{checked}");
+}
