@@ -34,10 +34,6 @@ pub(crate) fn new(name: &Name) -> Result<()> {
     for (path, text) in embedded::SDK {
         write(&root.join("vendor/keyway-sdk").join(path), text)?;
     }
-    crate::cli::say(format_args!(
-        "Made {name}: src/lib.rs is the connector, connector.toml says what it may do.\n\
-         Next: cd {name} && keyway connector build && keyway connector inspect {name}.wasm"
-    ));
     Ok(())
 }
 

@@ -220,13 +220,14 @@ impl FromStr for Digest {
 }
 
 impl JobId {
-    /// A new id of the milliseconds since 1970 and 80 random bits, as UUIDv7
-    /// (RFC 9562) begins. Jobs of one time lie side by side in every index, so
-    /// that many of them are written with one page.
+    /// A new id of the microseconds since 1970 and 72 random bits. Jobs of one
+    /// time lie side by side in every index, so that many of them are written
+    /// with one page; and the order of ids is that of jobs, so that a list of
+    /// them needs no index of its own.
     pub fn at(time: Timestamp) -> Self {
-        const RANDOM_BITS: u32 = 80;
-        let milliseconds = u128::try_from(time.micros() / 1000).unwrap_or_default();
-        Self((milliseconds << RANDOM_BITS) | (random_bits() >> (128 - RANDOM_BITS)))
+        const RANDOM_BITS: u32 = 72;
+        let microseconds = u128::try_from(time.micros()).unwrap_or_default();
+        Self((microseconds << RANDOM_BITS) | (random_bits() >> (128 - RANDOM_BITS)))
     }
 }
 
@@ -237,7 +238,7 @@ mod tests {
     #[test]
     fn ids_of_jobs_are_in_the_order_of_their_time() {
         let at = |micros| JobId::at(Timestamp::from_micros(micros));
-        let (first, second) = (at(1_700_000_000_000_000), at(1_700_000_000_001_000));
+        let (first, second) = (at(1_700_000_000_000_000), at(1_700_000_000_000_001));
         assert!(first < second);
         assert_ne!(first, at(1_700_000_000_000_000));
     }

@@ -13,6 +13,10 @@ use crate::worker::Worker;
 /// I/O is looked at after so many tasks; more calls share one look.
 const EVENT_INTERVAL: u32 = 31;
 
+/// How much a worker stands back (`nice`) when processors are short: guests do
+/// not keep the broker from serving other guests, people and the disk.
+const STANDS_BACK: i32 = 10;
+
 /// Why a worker process cannot work.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -37,6 +41,7 @@ pub enum ProcessError {
 /// [`ProcessError`], if the machine cannot give threads, memory or sockets, or
 /// if a lane has panicked.
 pub fn run_process(lanes: Vec<OwnedFd>, size: &PoolSize) -> Result<(), ProcessError> {
+    rustix::process::nice(STANDS_BACK).map_err(io::Error::from)?;
     let worker = Worker::new(size)?;
     let mut threads = Vec::with_capacity(lanes.len());
     for (number, socket) in lanes.into_iter().enumerate() {

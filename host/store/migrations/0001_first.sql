@@ -105,7 +105,6 @@ CREATE TABLE job (
     summary        BLOB,
     UNIQUE (tenant, environment, id)
 ) STRICT;
-CREATE INDEX job_list ON job (tenant, environment, created, recipe);
 CREATE INDEX job_unfinished ON job (state) WHERE state IN (1, 2);
 
 CREATE TABLE journal (

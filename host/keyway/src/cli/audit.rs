@@ -59,7 +59,7 @@ pub(crate) fn run(global: &Global, verb: AuditVerb) -> Result<ExitCode> {
                 None => output::say(export.trim_end()),
             }
         }
-        AuditVerb::Verify { file, key } => return verify(&file, &key),
+        AuditVerb::Verify { file, key } => return verify(global, &file, &key),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -91,7 +91,7 @@ fn tail(global: &Global, count: Option<u32>) -> Result<()> {
     }
 }
 
-fn verify(file: &std::path::Path, key_path: &std::path::Path) -> Result<ExitCode> {
+fn verify(global: &Global, file: &std::path::Path, key_path: &std::path::Path) -> Result<ExitCode> {
     let export = std::fs::read_to_string(file)
         .with_context(|| format!("{}: cannot be read", file.display()))?;
     let key: String = std::fs::read_to_string(key_path)
@@ -100,7 +100,22 @@ fn verify(file: &std::path::Path, key_path: &std::path::Path) -> Result<ExitCode
         .trim()
         .parse()
         .with_context(|| format!("{}: not a public key", key_path.display()))?;
-    match keyway_authz::log::verify(&export, &key) {
+    let verified = keyway_authz::log::verify(&export, &key);
+    if global.json {
+        let holds = verified.is_ok();
+        output::json(&match verified {
+            Ok(report) => serde_json::json!({
+                "holds": true, "log": report.origin, "from": report.from, "size": report.size,
+                "records": report.records, "erased": report.erased, "root": report.root.to_string(),
+            }),
+            Err(error) => serde_json::json!({ "holds": false, "why": error.to_string() }),
+        })?;
+        return Ok(match holds {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        });
+    }
+    match verified {
         Ok(report) => {
             output::say(format_args!("The log holds: {report}"));
             Ok(ExitCode::SUCCESS)

@@ -19,19 +19,35 @@ const PAGE_COLUMNS: usize = 96;
 
 pub(crate) fn run(global: &Global, verb: ConnectorVerb) -> Result<ExitCode> {
     match verb {
-        ConnectorVerb::New { name } => crate::scaffold::new(&name)?,
+        ConnectorVerb::New { name } => {
+            crate::scaffold::new(&name)?;
+            if global.json {
+                output::json(&serde_json::json!({ "connector": name, "path": name.as_str() }))?;
+            } else {
+                output::say(format_args!(
+                    "Made {name}: src/lib.rs is the connector, connector.toml says what it may do.\n\
+                     Next: cd {name} && keyway connector build && keyway connector inspect {name}.wasm"
+                ));
+            }
+        }
         ConnectorVerb::Build {
             path,
             out,
             unchecked,
         } => {
             let built = crate::scaffold::build(&path, out.as_deref(), !unchecked)?;
-            output::say(format_args!(
-                "Built {} ({} bytes)\n{}",
-                built.path.display(),
-                built.bytes,
-                built.digest
-            ));
+            if global.json {
+                output::json(&serde_json::json!({
+                    "path": built.path, "bytes": built.bytes, "digest": built.digest,
+                }))?;
+            } else {
+                output::say(format_args!(
+                    "Built {} ({} bytes)\n{}",
+                    built.path.display(),
+                    built.bytes,
+                    built.digest
+                ));
+            }
         }
         ConnectorVerb::Inspect { file } => inspect(global, &file)?,
         ConnectorVerb::Call(call) => return call_locally(global, &call),

@@ -1,9 +1,7 @@
 //! Tables for people, JSON for programs.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is where the command line speaks"
-)]
+#![expect(clippy::print_stderr, reason = "this is where the command line speaks")]
+
+use std::io::{ErrorKind, Write as _};
 
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, TableStyle};
@@ -16,19 +14,28 @@ pub(crate) fn problem(error: &anyhow::Error) {
 
 /// One line for people.
 pub(crate) fn say(line: impl std::fmt::Display) {
-    println!("{line}");
+    let written = writeln!(std::io::stdout(), "{line}");
+    match written {
+        Ok(()) => {}
+        // Whoever reads has seen enough: `keyway job list | head`.
+        Err(fault) if fault.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(fault) => {
+            eprintln!("keyway: the output cannot be written: {fault}");
+            std::process::exit(1);
+        }
+    }
 }
 
 /// Prints `value` as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    say(serde_json::to_string_pretty(value)?);
     Ok(())
 }
 
 /// Prints a table, or says that there is nothing.
 pub(crate) fn table<const N: usize>(headers: [&str; N], rows: Vec<[String; N]>, nothing: &str) {
     if rows.is_empty() {
-        println!("{nothing}");
+        say(nothing);
         return;
     }
     let mut table = Table::new();
@@ -38,15 +45,9 @@ pub(crate) fn table<const N: usize>(headers: [&str; N], rows: Vec<[String; N]>, 
     for row in rows {
         table.add_row(row);
     }
-    println!(
-        "{}",
-        table
-            .to_string()
-            .lines()
-            .map(str::trim_end)
-            .collect::<Vec<_>>()
-            .join("\n")
-    );
+    let lines = table.to_string();
+    let lines: Vec<&str> = lines.lines().map(str::trim_end).collect();
+    say(lines.join("\n"));
 }
 
 /// A time as people read it: to the second.

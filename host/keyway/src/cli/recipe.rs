@@ -16,10 +16,14 @@ pub(crate) fn run(global: &Global, verb: RecipeVerb) -> Result<ExitCode> {
         RecipeVerb::Validate { file } => {
             let name = crate::local::validate_recipe(&read(&file)?)
                 .map_err(|error| located(&file, &error))?;
-            output::say(format_args!(
-                "{}: recipe `{name}` is valid.",
-                file.display()
-            ));
+            if global.json {
+                output::json(&serde_json::json!({ "recipe": name, "valid": true }))?;
+            } else {
+                output::say(format_args!(
+                    "{}: recipe `{name}` is valid.",
+                    file.display()
+                ));
+            }
         }
         RecipeVerb::Apply { file } => {
             let client = Client::new(global)?;

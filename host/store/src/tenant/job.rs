@@ -23,7 +23,7 @@ const SELECT_JOB: &str = "SELECT id, recipe, recipe_version, state, created, upd
 
 const SELECT_JOBS: &str = "SELECT id, recipe, recipe_version, state, created, updated, origin, body, summary \
     FROM job WHERE tenant = ?1 AND environment = ?2 AND (?3 IS NULL OR recipe = ?3) \
-    AND (?4 IS NULL OR state = ?4) ORDER BY created DESC, rowid DESC LIMIT ?5";
+    AND (?4 IS NULL OR state = ?4) ORDER BY id DESC LIMIT ?5";
 
 /// A job as it is stored: `R` is what was kept when it was accepted, `S` how
 /// it ended.
