@@ -149,10 +149,13 @@ fn a_local_call_shows_what_left_and_what_came_back_masked() {
     ] {
         assert!(said.contains(shown), "{shown} is missing:\n{said}");
     }
-    for hidden in [upstream.token.as_str(), "ada@local.example", "4111 2222"] {
-        assert!(!said.contains(hidden), "{said}");
+    let as_json = call("--json");
+    for said in [&said, &as_json] {
+        for hidden in [upstream.token.as_str(), "ada@local.example", "4111 2222"] {
+            assert!(!said.contains(hidden), "{said}");
+        }
     }
-    let json: Value = serde_json::from_str(&call("--json")).unwrap();
+    let json: Value = serde_json::from_str(&as_json).unwrap();
     assert_eq!(json["outcome"]["output"]["reference"], "LOCAL-1", "{json}");
     assert_eq!(json["seen"]["requests"][0]["status"], 201, "{json}");
 }

@@ -121,7 +121,12 @@ impl Invocation {
         if self.bodies == Bodies::Shown {
             let (BodyStart::Whole(body) | BodyStart::Stream { first: body, .. }) = &http.body;
             let bodies = seen.bodies.get_or_insert(SeenBodies::nothing());
-            bodies.request = self.masked_text(shown(body));
+            let mask = self.mask.lock().clone();
+            let masked = mask.and_then(|mask| mask.whole(body));
+            bodies.request = shown(masked.as_ref().map_or(body, |(masked, _)| masked));
+            if let BodyStart::Stream { .. } = http.body {
+                bodies.request.push('…');
+            }
         }
         self.sent.store(true, std::sync::atomic::Ordering::Release);
         let result = self.gate.egress.send(&entry, exchange).await;

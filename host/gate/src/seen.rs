@@ -4,9 +4,6 @@
 use keyway_ipc::LogLevel;
 use serde::{Deserialize, Serialize};
 
-/// Bytes of a body that are shown.
-const BODY_BYTES_SHOWN: usize = 4 << 10;
-
 impl SeenBodies {
     /// Nothing of either yet.
     pub(crate) const fn nothing() -> Self {
@@ -17,14 +14,15 @@ impl SeenBodies {
     }
 }
 
-/// The beginning of a body, as text.
+/// A body, or its first frame, as text that moves no cursor. Whoever shows it
+/// masks it first and cuts it after.
 pub(crate) fn shown(body: &[u8]) -> String {
-    let first = body.get(..BODY_BYTES_SHOWN);
-    let mut text = String::from_utf8_lossy(first.unwrap_or(body)).into_owned();
-    if first.is_some() {
-        text.push('…');
-    }
-    text
+    let text = String::from_utf8_lossy(body);
+    let tame = |c: char| match c.is_control() {
+        true => ' ',
+        false => c,
+    };
+    text.chars().map(tame).collect()
 }
 
 /// What a person may be shown of a guest call, masked.

@@ -189,6 +189,16 @@ impl Jobs {
         Ok(())
     }
 
+    /// As [`Jobs::resume`], and again while the store cannot be read.
+    pub async fn resume_surely(self: &Arc<Self>, scope: Scope, id: JobId) {
+        if self.live.lock().contains(&id) {
+            return;
+        }
+        if let Some(run) = self.rebuilt(scope, id).await {
+            self.spawn(run);
+        }
+    }
+
     /// A run as its journal says.
     async fn rebuild(
         &self,
@@ -226,6 +236,24 @@ impl Jobs {
         })
     }
 
+    /// As [`Jobs::rebuild`], again and again while the store cannot be read;
+    /// `None` if the job is not there, or what is stored of it is no job.
+    async fn rebuilt(&self, scope: Scope, id: JobId) -> Option<Run> {
+        loop {
+            match self.rebuild(scope, id, None).await {
+                Ok(run) => return Some(run),
+                Err(DriveError::Store(error)) if !matches!(error, StoreError::NotFound(_)) => {
+                    tracing::warn!(job = %id, %error, "a job cannot be read; trying again");
+                }
+                Err(error) => {
+                    tracing::error!(job = %id, %error, "a job cannot be read");
+                    return None;
+                }
+            }
+            tokio::time::sleep(STALL_PAUSE).await;
+        }
+    }
+
     fn spawn(self: &Arc<Self>, run: Run) {
         if self.live.lock().insert(run.id) {
             tokio::spawn(Arc::clone(self).drive(run));
@@ -249,12 +277,9 @@ impl Jobs {
             drop(run.caller.take());
             drop(run.unit.take_pending());
             tokio::time::sleep(STALL_PAUSE).await;
-            match self.rebuild(scope, id, None).await {
-                Ok(rebuilt) => run = rebuilt,
-                Err(error) => {
-                    tracing::error!(job = %id, %error, "a job cannot be read again");
-                    break;
-                }
+            match self.rebuilt(scope, id).await {
+                Some(rebuilt) => run = rebuilt,
+                None => break,
             }
         }
         drop(slot);

@@ -212,6 +212,7 @@ struct Outputs<'d>(&'d Cursor, &'d Uses);
 impl Serialize for Outputs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let outputs = self.0.scopes().iter().flat_map(|scope| &scope.outputs);
-        serializer.collect_map(outputs.filter(|(id, _)| self.1.step(id)))
+        let visible = outputs.map(|(id, output)| (id, output));
+        serializer.collect_map(visible.filter(|(id, _)| self.1.step(id)))
     }
 }

@@ -105,6 +105,7 @@ CREATE TABLE job (
     summary        BLOB,
     UNIQUE (tenant, environment, id)
 ) STRICT;
+CREATE INDEX job_recipe ON job (tenant, environment, recipe, id);
 CREATE INDEX job_unfinished ON job (state) WHERE state IN (1, 2);
 
 CREATE TABLE journal (

@@ -98,7 +98,12 @@ impl<'de> Deserialize<'de> for Done {
     }
 }
 
-/// Tells `null` from a field that is not there.
+/// Tells `null` from a field that is not there. What the component wrote is
+/// read and written again: a payload may have led it to repeat a member, and
+/// then schema, labels and connector would not see the same one.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
-    Json::deserialize(deserializer).map(Some)
+    let written = Json::deserialize(deserializer)?;
+    Json::canonical(written.text().as_bytes())
+        .map(Some)
+        .map_err(serde::de::Error::custom)
 }

@@ -1,6 +1,5 @@
 //! Where a job is in its recipe, and the outputs that it can see from there.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keyway_model::Json;
@@ -39,8 +38,9 @@ struct Turns {
 pub(crate) struct Scope {
     /// The part of a key before the step's id.
     pub(crate) prefix: String,
-    /// The outputs of its steps, by id.
-    pub(crate) outputs: BTreeMap<String, Json>,
+    /// The outputs of its steps, in the order in which they ran: a repeated
+    /// action must send the same bytes.
+    pub(crate) outputs: Vec<(String, Json)>,
     /// Variable, item and index of an iteration.
     pub(crate) item: Option<(String, Json, usize)>,
 }
@@ -108,7 +108,7 @@ impl Cursor {
             frame.next += 1;
         }
         if let Some(scope) = self.scopes.last_mut() {
-            scope.outputs.insert(id.to_owned(), output);
+            scope.outputs.push((id.to_owned(), output));
         }
     }
 
@@ -187,7 +187,7 @@ impl Turns {
         let item = self.items.get(self.index)?.clone();
         Some(Scope {
             prefix: format!("{}[{}]/", self.key, self.index),
-            outputs: BTreeMap::new(),
+            outputs: Vec::new(),
             item: Some((self.variable.clone(), item, self.index)),
         })
     }
@@ -196,7 +196,8 @@ impl Turns {
     fn finish_one(&mut self, scope: Option<Scope>, last: Option<&str>) {
         let output = scope
             .zip(last)
-            .and_then(|(mut scope, last)| scope.outputs.remove(last));
+            .and_then(|(scope, last)| scope.outputs.into_iter().rfind(|(id, _)| id == last))
+            .map(|(_, output)| output);
         self.outputs
             .push(output.unwrap_or_else(|| Json::from(serde_json::Value::Null)));
         self.index += 1;

@@ -84,7 +84,7 @@ fn tail(global: &Global, count: Option<u32>) -> Result<()> {
                 output::say(row(line).join("  "));
             }
         }
-        if left == Some(0) {
+        if left == Some(0) || output::is_closed() {
             return Ok(());
         }
         std::thread::sleep(TAIL_PAUSE);

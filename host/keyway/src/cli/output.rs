@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "this is where the command line speaks")]
 
 use std::io::{ErrorKind, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, TableStyle};
@@ -12,13 +13,25 @@ pub(crate) fn problem(error: &anyhow::Error) {
     eprintln!("keyway: {error:#}");
 }
 
-/// One line for people.
+/// Whether whoever reads the output has seen enough: `keyway job list | head`.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Whether nobody reads the output any more.
+pub(crate) fn is_closed() -> bool {
+    CLOSED.load(Ordering::Relaxed)
+}
+
+/// One line for people. Once the output is closed nothing more is printed, and
+/// the verb goes on to its own exit code.
 pub(crate) fn say(line: impl std::fmt::Display) {
-    let written = writeln!(std::io::stdout(), "{line}");
-    match written {
+    if is_closed() {
+        return;
+    }
+    match writeln!(std::io::stdout(), "{line}") {
         Ok(()) => {}
-        // Whoever reads has seen enough: `keyway job list | head`.
-        Err(fault) if fault.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(fault) if fault.kind() == ErrorKind::BrokenPipe => {
+            CLOSED.store(true, Ordering::Relaxed);
+        }
         Err(fault) => {
             eprintln!("keyway: the output cannot be written: {fault}");
             std::process::exit(1);

@@ -69,9 +69,9 @@ impl Deployment {
     /// Lets every job that had not ended go on.
     pub(crate) async fn resume_jobs(&self) -> Result<()> {
         for unfinished in self.gate.store().unfinished_jobs().await? {
-            if let Err(error) = self.jobs.resume(unfinished.scope, unfinished.id).await {
-                tracing::error!(job = %unfinished.id, %error, "a job cannot go on");
-            }
+            self.jobs
+                .resume_surely(unfinished.scope, unfinished.id)
+                .await;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use keyway_jobs::Record;
 use keyway_jobs::definition::{Definition, Work};
 use keyway_jobs::job::{JobRecord, JournalRow};
 use keyway_jobs::labels::{Collector, Labels, Mask, MaskError};
+use keyway_model::Failure;
 use keyway_model::manifest::{Action, SensitivePaths};
 use keyway_model::recipe::{Pointer, Trigger};
 use serde_json::Value;
@@ -100,10 +101,15 @@ impl Shown<'_> {
         Some((self.record.trigger.to_value()?, rows))
     }
 
-    /// The job without any of its values.
+    /// The job without any of its values, and without words of the outside.
     fn nothing(self) -> JobDetail {
+        let mut job = self.job;
+        job.failure = job.failure.and(Some(
+            "the job's values are nested too deeply to be masked, so none of them is shown"
+                .to_owned(),
+        ));
         JobDetail {
-            job: self.job,
+            job,
             trigger: Value::Null,
             steps: Vec::new(),
             reply: None,
@@ -179,6 +185,9 @@ impl Shown<'_> {
     }
 }
 
+/// Bytes of a body that are shown.
+const BODY_BYTES_SHOWN: usize = 4 << 10;
+
 /// What a guest did, without labelled values.
 fn masked_seen(mut seen: Seen, mask: &Mask) -> Seen {
     for line in &mut seen.log {
@@ -188,8 +197,8 @@ fn masked_seen(mut seen: Seen, mask: &Mask) -> Seen {
         request.url = mask.text(&request.url);
         request.failed = request.failed.take().map(|text| mask.text(&text));
         if let Some(bodies) = &mut request.bodies {
-            bodies.request = mask.text(&bodies.request);
-            bodies.reply = mask.text(&bodies.reply);
+            bodies.request = cut(mask.text(&bodies.request));
+            bodies.reply = cut(mask.text(&bodies.reply));
         }
     }
     for denial in &mut seen.denials {
@@ -197,6 +206,17 @@ fn masked_seen(mut seen: Seen, mask: &Mask) -> Seen {
         denial.remedy = mask.text(&denial.remedy);
     }
     seen
+}
+
+/// The beginning of a text that was masked: not before, or half a labelled
+/// value could be left.
+fn cut(mut text: String) -> String {
+    let end = text.floor_char_boundary(BODY_BYTES_SHOWN);
+    if end < text.len() {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// A call of one action without a recipe, as people may see it.
@@ -213,6 +233,7 @@ pub(crate) fn masked_call(
         | CallOutcome::Trap(_)
         | CallOutcome::Batch(_) => None,
     };
+    let is_known = output.is_some();
     let mut collector = Collector::default();
     collector.learn(input, &labels.input);
     if let Some(output) = &output {
@@ -224,6 +245,9 @@ pub(crate) fn masked_call(
         (CallOutcome::Value(_), Some(output)) => {
             CallOutcome::Value(mask.view(&output, &labels.output).to_string())
         }
+        (CallOutcome::Value(_), None) => CallOutcome::Failure(Failure::Permanent(
+            "the connector's answer is not JSON, or is nested too deeply".to_owned(),
+        )),
         (CallOutcome::Failure(failure), _) => CallOutcome::Failure(failure.map_message(text)),
         (CallOutcome::LogicError(error), _) => CallOutcome::LogicError(text(error)),
         (CallOutcome::Trap(keyway_ipc::Trap::Guest(fault)), _) => {
@@ -231,9 +255,16 @@ pub(crate) fn masked_call(
         }
         (other, _) => other,
     };
+    let mut seen = masked_seen(ended.seen, &mask);
+    if !labels.output.is_empty() && !is_known {
+        // What is labelled in the reply is not known: the guest did not give it.
+        for bodies in seen.requests.iter_mut().filter_map(|r| r.bodies.as_mut()) {
+            bodies.reply = "•••".to_owned();
+        }
+    }
     Ok(Ended {
         outcome,
-        seen: masked_seen(ended.seen, &mask),
+        seen,
         ..ended
     })
 }

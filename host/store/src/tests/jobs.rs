@@ -75,7 +75,7 @@ async fn jobs_are_listed_the_newest_first_by_recipe_and_state() {
             version: 1,
             origin: None,
         };
-        let id = JobId::random();
+        let id = JobId::at(deployment.clock.now());
         unit.push(tenant.create_job(id, of, &number).await.unwrap());
         ids.push(id);
         deployment.pass(std::time::Duration::from_millis(1));
