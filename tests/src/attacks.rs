@@ -50,7 +50,6 @@ fn another_host_another_method_and_another_path_are_denied_and_recorded() {
         ("other_host", "destination"),
         ("other_method", "method"),
         ("other_path", "path"),
-        ("private_address", "destination"),
     ] {
         let seen = attacker.tries(&json!({ "what": what }));
         assert_eq!(seen["outcome"], "refused", "{what}: {seen}");
@@ -67,6 +66,79 @@ fn another_host_another_method_and_another_path_are_denied_and_recorded() {
     }
     let effects = attacker.stage.upstream.effects();
     assert_eq!(effects["effects"], 0, "nothing reached the upstream");
+}
+
+#[test]
+fn an_address_that_is_not_public_is_refused_although_its_host_is_granted() {
+    let attacker = Attacker::new();
+    let seen = attacker.tries(&json!({ "what": "private_address" }));
+    assert_eq!(seen["outcome"], "refused", "{seen}");
+    let job = attacker.stage.last_job();
+    let request = &job["steps"][0]["seen"]["requests"][0];
+    let failed = request["failed"].as_str().unwrap();
+    assert!(failed.contains("not a public address"), "{job}");
+    assert!(failed.contains("[[egress.allow]]"), "the remedy: {job}");
+    let audit = attacker.stage.audit();
+    let intent = audit
+        .iter()
+        .find(|line| line["record"]["target"]["origin"] == "http://169.254.169.254:80")
+        .unwrap_or_else(|| panic!("no intent: {audit:?}"));
+    let outcome = audit
+        .iter()
+        .find(|line| line["kind"] == "outcome" && line["record"]["id"] == intent["record"]["id"])
+        .unwrap_or_else(|| panic!("no outcome of {intent}"));
+    assert_eq!(outcome["record"]["outcome"], "refused", "{outcome}");
+}
+
+#[test]
+fn a_guest_that_is_ended_at_a_limit_leaves_a_record_that_says_so() {
+    let attacker = Attacker::new();
+    for (what, limit) in [
+        ("endless_loop", "cpu_ms_max"),
+        ("memory_bomb", "memory_bytes_max"),
+    ] {
+        let (status, _) = attacker
+            .stage
+            .post(&attacker.hook, &json!({ "what": what }));
+        assert_eq!(status, 502, "{what}");
+        let job = attacker.stage.last_job()["id"].clone();
+        let audit = attacker.stage.audit();
+        let ended = audit.iter().any(|line| {
+            let record = &line["record"];
+            record["actor"]["job"] == job
+                && record["ended"]
+                    .as_str()
+                    .is_some_and(|ended| ended.contains(limit))
+        });
+        assert!(ended, "{what}: {audit:?}");
+    }
+}
+
+#[test]
+fn a_reply_header_that_reflects_the_credential_is_masked() {
+    let attacker = Attacker::new();
+    let url = attacker.here("/reflect?header=x-reflected");
+    let seen = attacker.tries(&json!({ "what": "reflect_credential", "url": url }));
+    assert_eq!(seen["outcome"], "answered", "{seen}");
+    let text = seen.to_string();
+    assert!(!text.contains(&attacker.stage.upstream.token), "{seen}");
+    let reflected = seen["headers"]["x-reflected"].as_str().unwrap();
+    assert!(reflected.contains("[masked]"), "{seen}");
+    let job = attacker.stage.last_job();
+    let masked = &job["steps"][0]["seen"]["requests"][0]["masked"];
+    assert_eq!(masked, 2, "in the header and in the body: {job}");
+}
+
+#[test]
+fn an_encoded_reply_is_searched_as_it_is_when_decoded() {
+    let attacker = Attacker::new();
+    attacker.stage.upstream.mode("gzip");
+    let seen =
+        attacker.tries(&json!({ "what": "reflect_credential", "url": attacker.here("/reflect") }));
+    let text = seen.to_string();
+    assert!(!text.contains(&attacker.stage.upstream.token), "{seen}");
+    assert!(text.contains("[masked]"), "decoded and searched: {seen}");
+    assert!(seen["headers"]["content-encoding"].is_null(), "{seen}");
 }
 
 #[test]

@@ -291,3 +291,32 @@ fn a_stopped_recipe_takes_no_events_and_a_started_one_does() {
     stage.ok("recipe start intake");
     assert_eq!(stage.post(&hook, &order(1)).0, 200);
 }
+
+#[test]
+fn an_upstream_that_refuses_the_connection_is_a_reason_that_people_understand() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = gone.local_addr().unwrap().port();
+    let stage = Stage::configured(&format!(
+        "[[egress.allow]]\nhost = \"localhost\"\nport = {port}\ncleartext = true\n"
+    ));
+    drop(gone);
+    stage.ok("workspace create acme");
+    stage.install("orders.wasm", "orders");
+    stage.ok(&format!(
+        "connection create shop --connector orders --parameter host=localhost --parameter port={port} --parameter scheme=http --credential-file token.txt"
+    ));
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    assert_eq!(stage.post(&hook, &order(1)).0, 502);
+    let job = stage.last_job();
+    let why = job["failure"].as_str().unwrap();
+    assert!(why.contains("create: transient"), "{why}");
+    assert!(why.to_lowercase().contains("connection refused"), "{why}");
+    let audit = stage.audit();
+    let refused = audit.iter().any(|line| {
+        line["record"]["outcome"] == "refused"
+            && line["record"]["detail"]
+                .as_str()
+                .is_some_and(|text| text.contains("refused"))
+    });
+    assert!(refused, "{audit:?}");
+}

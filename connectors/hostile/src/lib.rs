@@ -81,7 +81,7 @@ fn attempt(context: &Context, input: Attempt) -> Result<Value, Failure> {
         What::PrivateAddress => send(
             context,
             method,
-            url("http://169.254.169.254/latest/meta-data/".to_owned()),
+            url("http://169.254.169.254/latest/meta-data".to_owned()),
         ),
         // A 3xx reply is shown as it is; the guest then follows it by itself.
         What::Redirect => redirect(context, url(format!("{origin}/anything"))),

@@ -152,7 +152,7 @@ pub enum OutcomeKind {
     Unknown,
 }
 
-/// Inward calls of one invocation, counted.
+/// One invocation: its inward calls, counted, and how the host ended it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Names this record.
@@ -171,4 +171,7 @@ pub struct Tally {
     pub state_reads: u32,
     /// Inward calls that were denied.
     pub denied: u32,
+    /// Why the guest did not end by itself, in our own words: the limit that
+    /// it exceeded, for example.
+    pub ended: Option<String>,
 }

@@ -140,7 +140,7 @@ impl Invocation {
             },
             Err(WorkerGone) => gone(),
         };
-        self.record_tally(&usage);
+        self.record_tally(&usage, &outcome);
         Ended {
             outcome: self.masked(outcome),
             usage,

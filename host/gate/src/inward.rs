@@ -2,7 +2,7 @@
 //! of their invocation. Serving one takes the [`Admitted`] of the decision.
 
 use keyway_authz::{Admitted, DenialReason, Inward, Record, Tally};
-use keyway_ipc::{HostReply, LogLevel, StateRefusal, Trap, Usage};
+use keyway_ipc::{CallOutcome, HostReply, LogLevel, StateRefusal, Trap, Usage};
 use keyway_model::EntryId;
 
 use crate::invocation::Invocation;
@@ -99,9 +99,10 @@ impl Invocation {
         }
     }
 
-    /// The invocation's record of its inward calls, written with the next
-    /// durable write; none where there was no such call.
-    pub(crate) fn record_tally(&self, usage: &Usage) {
+    /// The invocation's record of its inward calls and of its end, written with
+    /// the next durable write; none where there was no such call and the guest
+    /// ended by itself.
+    pub(crate) fn record_tally(&self, usage: &Usage, outcome: &CallOutcome) {
         let seen = self.seen.lock();
         let tally = Tally {
             id: EntryId::random(),
@@ -114,10 +115,26 @@ impl Invocation {
             connection_reads: seen.connection_reads.saturating_add(usage.parameter_reads),
             state_reads: seen.state_reads,
             denied: seen.inward_denied,
+            ended: ended_by_host(outcome),
         };
         let inward = tally.log_lines + tally.log_lines_dropped + tally.connection_reads;
-        if inward + tally.state_reads + tally.denied > 0 {
+        if inward + tally.state_reads + tally.denied > 0 || tally.ended.is_some() {
             self.unit.record(Record::Tally(tally));
         }
     }
+}
+
+/// Why a guest did not end by itself; never in the guest's words.
+fn ended_by_host(outcome: &CallOutcome) -> Option<String> {
+    let CallOutcome::Trap(trap) = outcome else {
+        return None;
+    };
+    Some(match trap {
+        Trap::Limit { name, value } => format!("it exceeded {name} ({value})"),
+        Trap::Guest(_) => "it broke off".to_owned(),
+        Trap::WorkerGone => "its worker ended".to_owned(),
+        Trap::Cancelled(_) => "nobody waited for it any more".to_owned(),
+        Trap::Host(_) => "the host could not serve it".to_owned(),
+        Trap::Component(_) => "the component cannot run".to_owned(),
+    })
 }

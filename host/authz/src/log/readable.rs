@@ -155,6 +155,9 @@ pub struct ReadableTally {
     pub state_reads: u32,
     /// Inward calls denied.
     pub denied: u32,
+    /// Why the guest did not end by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
     /// Whose calls.
     pub actor: ReadableActor,
 }
@@ -213,6 +216,7 @@ impl From<&Record> for ReadableRecord {
                 connection_reads: tally.connection_reads,
                 state_reads: tally.state_reads,
                 denied: tally.denied,
+                ended: tally.ended.clone(),
                 actor: actor(&tally.actor),
             }),
         }

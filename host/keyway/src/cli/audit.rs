@@ -137,7 +137,13 @@ fn row(line: &AuditLine) -> [String; 6] {
     let place = record.get("target").map(flat).unwrap_or_default();
     let end = match record.get("decision") {
         Some(_) => [text("/decision"), text("/rule"), text("/reason")].join(" "),
-        None => [text("/outcome"), text("/status"), text("/detail")].join(" "),
+        None => [
+            text("/outcome"),
+            text("/status"),
+            text("/detail"),
+            text("/ended"),
+        ]
+        .join(" "),
     };
     [
         line.sequence.to_string(),
@@ -145,7 +151,12 @@ fn row(line: &AuditLine) -> [String; 6] {
         line.kind.clone(),
         text("/operation"),
         place,
-        end.trim().chars().take(100).collect(),
+        end.split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .chars()
+            .take(100)
+            .collect(),
     ]
 }
 

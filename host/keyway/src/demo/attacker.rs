@@ -5,18 +5,34 @@
 )]
 
 use anyhow::Result;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::caller;
 use super::stage::Stage;
-use super::story::text;
+use super::story::{control, text};
 
-/// One attempt: what is tried, with what, and what the administrator must see.
+/// One attempt: what is tried, with what, and what must come of it.
 struct Attempt {
     title: &'static str,
     input: Value,
-    /// A word of the reason that the job shows.
-    shows: &'static str,
+    ends: End,
+    /// What an administrator may do about it, where no denial says so.
+    remedy: &'static str,
+}
+
+/// How an attempt must end.
+enum End {
+    /// The gate denies it, for this reason.
+    Denied(&'static str),
+    /// It leaves the gate and is refused on the way out, with this word.
+    Refused(&'static str),
+    /// The reply comes, with the credential masked in it.
+    Masked,
+    /// The guest sees this, and nothing leaves.
+    Seen(&'static str),
+    /// The host ends the guest at this limit.
+    Limit(&'static str),
 }
 
 /// Act 3.
@@ -56,72 +72,96 @@ fn imports(stage: &mut Stage) -> Result<()> {
 
 fn attempts(port: u16) -> Vec<Attempt> {
     let here = |path: &str| format!("https://localhost:{port}{path}");
-    let attempt = |title, input, shows| Attempt {
+    let attempt = |title, input, ends, remedy| Attempt {
         title,
         input,
-        shows,
+        ends,
+        remedy,
     };
+    let admin = here(&format!(
+        "/redirect?to=https%3A%2F%2Flocalhost%3A{port}%2Fadmin"
+    ));
+    let never = "nothing makes a credential readable for a connector";
     vec![
         attempt(
             "another host",
             json!({ "what": "other_host" }),
-            "destination",
+            End::Denied("destination"),
+            "",
         ),
         attempt(
             "another method",
             json!({ "what": "other_method" }),
-            "method",
+            End::Denied("method"),
+            "",
         ),
-        attempt("another path", json!({ "what": "other_path" }), "path"),
         attempt(
-            "a private address",
+            "another path",
+            json!({ "what": "other_path" }),
+            End::Denied("path"),
+            "",
+        ),
+        attempt(
+            "a private address, which its manifest declares",
             json!({ "what": "private_address" }),
-            "destination",
+            End::Refused("cloud metadata"),
+            "",
         ),
         attempt(
             "a redirect to another path, followed",
-            json!({ "what": "redirect", "url": here(&format!("/redirect?to=https%3A%2F%2Flocalhost%3A{port}%2Fadmin")) }),
-            "path",
+            json!({ "what": "redirect", "url": admin }),
+            End::Denied("path"),
+            "",
         ),
         attempt(
             "its credential, read back from a page that reflects headers",
             json!({ "what": "reflect_credential", "url": here("/reflect") }),
-            "masked",
+            End::Masked,
+            never,
         ),
         attempt(
             "the same, in base64",
             json!({ "what": "reflect_credential", "url": here("/reflect?encoding=base64") }),
-            "masked",
+            End::Masked,
+            never,
         ),
         attempt(
             "an Authorization header of its own",
             json!({ "what": "own_authorization" }),
-            "\"outcome\":\"refused\"",
+            End::Seen("\"outcome\":\"refused\""),
+            "the header is the host's to fill: [auth] in the manifest says how",
         ),
         attempt(
             "the environment",
             json!({ "what": "read_environment" }),
-            "\"variables\":{}",
+            End::Seen("\"variables\":{}"),
+            "what a connector may know goes into the connection: --parameter NAME=VALUE",
         ),
         attempt(
             "an endless loop",
             json!({ "what": "endless_loop" }),
-            "cpu_ms_max",
+            End::Limit("cpu_ms_max"),
+            "[limits] cpu_ms_max, or `keyway connector revoke`",
         ),
         attempt(
             "a memory bomb",
             json!({ "what": "memory_bomb" }),
-            "memory_bytes_max",
+            End::Limit("memory_bytes_max"),
+            "[limits] memory_bytes_max, or `keyway connector revoke`",
         ),
     ]
 }
 
 fn tried(stage: &mut Stage, hook: &str, attempt: &Attempt, token: &str) -> Result<()> {
+    let before = sent(stage)?;
+    stage.say(&format!(
+        "• {}\n$ curl --json '{}' {hook}",
+        attempt.title, attempt.input
+    ));
     let (status, seen) = caller::post(hook, &attempt.input)?;
     let seen = seen.to_string();
     stage.say(&format!(
-        "• {}\n  the guest saw:          {status} {}",
-        attempt.title,
+        "  the guest saw:          {status} {}",
         cut(&seen)
     ));
     let job = text(&stage.ask("job list --limit 1")?[0]["id"]);
@@ -134,15 +174,60 @@ fn tried(stage: &mut Stage, hook: &str, attempt: &Attempt, token: &str) -> Resul
     for line in what_people_see(&step) {
         stage.say(&format!("  the administrator sees: {line}").replace("\n", " "));
     }
-    let everything = shown.to_string();
+    if !attempt.remedy.is_empty() {
+        stage.say(&format!("  the remedy:             {}", attempt.remedy));
+    }
     stage.check(
         !seen.contains(token),
         &format!("`{}` does not give the credential away", attempt.title),
     )?;
-    stage.check(
-        everything.contains(attempt.shows),
-        &format!("the job of `{}` shows `{}`", attempt.title, attempt.shows),
-    )
+    let (ended, what) = match attempt.ends {
+        End::Denied(reason) => (
+            any(&step["seen"]["denials"], |denial| {
+                denial["reason"] == reason
+            }),
+            format!("is denied for its {reason}"),
+        ),
+        End::Refused(word) => (
+            any(&step["seen"]["requests"], |request| {
+                text(&request["failed"]).contains(word)
+            }),
+            format!("is refused as {word}"),
+        ),
+        End::Masked => (
+            any(&step["seen"]["requests"], |request| {
+                request["masked"].as_u64() > Some(0)
+            }),
+            "gets a masked reply".to_owned(),
+        ),
+        End::Seen(word) => (
+            seen.contains(word) && sent(stage)? == before,
+            format!("sees {word}, and nothing leaves"),
+        ),
+        End::Limit(name) => (
+            text(&step["failure"]).contains(name) && recorded(stage, &job, name)?,
+            format!("ends at {name}, and the log says so"),
+        ),
+    };
+    stage.check(ended, &format!("`{}` {what}", attempt.title))
+}
+
+/// What the upstream has received, by path.
+fn sent(stage: &Stage) -> Result<Value> {
+    let effects = control(stage, Method::GET, "/control/effects", &Value::Null)?;
+    Ok(effects["by_path"].clone())
+}
+
+fn any(list: &Value, is: impl Fn(&Value) -> bool) -> bool {
+    list.as_array().is_some_and(|list| list.iter().any(is))
+}
+
+/// Whether the log says that the guest of this job was ended at a limit.
+fn recorded(stage: &Stage, job: &str, limit: &str) -> Result<bool> {
+    let log = stage.ask("audit list --limit 20")?;
+    Ok(any(&log, |line| {
+        line["record"]["actor"]["job"] == job && text(&line["record"]["ended"]).contains(limit)
+    }))
 }
 
 /// Denials with their remedy, masked replies, and the step's failure.
@@ -184,22 +269,47 @@ fn what_people_see(step: &Value) -> Vec<String> {
     lines
 }
 
-/// State of another workspace, and its job list.
+/// State of another workspace under the same names, and its job list.
 fn other_tenant(stage: &mut Stage, hook: &str) -> Result<()> {
-    stage.say("• another tenant's state and jobs");
-    let (_, seen) = caller::post(
-        hook,
-        &json!({ "what": "other_tenant_state", "key": "cursor" }),
+    stage.say(
+        "• another tenant's state and jobs: a rival has the same connector, connection and key",
+    );
+    stage.run("workspace create rival")?;
+    let rival = "--workspace rival";
+    stage.run(&format!("{rival} connector install hostile.wasm"))?;
+    let digest = text(&stage.ask(&format!("{rival} connector show hostile"))?["digest"]);
+    stage.run(&format!(
+        "{rival} connector approve hostile --digest {digest} --why 'the rival uses it, too'"
+    ))?;
+    stage.run(&format!(
+        "{rival} connection create target --connector hostile --parameter host=localhost --parameter port={} --credential-file token.txt",
+        stage.upstream_port
+    ))?;
+    stage.run(&format!("{rival} recipe apply attempt.yaml"))?;
+    let theirs = text(&stage.ask(&format!("{rival} recipe show attempt"))?["webhook_url"]);
+    let input = json!({ "what": "other_tenant_state", "key": "../cursor" });
+    // The first try writes the key, and the second one reads it: state of one's own is there.
+    caller::post(&theirs, &input)?;
+    let (_, own) = caller::post(&theirs, &input)?;
+    stage.say(&format!(
+        "  the rival saw its own:  {}",
+        cut(&own.to_string())
+    ));
+    stage.check(
+        own.to_string().contains("Ok(Some("),
+        "the rival reads what it wrote",
     )?;
+    stage.say(&format!("$ curl --json '{input}' {hook}"));
+    let (_, seen) = caller::post(hook, &input)?;
     stage.say(&format!(
         "  the guest saw:          {}",
         cut(&seen.to_string())
     ));
+    stage.say("  the remedy:             none: a name in one workspace means nothing in another");
     stage.check(
-        !seen.to_string().contains("Ok(Some("),
+        seen.to_string().contains("Ok(None)") && !seen.to_string().contains("Ok(Some("),
         "no state of anybody else is there",
     )?;
-    stage.run("workspace create rival")?;
     let token = stage.ask("--workspace rival token create --role admin --label 'a rival'")?;
     super::files::secret(
         &stage.dir().join("rival-token.txt"),

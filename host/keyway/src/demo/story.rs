@@ -162,7 +162,7 @@ pub(super) fn shortened(hook: &str) -> String {
     }
 }
 
-fn control(stage: &Stage, method: Method, path: &str, body: &Value) -> Result<Value> {
+pub(super) fn control(stage: &Stage, method: Method, path: &str, body: &Value) -> Result<Value> {
     caller::control(
         stage.upstream_port,
         &stage.dir().join("upstream-ca.pem"),
