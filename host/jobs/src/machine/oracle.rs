@@ -18,6 +18,7 @@ pub(crate) fn check(request: &Value) -> String {
     json!({ "trees": trees.collect::<Vec<_>>(), "errors": [] }).to_string()
 }
 
+/// A template as the component would encode it (`docs/expressions.md`).
 fn tree(value: &Value) -> Value {
     match value {
         Value::String(text) => match text
@@ -25,53 +26,66 @@ fn tree(value: &Value) -> Value {
             .and_then(|rest| rest.strip_suffix('}'))
         {
             Some(source) => expression(source),
-            None => json!({ "constant": text }),
+            None => value.clone(),
         },
-        Value::Array(elements) => json!({ "list": elements.iter().map(tree).collect::<Vec<_>>() }),
-        Value::Object(fields) => {
-            let fields = fields.iter().map(|(key, value)| (key.clone(), tree(value)));
-            json!({ "map": fields.collect::<Map<_, _>>() })
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => json!({ "constant": value }),
+        Value::Array(elements) => operation("list", elements.iter().map(tree)),
+        Value::Object(fields) => operation(
+            "map",
+            fields
+                .iter()
+                .flat_map(|(key, value)| [json!(key), tree(value)]),
+        ),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
+}
+
+fn operation(word: &str, parts: impl IntoIterator<Item = Value>) -> Value {
+    [json!(word)].into_iter().chain(parts).collect()
 }
 
 fn expression(source: &str) -> Value {
     let source = source.trim();
     if let Some((left, right)) = source.split_once("==") {
-        return json!({ "equal": [expression(left), expression(right)] });
+        return json!(["==", expression(left), expression(right)]);
     }
     if let Ok(literal) = serde_json::from_str::<Value>(&source.replace('\'', "\"")) {
-        return json!({ "constant": literal });
+        return tree(&literal);
     }
-    json!({ "path": source })
+    let mut names = source.split('.');
+    let variable = json!(["v", names.next()]);
+    names.fold(variable, |operand, name| json!([".", operand, name]))
 }
 
 fn evaluate(tree: &Value, variables: &Value) -> Result<Value, String> {
-    let (kind, part) = tree.as_object().unwrap().iter().next().unwrap();
-    match kind.as_str() {
-        "constant" => Ok(part.clone()),
-        "list" => part
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|t| evaluate(t, variables))
-            .collect(),
+    let Some((word, parts)) = tree.as_array().and_then(|parts| parts.split_first()) else {
+        return Ok(tree.clone());
+    };
+    let all = |parts: &[Value]| {
+        let values = parts.iter().map(|part| evaluate(part, variables));
+        values.collect::<Result<Vec<_>, _>>()
+    };
+    let member = |of: &Value, name: &Value| {
+        let name = name.as_str().unwrap();
+        of.get(name)
+            .cloned()
+            .ok_or_else(|| format!("there is no `{name}`"))
+    };
+    match word.as_str().unwrap() {
+        "list" => all(parts).map(Value::Array),
         "map" => {
-            let fields = part.as_object().unwrap().iter();
-            let fields = fields.map(|(key, tree)| Ok((key.clone(), evaluate(tree, variables)?)));
-            fields
-                .collect::<Result<Map<_, _>, String>>()
-                .map(Value::Object)
+            let fields = parts.chunks(2).map(|pair| {
+                let key = pair[0].as_str().unwrap().to_owned();
+                Ok((key, evaluate(&pair[1], variables)?))
+            });
+            let fields: Result<Map<_, _>, String> = fields.collect();
+            fields.map(Value::Object)
         }
-        "equal" => Ok(Value::from(
-            evaluate(&part[0], variables)? == evaluate(&part[1], variables)?,
+        "==" => Ok(Value::from(
+            evaluate(&parts[0], variables)? == evaluate(&parts[1], variables)?,
         )),
-        _ => {
-            let pointer = format!("/{}", part.as_str().unwrap().replace('.', "/"));
-            let found = variables.pointer(&pointer).cloned();
-            found.ok_or_else(|| format!("there is no `{}`", part.as_str().unwrap()))
-        }
+        "v" => member(variables, &parts[0]),
+        "." => member(&evaluate(&parts[0], variables)?, &parts[1]),
+        other => panic!("the stand-in does not know `{other}`"),
     }
 }
 

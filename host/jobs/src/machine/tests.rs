@@ -308,6 +308,75 @@ fn an_expression_without_a_value_fails_its_step() {
     assert_eq!(failure.key, "b");
     assert_eq!(
         failure.cause,
-        Cause::Expression("there is no `trigger.none`".to_owned())
+        Cause::Expression("there is no `none`".to_owned())
     );
+}
+
+/// The variables of the request that comes next.
+fn variables(machine: &Machine) -> Value {
+    let Next::Evaluate { request } = machine.next().unwrap() else {
+        panic!("nothing is to be evaluated");
+    };
+    serde_json::from_str::<Value>(&request).unwrap()["variables"].clone()
+}
+
+#[test]
+fn the_component_gets_the_variables_that_are_looked_at_and_no_others() {
+    let steps = r#"
+  - { id: one, transform: "${ trigger.body.n }" }
+  - { id: two, transform: 2 }
+  - { id: send, action: orders.create, connection: shop, input: { n: "${ steps.two }" } }
+  - id: each
+    foreach: "${ trigger.body.items }"
+    as: item
+    steps:
+      - { id: again, action: orders.create, connection: shop, input: { n: "${ steps.send.key }" } }
+      - id: check
+        if: "steps.again.key == item"
+        then:
+          - { id: inner, transform: "${ steps.one }" }
+  - { id: whole, transform: "${ steps }" }
+"#;
+    let trigger = json!({ "body": { "n": 1, "items": ["x"] } });
+    let mut machine = Machine::new(
+        &definition(steps),
+        trigger.clone().into(),
+        facts(),
+        Vec::new(),
+    );
+    let mut seen = Vec::new();
+    while machine.outcome().is_none() {
+        match machine.next().unwrap() {
+            Next::Evaluate { request } => {
+                let mut names: Vec<String> = Vec::new();
+                let variables = variables(&machine);
+                for (name, value) in variables.as_object().unwrap() {
+                    match name.as_str() {
+                        "steps" => names.extend(value.as_object().unwrap().keys().cloned()),
+                        _ => names.push(format!("${name}")),
+                    }
+                }
+                seen.push(names.join(" "));
+                machine.evaluated(&oracle::run(&request), AT).unwrap();
+            }
+            Next::Act(act) => {
+                machine.acted(&act.key, call(&act), AT).unwrap();
+            }
+            Next::Finished { .. } => {}
+        }
+    }
+    assert_eq!(
+        machine.outcome().map(Outcome::state),
+        Some(JobState::Succeeded)
+    );
+    let expected = [
+        // `two` is made in the same request.
+        "$trigger",
+        // The list, and nothing of what its body looks at.
+        "$trigger",
+        "send $item $index",
+        "one again $item $index",
+        "one two send each",
+    ];
+    assert_eq!(seen, expected);
 }

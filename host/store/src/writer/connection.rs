@@ -55,7 +55,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, SetupError> {
     set(&connection, "secure_delete", "on", "1")?;
     set(&connection, "trusted_schema", "off", "0")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-    connection.pragma_update(None, "cache_size", -16_000)?;
+    connection.pragma_update(None, "cache_size", -4_000)?;
     Ok(connection)
 }
 
