@@ -50,3 +50,37 @@ fn the_authoring_page_works_from_nothing_to_a_call() {
 fn inherited_path() -> String {
     std::env::var("PATH").unwrap()
 }
+
+#[test]
+fn the_orders_connector_builds_outside_the_repository_with_the_sdk_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["connectors/orders", "sdk/rust"] {
+        let to = dir.path().join(folder);
+        std::fs::create_dir_all(&to).unwrap();
+        let copied = Command::new("cp")
+            .arg("-r")
+            .arg(root().join(folder).join("."))
+            .arg(&to)
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "{}", text(&copied));
+    }
+    let built = Command::new(program())
+        .current_dir(dir.path())
+        .args([
+            "connector",
+            "build",
+            "connectors/orders",
+            "--out",
+            "orders.wasm",
+        ])
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", text(&built));
+    let shown = Command::new(program())
+        .current_dir(dir.path())
+        .args(["connector", "inspect", "orders.wasm"])
+        .output()
+        .unwrap();
+    assert!(text(&shown).contains("action create"), "{}", text(&shown));
+}

@@ -168,7 +168,8 @@ fn kill_rounds_of_the_worker_cost_no_order() {
     for round in 0..rounds() {
         let pid = worker_of(&stage);
         let killer = std::thread::spawn(move || {
-            wait(pause(round));
+            // Most jobs take longer than that, so most kills fall into one.
+            wait(pause(round) / 5);
             rustix::process::kill_process(pid, rustix::process::Signal::KILL)
         });
         let (status, answer) = stage.post(&hook, &order(round));

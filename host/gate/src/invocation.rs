@@ -26,14 +26,10 @@ use parking_lot::Mutex;
 
 use crate::Gate;
 use crate::grant::{Basis, Lost, standing};
-use crate::lane::{Event, Lane, Line, RunningCall, WorkerGone};
+use crate::lane::{END_GRACE, Event, Lane, Line, RunningCall, WorkerGone};
 use crate::mask::Mask;
 use crate::seen::{Seen, SeenDenial};
 use crate::transfer::{Transfer, forward};
-
-/// How long after its limit a guest call may take to end before its worker is
-/// given up.
-const END_GRACE: Duration = Duration::from_millis(100);
 
 /// Host calls of one guest call that may be under way at once.
 const HOST_CALLS_AT_ONCE: usize = 32;

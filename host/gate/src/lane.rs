@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use keyway_ipc::{
@@ -18,6 +19,10 @@ use keyway_ipc::{
 use keyway_model::Digest;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
+
+/// How long after its limit, or after it was cancelled, a guest call may take
+/// to end before its worker is given up.
+pub(crate) const END_GRACE: Duration = Duration::from_millis(100);
 
 /// Events of one guest call that may wait unread: a worker that exceeds this
 /// is not keeping the protocol and loses the call.
@@ -46,6 +51,8 @@ pub struct Lane {
     sender: Sender<ToWorker>,
     calls: Mutex<HashMap<CallId, Queue>>,
     loaded: Mutex<HashSet<Digest>>,
+    /// Calls that were cancelled and have not ended yet.
+    ending: Mutex<HashSet<CallId>>,
     next_call: AtomicU64,
     busy: AtomicUsize,
     open: AtomicBool,
@@ -86,6 +93,7 @@ impl Lane {
             sender: link.sender,
             calls: Mutex::default(),
             loaded: Mutex::default(),
+            ending: Mutex::default(),
             next_call: AtomicU64::new(1),
             busy: AtomicUsize::new(0),
             open: AtomicBool::new(true),
@@ -173,6 +181,20 @@ impl Lane {
         Ok(running)
     }
 
+    /// Tells the worker to end a call. One that does not is given up.
+    async fn cancel(self: Arc<Self>, call: CallId) {
+        let reason = Trap::Cancelled("nobody waits for the call any more".to_owned());
+        let cancel = ToWorker::Cancel { call, reason };
+        if self.sender.send(cancel).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(END_GRACE).await;
+        if self.is_open() && self.ending.lock().remove(&call) {
+            tracing::error!(?call, "a worker does not end a call that was cancelled");
+            self.give_up();
+        }
+    }
+
     async fn read(self: Arc<Self>, mut receiver: Receiver<ToBroker>) {
         while let Ok(Some(incoming)) = receiver.receive().await {
             self.route(incoming.message);
@@ -225,7 +247,10 @@ impl Lane {
                 call,
                 outcome,
                 usage,
-            } => self.post(call, Event::Done(outcome, usage)),
+            } => {
+                self.ending.lock().remove(&call);
+                self.post(call, Event::Done(outcome, usage));
+            }
         }
     }
 
@@ -277,10 +302,10 @@ impl Drop for RunningCall {
         self.lane.busy.fetch_sub(1, Ordering::Relaxed);
         let was_known = self.lane.calls.lock().remove(&self.call).is_some();
         if was_known && !self.is_done && self.lane.is_open() {
-            let (sender, call) = (self.lane.sender.clone(), self.call);
-            let reason = Trap::Cancelled("nobody waits for the call any more".to_owned());
+            let (lane, call) = (Arc::clone(&self.lane), self.call);
+            lane.ending.lock().insert(call);
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(async move { sender.send(ToWorker::Cancel { call, reason }).await });
+                runtime.spawn(lane.cancel(call));
             }
         }
     }
@@ -291,4 +316,79 @@ impl Drop for RunningCall {
 pub(crate) struct Line {
     pub(crate) sender: Sender<ToWorker>,
     pub(crate) call: CallId,
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use keyway_ipc::Entrance;
+    use keyway_model::limit::CallLimits;
+
+    fn invoke() -> Invoke {
+        Invoke {
+            call: CallId(0),
+            artifact: Digest::of(b"component"),
+            entrance: Entrance::Check,
+            limits: CallLimits::default(),
+            reserved_headers: Vec::new(),
+            parameters: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_does_not_end_a_cancelled_call_is_given_up() {
+        let (broker, mut worker) = keyway_ipc::in_process();
+        let (lane, reader) = Lane::over(broker);
+        let reading = tokio::spawn(reader);
+        let mut readiness = lane.readiness();
+        drop(lane.start(invoke()).await.unwrap());
+        // It hears of it and does nothing.
+        while !matches!(
+            worker.receiver.receive().await.unwrap().unwrap().message,
+            ToWorker::Cancel { .. }
+        ) {}
+        readiness
+            .wait_for(|ready| *ready == Readiness::Wedged)
+            .await
+            .unwrap();
+        assert!(!lane.is_open());
+        drop(worker);
+        reading.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_ends_a_cancelled_call_in_time_is_kept() {
+        let (broker, mut worker) = keyway_ipc::in_process();
+        let (lane, reader) = Lane::over(broker);
+        let reading = tokio::spawn(reader);
+        drop(lane.start(invoke()).await.unwrap());
+        loop {
+            if let ToWorker::Cancel { call, reason } =
+                worker.receiver.receive().await.unwrap().unwrap().message
+            {
+                let outcome = CallOutcome::Trap(reason);
+                let usage = Usage::default();
+                let done = ToBroker::Done {
+                    call,
+                    outcome,
+                    usage,
+                };
+                worker.sender.send(done).await.unwrap();
+                break;
+            }
+        }
+        while !lane.ending.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::timeout(
+            END_GRACE * 2,
+            lane.readiness().wait_for(|r| *r == Readiness::Wedged),
+        )
+        .await
+        .unwrap_err();
+        assert!(lane.is_open());
+        drop(worker);
+        reading.await.unwrap();
+    }
 }

@@ -8,11 +8,7 @@ use keyway_ipc::{CallId, CallOutcome, Entrance, HostCall, HostReply, Invoke, Tra
 use keyway_model::Digest;
 use keyway_model::limit::CallLimits;
 
-use crate::lane::{Event, Lane, RunningCall};
-
-/// How long after its limit a call may take to end before its worker is given
-/// up.
-const END_GRACE: Duration = Duration::from_millis(100);
+use crate::lane::{END_GRACE, Event, Lane, RunningCall};
 
 /// Runs one call of a component of world `code`.
 pub async fn run_logic(

@@ -85,7 +85,7 @@ fn evaluate(tree: &Value, variables: &Value) -> Result<Value, String> {
         )),
         "v" => member(variables, &parts[0]),
         "." => member(&evaluate(&parts[0], variables)?, &parts[1]),
-        other => panic!("the stand-in does not know `{other}`"),
+        other => Err(format!("the stand-in does not know `{other}`")),
     }
 }
 
