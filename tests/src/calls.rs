@@ -159,3 +159,59 @@ fn a_local_call_shows_what_left_and_what_came_back_masked() {
     assert_eq!(json["outcome"]["output"]["reference"], "LOCAL-1", "{json}");
     assert_eq!(json["seen"]["requests"][0]["status"], 201, "{json}");
 }
+
+/// A check of `shop` that must fail; what it tells people.
+fn failed_check(stage: &Stage) -> String {
+    let checked = stage.run("connection check shop --json");
+    let checked: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(checked["ok"], false, "{checked}");
+    checked["message"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_connection_whose_host_does_not_resolve_says_so_to_people() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    stage.install("orders.wasm", "orders");
+    stage.ok("connection create shop --connector orders --parameter host=no-such-host.invalid --credential-file token.txt");
+    let said = failed_check(&stage);
+    assert!(said.contains("resolve"), "{said}");
+    let audit = stage.audit();
+    let refused = audit.iter().any(|line| {
+        line["record"]["outcome"] == "refused"
+            && line["record"]["detail"]
+                .as_str()
+                .is_some_and(|text| text.contains("resolve"))
+    });
+    assert!(refused, "{audit:?}");
+}
+
+#[test]
+fn a_host_that_the_platform_denies_is_out_of_reach_for_everybody() {
+    let stage = Stage::configured("[egress]\ndeny_hosts = [\"localhost\"]\n");
+    stage.shop();
+    let said = failed_check(&stage);
+    assert!(said.contains("not granted"), "{said}");
+    assert!(stage.denial("destination"), "no record of the denial");
+    assert_eq!(stage.upstream.effects()["by_path"], json!({}));
+}
+
+#[test]
+fn a_connection_that_is_bound_to_hosts_reaches_no_other() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    stage.install("orders.wasm", "orders");
+    let port = stage.upstream.port;
+    let create = |name: &str, host: &str| {
+        stage.ok(&format!(
+            "connection create {name} --connector orders --parameter host=localhost --parameter port={port} \
+             --parameter scheme=http --credential-file token.txt --host {host}"
+        ));
+    };
+    create("shop", "elsewhere.example");
+    let said = failed_check(&stage);
+    assert!(said.contains("not granted"), "{said}");
+    assert!(stage.denial("destination"), "no record of the denial");
+    create("bound", "localhost");
+    assert_eq!(stage.json("connection check bound")["ok"], true);
+}

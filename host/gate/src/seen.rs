@@ -2,6 +2,7 @@
 //! secrets.
 
 use keyway_ipc::LogLevel;
+use keyway_model::Failure;
 use serde::{Deserialize, Serialize};
 
 impl SeenBodies {
@@ -51,6 +52,28 @@ pub struct LogLine {
     pub level: LogLevel,
     /// The line, masked.
     pub message: String,
+}
+
+impl Seen {
+    /// A guest's failure with what the host knows of it: the guest was told
+    /// less than the people who read it may know.
+    pub fn explained(&self, failure: Failure) -> Failure {
+        let failed = self.requests.last().and_then(|last| last.failed.as_deref());
+        let denied = match &failure {
+            Failure::Forbidden(_) => self.denials.last().map(|last| last.remedy.as_str()),
+            Failure::InvalidInput(_)
+            | Failure::Unauthorized(_)
+            | Failure::NotFound(_)
+            | Failure::Conflict(_)
+            | Failure::RateLimited(_)
+            | Failure::Transient(_)
+            | Failure::Permanent(_) => None,
+        };
+        match failed.or(denied) {
+            Some(cause) => failure.map_message(|message| format!("{message} ({cause})")),
+            None => failure,
+        }
+    }
 }
 
 /// The beginnings of the bodies of one request, without secrets.

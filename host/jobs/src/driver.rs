@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyway_authz::Principal;
+use keyway_gate::Gate;
 use keyway_gate::resource::RecipeRecord;
-use keyway_gate::{Gate, Seen};
 use keyway_model::limit::CallLimits;
-use keyway_model::{Failure, JobId, Json, RecipeId, Scope};
+use keyway_model::{JobId, Json, RecipeId, Scope};
 use keyway_store::{StoreError, Unit};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, oneshot};
@@ -356,7 +356,7 @@ impl Jobs {
             Called::Unknown => Ok(Went::Unknown),
             Called::Ended(ended) => {
                 let (result, ended) = *ended;
-                let result = result.map_err(|failure| with_cause(failure, &ended.seen));
+                let result = result.map_err(|failure| ended.seen.explained(failure));
                 let entries = run.machine.acted(&act.key, result, now())?;
                 let connector = &prepared.basis.connector.record;
                 let about = About {
@@ -409,16 +409,6 @@ impl Jobs {
             .recipe_version(id, version)
             .await?;
         self.definition_of(scope, &record.ok_or(DriveError::NoRecipe)?)
-    }
-}
-
-/// A failure with what the host knows of it, for the people who read the job:
-/// the guest was told less.
-fn with_cause(failure: Failure, seen: &Seen) -> Failure {
-    let last = seen.requests.last();
-    match last.and_then(|request| request.failed.as_deref()) {
-        Some(cause) => failure.map_message(|message| format!("{message} ({cause})")),
-        None => failure,
     }
 }
 

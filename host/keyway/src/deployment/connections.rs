@@ -189,7 +189,9 @@ impl Deployment {
         unit.commit().await?;
         let (ok, message) = match &ended.outcome {
             CallOutcome::Value(identity) => (true, identity.clone()),
-            CallOutcome::Failure(failure) => (false, failure.to_string()),
+            CallOutcome::Failure(failure) => {
+                (false, ended.seen.explained(failure.clone()).to_string())
+            }
             CallOutcome::Trap(trap) => (false, trap.to_string()),
             CallOutcome::LogicError(text) => (false, text.clone()),
             CallOutcome::Batch(_) => (false, "the check answered with events".to_owned()),
