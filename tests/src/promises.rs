@@ -220,3 +220,62 @@ fn a_credential_can_come_from_a_descriptor() {
     let checked: Value = stage.json("connection check shop");
     assert_eq!(checked["ok"], true, "{checked}");
 }
+
+/// The worker of a deployment: its one child.
+fn worker(stage: &Stage) -> u32 {
+    let pids = stage.ready["workers"].as_array().unwrap();
+    assert_eq!(pids.len(), 1, "{pids:?}");
+    u32::try_from(pids[0].as_u64().unwrap()).unwrap()
+}
+
+#[test]
+fn a_worker_has_given_up_what_it_never_needs() {
+    let stage = Stage::with_shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    assert_eq!(stage.post(&hook, &order(1)).0, 200);
+    let read = |file: &str| std::fs::read(format!("/proc/{}/{file}", worker(&stage))).unwrap();
+    let status = String::from_utf8(read("status")).unwrap();
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    assert!(read("environ").is_empty());
+    let limits = String::from_utf8(read("limits")).unwrap();
+    for (limit, most) in [
+        ("Max core file size", 0),
+        // Thirty-two, and eight for each of its two lanes or more.
+        ("Max open files", 32 + 8 * 64),
+        ("Max locked memory", 0),
+        ("Max processes", 0),
+    ] {
+        let line = limits.lines().find(|line| line.starts_with(limit)).unwrap();
+        let mut numbers = line[limit.len()..].split_whitespace().take(2);
+        assert!(
+            numbers.all(|number| number.parse::<u32>().is_ok_and(|number| number <= most)),
+            "{line}"
+        );
+    }
+    // Nothing that has a name but the map of its own memory and the empty device.
+    for descriptor in std::fs::read_dir(format!("/proc/{}/fd", worker(&stage))).unwrap() {
+        let target = std::fs::read_link(descriptor.unwrap().path()).unwrap();
+        let target = target.to_string_lossy().into_owned();
+        let own = format!("/proc/{}/pagemap", worker(&stage));
+        let nameless = ["socket:", "pipe:", "anon_inode:", "/memfd:"];
+        assert!(
+            nameless.iter().any(|kind| target.starts_with(kind))
+                || target == "/dev/null"
+                || target == own,
+            "{target}"
+        );
+    }
+}
+
+#[test]
+fn a_worker_does_not_outlive_its_broker() {
+    let mut stage = Stage::with_shop();
+    let pid = worker(&stage);
+    stage.serve.as_mut().unwrap().kill();
+    stage.until("the end of the worker", |_| {
+        // A process that nobody has waited for yet has ended, too.
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let ended = state.rsplit(')').next().unwrap_or_default();
+        (state.is_empty() || ended.trim_start().starts_with('Z')).then_some(())
+    });
+}

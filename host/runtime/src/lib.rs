@@ -12,6 +12,7 @@
 mod bench;
 mod bindings;
 mod compile;
+mod confine;
 mod convert;
 mod engine;
 mod host;

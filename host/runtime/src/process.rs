@@ -6,16 +6,13 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
 
+use crate::confine;
 use crate::engine::{EngineError, PoolSize};
 use crate::lane::serve_lane;
 use crate::worker::Worker;
 
 /// I/O is looked at after so many tasks; more calls share one look.
 const EVENT_INTERVAL: u32 = 31;
-
-/// How much a worker stands back (`nice`) when processors are short: guests do
-/// not keep the broker from serving other guests, people and the disk.
-const STANDS_BACK: i32 = 10;
 
 /// Why a worker process cannot work.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +38,8 @@ pub enum ProcessError {
 /// [`ProcessError`], if the machine cannot give threads, memory or sockets, or
 /// if a lane has panicked.
 pub fn run_process(lanes: Vec<OwnedFd>, size: &PoolSize) -> Result<(), ProcessError> {
-    rustix::process::nice(STANDS_BACK).map_err(io::Error::from)?;
     let worker = Worker::new(size)?;
+    confine::give_up_rights(lanes.len())?;
     let mut threads = Vec::with_capacity(lanes.len());
     for (number, socket) in lanes.into_iter().enumerate() {
         let stream = UnixStream::from(socket);
@@ -53,6 +50,7 @@ pub fn run_process(lanes: Vec<OwnedFd>, size: &PoolSize) -> Result<(), ProcessEr
             .spawn(move || run_lane(worker, stream))?;
         threads.push(thread);
     }
+    confine::give_up_processes()?;
     drop(worker);
     for thread in threads {
         thread.join().map_err(|_| ProcessError::Broken)??;
