@@ -340,32 +340,6 @@ pub(crate) struct Delivery<'a> {
     pub(crate) credit: &'a tokio::sync::Semaphore,
 }
 
-impl SeenRequest {
-    fn of(entry: &Entry<HttpSend>, http: &HttpRequest) -> Self {
-        let send = entry.operation();
-        let mut names: Vec<String> = http
-            .headers
-            .iter()
-            .map(|(name, _)| name.to_ascii_lowercase())
-            .collect();
-        names.extend(send.credential().map(|slot| match slot.header() {
-            Some(header) => format!("{header}: ••• (filled by Keyway)"),
-            None => "query: ••• (filled by Keyway)".to_owned(),
-        }));
-        Self {
-            method: send.method().to_string(),
-            url: format!("{}{}", send.url().origin, send.url().path),
-            headers: names,
-            rule: entry.rule().to_owned(),
-            status: None,
-            failed: None,
-            masked: 0,
-            micros: 0,
-            bodies: None,
-        }
-    }
-}
-
 /// Scheme, host and port of a URL that may be none, for records: what follows
 /// is the guest's to write, and may be anything.
 fn place_of(url: &str) -> &str {

@@ -1,7 +1,8 @@
 //! What a person may be shown of a guest call: masked, without query, body and
 //! secrets.
 
-use keyway_ipc::LogLevel;
+use keyway_authz::{Entry, HttpSend};
+use keyway_ipc::{HttpRequest, LogLevel};
 use keyway_model::Failure;
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +108,33 @@ pub struct SeenRequest {
     /// Its bodies, for an author who tries a connector out; never in a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bodies: Option<SeenBodies>,
+}
+
+impl SeenRequest {
+    /// A request that was allowed, before it leaves.
+    pub(crate) fn of(entry: &Entry<HttpSend>, http: &HttpRequest) -> Self {
+        let send = entry.operation();
+        let mut names: Vec<String> = http
+            .headers
+            .iter()
+            .map(|(name, _)| name.to_ascii_lowercase())
+            .collect();
+        names.extend(send.credential().map(|slot| match slot.header() {
+            Some(header) => format!("{header}: ••• (filled by Keyway)"),
+            None => "query: ••• (filled by Keyway)".to_owned(),
+        }));
+        Self {
+            method: send.method().to_string(),
+            url: format!("{}{}", send.url().origin, send.url().path),
+            headers: names,
+            rule: entry.rule().to_owned(),
+            status: None,
+            failed: None,
+            masked: 0,
+            micros: 0,
+            bodies: None,
+        }
+    }
 }
 
 /// Something that was denied.

@@ -22,8 +22,8 @@ use crate::accepted::{Accepted, Answer, answer, tell};
 use crate::act::Called;
 use crate::definition::{Definition, DefinitionError};
 use crate::job::{JobRecord, JobSummary, JournalRow};
-use crate::journal::{About, read_journal};
-use crate::machine::{Entry, Machine, MachineError, Next};
+use crate::journal::About;
+use crate::machine::{Machine, MachineError, Next};
 use crate::runner::{EvaluateError, StepRunner};
 
 /// Jobs that run at once, over all tenants.
@@ -36,7 +36,7 @@ const JOBS_WAITING_MAX: usize = 4_096;
 const SEGMENT_ATTEMPTS_MAX: u32 = 5;
 
 /// How long a job that could not be written waits before it goes on.
-const STALL_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const STALL_PAUSE: Duration = Duration::from_secs(1);
 
 /// The engine: every job that runs on this node.
 #[derive(Debug)]
@@ -174,87 +174,7 @@ impl Jobs {
         })
     }
 
-    /// Starts a job that is durable already: after a restart, a stall, a poll
-    /// or a rerun.
-    ///
-    /// # Errors
-    ///
-    /// [`DriveError`], if what is stored of it cannot be read.
-    pub async fn resume(self: &Arc<Self>, scope: Scope, id: JobId) -> Result<(), DriveError> {
-        if self.live.lock().contains(&id) {
-            return Ok(());
-        }
-        let run = self.rebuild(scope, id, None).await?;
-        self.spawn(run);
-        Ok(())
-    }
-
-    /// As [`Jobs::resume`], and again while the store cannot be read.
-    pub async fn resume_surely(self: &Arc<Self>, scope: Scope, id: JobId) {
-        if self.live.lock().contains(&id) {
-            return;
-        }
-        if let Some(run) = self.rebuilt(scope, id).await {
-            self.spawn(run);
-        }
-    }
-
-    /// A run as its journal says.
-    async fn rebuild(
-        &self,
-        scope: Scope,
-        id: JobId,
-        caller: Option<oneshot::Sender<Answer>>,
-    ) -> Result<Run, DriveError> {
-        let store = self.gate.store().tenant(scope);
-        let record: JobRecord = store.job_record(id).await?;
-        let rows = read_journal(&store, id).await?;
-        let journal: Vec<Entry> = rows.into_iter().map(|row| row.entry).collect();
-        let view = self.gate.registry().view(scope);
-        let owner = view
-            .recipe_by_id(record.recipe)
-            .ok_or(DriveError::NoRecipe)?
-            .owner;
-        let definition = self
-            .definition(scope, record.recipe, record.version)
-            .await?;
-        let machine = Machine::new(
-            &definition,
-            record.trigger.clone(),
-            record.facts(id),
-            journal,
-        );
-        Ok(Run {
-            scope,
-            id,
-            record,
-            owner,
-            unit: self.gate.store().unit(scope),
-            machine,
-            lines: Vec::new(),
-            caller,
-        })
-    }
-
-    /// As [`Jobs::rebuild`], again and again while the store cannot be read;
-    /// `None` if the job is not there, or what is stored of it is no job.
-    async fn rebuilt(&self, scope: Scope, id: JobId) -> Option<Run> {
-        loop {
-            match self.rebuild(scope, id, None).await {
-                Ok(run) => return Some(run),
-                Err(DriveError::Store(error)) if !matches!(error, StoreError::NotFound(_)) => {
-                    tracing::warn!(job = %id, %error, "a job cannot be read; trying again");
-                }
-                Err(error) => {
-                    tracing::error!(job = %id, %error, "a job cannot be read");
-                    return None;
-                }
-            }
-            tokio::time::sleep(STALL_PAUSE).await;
-        }
-    }
-
-    fn spawn(self: &Arc<Self>, run: Run) {
+    pub(crate) fn spawn(self: &Arc<Self>, run: Run) {
         if self.live.lock().insert(run.id) {
             tokio::spawn(Arc::clone(self).drive(run));
         }
@@ -393,7 +313,7 @@ impl Jobs {
         Ok(definition)
     }
 
-    async fn definition(
+    pub(crate) async fn definition(
         &self,
         scope: Scope,
         id: RecipeId,

@@ -16,6 +16,7 @@ mod journal;
 pub mod labels;
 pub mod machine;
 mod poll;
+mod resume;
 mod runner;
 mod segment;
 pub mod tree;

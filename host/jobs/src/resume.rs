@@ -1,0 +1,96 @@
+//! A job that is durable already goes on: after a restart, a stall, a poll or a
+//! rerun, from what its journal says.
+
+use std::sync::Arc;
+
+use keyway_model::{JobId, Scope};
+use keyway_store::StoreError;
+use tokio::sync::oneshot;
+
+use crate::accepted::Answer;
+use crate::driver::{DriveError, Jobs, Run, STALL_PAUSE};
+use crate::job::JobRecord;
+use crate::journal::read_journal;
+use crate::machine::{Entry, Machine};
+
+impl Jobs {
+    /// Starts a job that is durable already: after a restart, a stall, a poll
+    /// or a rerun.
+    ///
+    /// # Errors
+    ///
+    /// [`DriveError`], if what is stored of it cannot be read.
+    pub async fn resume(self: &Arc<Self>, scope: Scope, id: JobId) -> Result<(), DriveError> {
+        if self.live.lock().contains(&id) {
+            return Ok(());
+        }
+        let run = self.rebuild(scope, id, None).await?;
+        self.spawn(run);
+        Ok(())
+    }
+
+    /// As [`Jobs::resume`], and again while the store cannot be read.
+    pub async fn resume_surely(self: &Arc<Self>, scope: Scope, id: JobId) {
+        if self.live.lock().contains(&id) {
+            return;
+        }
+        if let Some(run) = self.rebuilt(scope, id).await {
+            self.spawn(run);
+        }
+    }
+
+    /// A run as its journal says.
+    pub(crate) async fn rebuild(
+        &self,
+        scope: Scope,
+        id: JobId,
+        caller: Option<oneshot::Sender<Answer>>,
+    ) -> Result<Run, DriveError> {
+        let store = self.gate.store().tenant(scope);
+        let record: JobRecord = store.job_record(id).await?;
+        let rows = read_journal(&store, id).await?;
+        let journal: Vec<Entry> = rows.into_iter().map(|row| row.entry).collect();
+        let view = self.gate.registry().view(scope);
+        let owner = view
+            .recipe_by_id(record.recipe)
+            .ok_or(DriveError::NoRecipe)?
+            .owner;
+        let definition = self
+            .definition(scope, record.recipe, record.version)
+            .await?;
+        let machine = Machine::new(
+            &definition,
+            record.trigger.clone(),
+            record.facts(id),
+            journal,
+        );
+        Ok(Run {
+            scope,
+            id,
+            record,
+            owner,
+            unit: self.gate.store().unit(scope),
+            machine,
+            lines: Vec::new(),
+            caller,
+        })
+    }
+
+    /// As [`Jobs::rebuild`], again and again while the store cannot be read;
+    /// `None` if the job is not there, or what is stored of it is no job.
+    pub(crate) async fn rebuilt(&self, scope: Scope, id: JobId) -> Option<Run> {
+        loop {
+            match self.rebuild(scope, id, None).await {
+                Ok(run) => return Some(run),
+                Err(DriveError::Store(error)) if !matches!(error, StoreError::NotFound(_)) => {
+                    tracing::warn!(job = %id, %error, "a job cannot be read; trying again");
+                }
+                Err(error) => {
+                    tracing::error!(job = %id, %error, "a job cannot be read");
+                    return None;
+                }
+            }
+            tokio::time::sleep(STALL_PAUSE).await;
+        }
+    }
+}
