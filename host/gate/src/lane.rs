@@ -79,6 +79,8 @@ pub enum Readiness {
 struct Queue {
     events: mpsc::UnboundedSender<Event>,
     waiting: Arc<AtomicUsize>,
+    /// Whether the worker has said that the call has ended, read or not.
+    is_over: bool,
 }
 
 /// The worker at the other end of a lane is gone.
@@ -162,15 +164,20 @@ impl Lane {
         invoke.call = call;
         let (events, receiver) = mpsc::unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
-        let running = RunningCall {
+        let mut running = RunningCall {
             lane: Arc::clone(self),
             call,
             events: receiver,
             waiting: Arc::clone(&waiting),
-            is_done: false,
+            is_sent: false,
         };
         self.busy.fetch_add(1, Ordering::Relaxed);
-        self.calls.lock().insert(call, Queue { events, waiting });
+        let queue = Queue {
+            events,
+            waiting,
+            is_over: false,
+        };
+        self.calls.lock().insert(call, queue);
         if !self.is_open() {
             return Err(WorkerGone);
         }
@@ -178,7 +185,28 @@ impl Lane {
             .send(ToWorker::Invoke(Box::new(invoke)))
             .await
             .map_err(|_| WorkerGone)?;
+        running.is_sent = true;
         Ok(running)
+    }
+
+    /// Notes that a call has ended. Whoever drops it looks under the same lock,
+    /// so an end is never missed.
+    fn note_end(&self, call: CallId) {
+        let mut calls = self.calls.lock();
+        if let Some(queue) = calls.get_mut(&call) {
+            queue.is_over = true;
+        }
+        self.ending.lock().remove(&call);
+    }
+
+    /// Forgets a call; says whether the worker still has to be told to end it.
+    fn forget(&self, call: CallId, is_sent: bool) -> bool {
+        let mut calls = self.calls.lock();
+        let runs = calls.remove(&call).is_some_and(|queue| !queue.is_over);
+        if runs && is_sent && self.is_open() {
+            self.ending.lock().insert(call);
+        }
+        runs && self.is_open()
     }
 
     /// Tells the worker to end a call. One that does not is given up.
@@ -248,7 +276,7 @@ impl Lane {
                 outcome,
                 usage,
             } => {
-                self.ending.lock().remove(&call);
+                self.note_end(call);
                 self.post(call, Event::Done(outcome, usage));
             }
         }
@@ -276,7 +304,8 @@ pub(crate) struct RunningCall {
     call: CallId,
     events: mpsc::UnboundedReceiver<Event>,
     waiting: Arc<AtomicUsize>,
-    is_done: bool,
+    /// Whether the worker has heard of it: only then can it be held to end it.
+    is_sent: bool,
 }
 
 impl RunningCall {
@@ -284,7 +313,6 @@ impl RunningCall {
     pub(crate) async fn next(&mut self) -> Option<Event> {
         let event = self.events.recv().await?;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.is_done |= matches!(event, Event::Done(..));
         Some(event)
     }
 
@@ -300,10 +328,8 @@ impl RunningCall {
 impl Drop for RunningCall {
     fn drop(&mut self) {
         self.lane.busy.fetch_sub(1, Ordering::Relaxed);
-        let was_known = self.lane.calls.lock().remove(&self.call).is_some();
-        if was_known && !self.is_done && self.lane.is_open() {
+        if self.lane.forget(self.call, self.is_sent) {
             let (lane, call) = (Arc::clone(&self.lane), self.call);
-            lane.ending.lock().insert(call);
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 runtime.spawn(lane.cancel(call));
             }
@@ -320,75 +346,4 @@ pub(crate) struct Line {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-    use keyway_ipc::Entrance;
-    use keyway_model::limit::CallLimits;
-
-    fn invoke() -> Invoke {
-        Invoke {
-            call: CallId(0),
-            artifact: Digest::of(b"component"),
-            entrance: Entrance::Check,
-            limits: CallLimits::default(),
-            reserved_headers: Vec::new(),
-            parameters: None,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_worker_that_does_not_end_a_cancelled_call_is_given_up() {
-        let (broker, mut worker) = keyway_ipc::in_process();
-        let (lane, reader) = Lane::over(broker);
-        let reading = tokio::spawn(reader);
-        let mut readiness = lane.readiness();
-        drop(lane.start(invoke()).await.unwrap());
-        // It hears of it and does nothing.
-        while !matches!(
-            worker.receiver.receive().await.unwrap().unwrap().message,
-            ToWorker::Cancel { .. }
-        ) {}
-        readiness
-            .wait_for(|ready| *ready == Readiness::Wedged)
-            .await
-            .unwrap();
-        assert!(!lane.is_open());
-        drop(worker);
-        reading.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn a_worker_that_ends_a_cancelled_call_in_time_is_kept() {
-        let (broker, mut worker) = keyway_ipc::in_process();
-        let (lane, reader) = Lane::over(broker);
-        let reading = tokio::spawn(reader);
-        drop(lane.start(invoke()).await.unwrap());
-        loop {
-            if let ToWorker::Cancel { call, reason } =
-                worker.receiver.receive().await.unwrap().unwrap().message
-            {
-                let outcome = CallOutcome::Trap(reason);
-                let usage = Usage::default();
-                let done = ToBroker::Done {
-                    call,
-                    outcome,
-                    usage,
-                };
-                worker.sender.send(done).await.unwrap();
-                break;
-            }
-        }
-        while !lane.ending.lock().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        tokio::time::timeout(
-            END_GRACE * 2,
-            lane.readiness().wait_for(|r| *r == Readiness::Wedged),
-        )
-        .await
-        .unwrap_err();
-        assert!(lane.is_open());
-        drop(worker);
-        reading.await.unwrap();
-    }
-}
+mod tests;
