@@ -14,13 +14,13 @@ steps:
   - respond: { status: 200, body: "${ steps.try }" }
 "#;
 
-struct Attacker {
-    stage: Stage,
+pub(crate) struct Attacker {
+    pub(crate) stage: Stage,
     hook: String,
 }
 
 impl Attacker {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let stage = Stage::configured("[limits]\ncpu_ms_max = 200\nwall_ms_max = 2000\n");
         stage.ok("workspace create acme");
         stage.install("hostile.wasm", "hostile");
@@ -29,7 +29,7 @@ impl Attacker {
         Self { stage, hook }
     }
 
-    fn tries(&self, input: &Value) -> Value {
+    pub(crate) fn tries(&self, input: &Value) -> Value {
         let (_, seen) = self.stage.post(&self.hook, input);
         assert!(
             !seen.to_string().contains(&self.stage.upstream.token),
@@ -38,7 +38,7 @@ impl Attacker {
         seen
     }
 
-    fn here(&self, path: &str) -> String {
+    pub(crate) fn here(&self, path: &str) -> String {
         format!("http://localhost:{}{path}", self.stage.upstream.port)
     }
 }
@@ -112,33 +112,6 @@ fn a_guest_that_is_ended_at_a_limit_leaves_a_record_that_says_so() {
         });
         assert!(ended, "{what}: {audit:?}");
     }
-}
-
-#[test]
-fn a_reply_header_that_reflects_the_credential_is_masked() {
-    let attacker = Attacker::new();
-    let url = attacker.here("/reflect?header=x-reflected");
-    let seen = attacker.tries(&json!({ "what": "reflect_credential", "url": url }));
-    assert_eq!(seen["outcome"], "answered", "{seen}");
-    let text = seen.to_string();
-    assert!(!text.contains(&attacker.stage.upstream.token), "{seen}");
-    let reflected = seen["headers"]["x-reflected"].as_str().unwrap();
-    assert!(reflected.contains("[masked]"), "{seen}");
-    let job = attacker.stage.last_job();
-    let masked = &job["steps"][0]["seen"]["requests"][0]["masked"];
-    assert_eq!(masked, 2, "in the header and in the body: {job}");
-}
-
-#[test]
-fn an_encoded_reply_is_searched_as_it_is_when_decoded() {
-    let attacker = Attacker::new();
-    attacker.stage.upstream.mode("gzip");
-    let seen =
-        attacker.tries(&json!({ "what": "reflect_credential", "url": attacker.here("/reflect") }));
-    let text = seen.to_string();
-    assert!(!text.contains(&attacker.stage.upstream.token), "{seen}");
-    assert!(text.contains("[masked]"), "decoded and searched: {seen}");
-    assert!(seen["headers"]["content-encoding"].is_null(), "{seen}");
 }
 
 #[test]

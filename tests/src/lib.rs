@@ -25,6 +25,7 @@ mod http;
 mod jobs;
 mod kill;
 mod promises;
+mod reflections;
 mod routes;
 mod secrets;
 mod tidy;
