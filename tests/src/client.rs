@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -69,6 +71,20 @@ pub(crate) fn raw(
         .to_ascii_lowercase()
         .contains("transfer-encoding: chunked");
     Ok((status, if chunked { dechunked(&body) } else { body }))
+}
+
+/// One HTTP/1.1 exchange over a Unix socket: status and text.
+#[expect(clippy::disallowed_methods, reason = "the tests are the callers")]
+pub(crate) fn over_socket(socket: &Path, method: &str, path: &str) -> (u16, String) {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: socket\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
 }
 
 fn dechunked(mut body: &[u8]) -> Vec<u8> {

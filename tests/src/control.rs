@@ -97,12 +97,14 @@ fn every_documented_route_is_tried_as_another_workspace() {
     assert!(missing.is_empty(), "no test tries {missing:?}");
 }
 
-const PLATFORM_ROUTES: [(&str, &str); 5] = [
+const PLATFORM_ROUTES: [(&str, &str); 7] = [
     ("POST", "/api/v1/workspaces"),
     ("GET", "/api/v1/workspaces"),
     ("POST", "/api/v1/tokens"),
     ("GET", "/api/v1/tokens"),
     ("POST", "/api/v1/tokens/{id}/revoke"),
+    ("GET", "/api/v1/alarms"),
+    ("POST", "/api/v1/alarms/{id}/acknowledge"),
 ];
 
 #[test]

@@ -18,7 +18,7 @@ pub(crate) use crate::fixtures::{
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A directory of a built program.
-fn built() -> PathBuf {
+pub(crate) fn built() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     test.parent().unwrap().parent().unwrap().to_owned()
 }

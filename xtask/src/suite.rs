@@ -81,7 +81,10 @@ pub(crate) fn kill(args: &[String]) -> anyhow::Result<()> {
 fn build() -> anyhow::Result<()> {
     println!("Step 1 of 5: the binaries that the tests start");
     artifacts::ensure_guest_target()?;
-    artifacts::build_host(Profile::Dev, &["keyway", "keyway-upstream"])?;
+    artifacts::build_host(
+        Profile::Dev,
+        &["keyway", "keyway-upstream", "keyway-intruder"],
+    )?;
     println!("Step 2 of 5: the connectors and guests, as WebAssembly components");
     artifacts::build_test_guests()?;
     artifacts::build_connectors(Profile::Dev).map(drop)

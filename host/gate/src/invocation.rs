@@ -20,6 +20,7 @@ use keyway_authz::{Denial, Grant, Recorder};
 use keyway_ipc::{
     CallOutcome, Entrance, HostCall, HostReply, Invoke, RequestId, ToWorker, Trap, Usage,
 };
+use keyway_model::Scope;
 use keyway_model::limit::CallLimits;
 use keyway_store::{TenantStore, Unit};
 use parking_lot::Mutex;
@@ -222,6 +223,11 @@ impl Invocation {
     /// The component that this invocation is for.
     pub fn artifact(&self) -> keyway_model::Digest {
         self.basis.connector.record.digest
+    }
+
+    /// Whose call it is.
+    pub fn scope(&self) -> Scope {
+        self.basis.scope
     }
 
     /// Whether no request of this invocation has been let out.

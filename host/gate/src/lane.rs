@@ -5,7 +5,7 @@
 //! that the task which waits for the call reads: no task for a host call, and
 //! a call that is not served in time holds up no other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use keyway_ipc::{
-    CallId, CallOutcome, HostCall, Invoke, Link, Receiver, RequestId, Sender, ToBroker, ToWorker,
-    Trap, Usage,
+    CallId, CallOutcome, HostCall, Invoke, Link, Receiver, RequestId, Sender, Standing, ToBroker,
+    ToWorker, Trap, Usage,
 };
 use keyway_model::Digest;
 use parking_lot::Mutex;
@@ -52,7 +52,9 @@ pub struct Lane {
     calls: Mutex<HashMap<CallId, Queue>>,
     loaded: Mutex<HashSet<Digest>>,
     /// Calls that were cancelled and have not ended yet.
-    ending: Mutex<HashSet<CallId>>,
+    ending: Mutex<HashMap<CallId, Digest>>,
+    /// Components whose calls ran when the worker ended.
+    left: Mutex<BTreeSet<Digest>>,
     next_call: AtomicU64,
     busy: AtomicUsize,
     open: AtomicBool,
@@ -60,15 +62,12 @@ pub struct Lane {
 }
 
 /// How far a worker is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
     /// It has not said anything yet.
     Starting,
-    /// It takes calls.
-    Ready {
-        /// Whether instances are reset the quick way.
-        quick_reset: bool,
-    },
+    /// It takes calls, and stands so.
+    Ready(Arc<Standing>),
     /// It does not end a call that it must end; it has to be killed.
     Wedged,
     /// It is gone.
@@ -77,6 +76,7 @@ pub enum Readiness {
 
 #[derive(Debug)]
 struct Queue {
+    artifact: Digest,
     events: mpsc::UnboundedSender<Event>,
     waiting: Arc<AtomicUsize>,
     /// Whether the worker has said that the call has ended, read or not.
@@ -96,6 +96,7 @@ impl Lane {
             calls: Mutex::default(),
             loaded: Mutex::default(),
             ending: Mutex::default(),
+            left: Mutex::default(),
             next_call: AtomicU64::new(1),
             busy: AtomicUsize::new(0),
             open: AtomicBool::new(true),
@@ -119,6 +120,11 @@ impl Lane {
     pub fn give_up(&self) {
         self.open.store(false, Ordering::Release);
         self.ready.send_replace(Readiness::Wedged);
+    }
+
+    /// The components whose calls ran when the worker ended.
+    pub fn left_behind(&self) -> BTreeSet<Digest> {
+        self.left.lock().clone()
     }
 
     /// Follows the worker's readiness.
@@ -173,6 +179,7 @@ impl Lane {
         };
         self.busy.fetch_add(1, Ordering::Relaxed);
         let queue = Queue {
+            artifact: invoke.artifact,
             events,
             waiting,
             is_over: false,
@@ -202,11 +209,13 @@ impl Lane {
     /// Forgets a call; says whether the worker still has to be told to end it.
     fn forget(&self, call: CallId, is_sent: bool) -> bool {
         let mut calls = self.calls.lock();
-        let runs = calls.remove(&call).is_some_and(|queue| !queue.is_over);
-        if runs && is_sent && self.is_open() {
-            self.ending.lock().insert(call);
+        let Some(queue) = calls.remove(&call).filter(|queue| !queue.is_over) else {
+            return false;
+        };
+        if is_sent && self.is_open() {
+            self.ending.lock().insert(call, queue.artifact);
         }
-        runs && self.is_open()
+        self.is_open()
     }
 
     /// Tells the worker to end a call. One that does not is given up.
@@ -217,7 +226,7 @@ impl Lane {
             return;
         }
         tokio::time::sleep(END_GRACE).await;
-        if self.is_open() && self.ending.lock().remove(&call) {
+        if self.is_open() && self.ending.lock().remove(&call).is_some() {
             tracing::error!(?call, "a worker does not end a call that was cancelled");
             self.give_up();
         }
@@ -228,15 +237,31 @@ impl Lane {
             self.route(incoming.message);
         }
         self.open.store(false, Ordering::Release);
+        {
+            let mut calls = self.calls.lock();
+            let running = calls.drain().filter(|(_, queue)| !queue.is_over);
+            let mut left = self.left.lock();
+            left.extend(running.map(|(_, queue)| queue.artifact));
+            left.extend(self.ending.lock().drain().map(|(_, artifact)| artifact));
+        }
         self.ready.send_replace(Readiness::Gone);
-        self.calls.lock().clear();
+    }
+
+    /// What the worker says of itself counts once, before its first call: after
+    /// that, a guest may speak through it.
+    fn stand(&self, standing: Standing) {
+        self.ready.send_if_modified(|state| {
+            let is_first = *state == Readiness::Starting;
+            if is_first {
+                *state = Readiness::Ready(Arc::new(standing));
+            }
+            is_first
+        });
     }
 
     fn route(&self, message: ToBroker) {
         match message {
-            ToBroker::Ready { quick_reset } => {
-                self.ready.send_replace(Readiness::Ready { quick_reset });
-            }
+            ToBroker::Ready(standing) => self.stand(standing),
             ToBroker::Loaded { artifact, failed } => {
                 if let Some(reason) = failed {
                     tracing::error!(%artifact, %reason, "a worker cannot load compiled code");

@@ -15,6 +15,7 @@ use keyway_model::limit::CallLimits;
 use keyway_model::time::Clock;
 use keyway_store::{Store, Unit};
 
+mod alarm;
 mod body;
 mod control;
 mod credential;
@@ -34,6 +35,7 @@ mod seen;
 mod state;
 mod transfer;
 
+pub use alarm::{AlarmKind, AlarmRecord};
 pub use control::{Call, ControlError};
 pub use grant::{Basis, Ceiling, NoGrant, Purpose};
 pub use invocation::{Ended, Invocation};

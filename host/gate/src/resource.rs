@@ -245,7 +245,7 @@ pub enum NewVersion {
     No,
 }
 
-async fn put<T: Serialize>(
+pub(crate) async fn put<T: Serialize>(
     store: &TenantStore,
     kind: Kind,
     id: RowId,
@@ -266,7 +266,7 @@ async fn put<T: Serialize>(
         .await
 }
 
-async fn list<T: serde::de::DeserializeOwned>(
+pub(crate) async fn list<T: serde::de::DeserializeOwned>(
     store: &TenantStore,
     kind: Kind,
 ) -> Result<Vec<T>, StoreError> {

@@ -99,10 +99,7 @@ pub enum ToWorker {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToBroker {
     /// The worker stands ready.
-    Ready {
-        /// Whether instances are reset the quick way.
-        quick_reset: bool,
-    },
+    Ready(Standing),
     /// Whether compiled code could be loaded.
     Loaded {
         /// Which.
@@ -162,6 +159,35 @@ pub enum ToBroker {
         /// What it consumed.
         usage: Usage,
     },
+}
+
+/// How a worker stands when it is ready for its first call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Whether instances are reset the quick way.
+    pub quick_reset: bool,
+    /// Its layers of confinement, in the order in which they were taken.
+    pub layers: Vec<LayerReport>,
+}
+
+/// A layer of confinement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerReport {
+    /// Its name.
+    pub layer: String,
+    /// How it stands.
+    pub state: LayerState,
+}
+
+/// How a layer of confinement stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LayerState {
+    /// It holds.
+    Held,
+    /// It holds in part, or not, and another layer covers what is missing.
+    Covered(String),
+    /// The kernel or the container refuses it.
+    Refused(String),
 }
 
 /// One guest call.

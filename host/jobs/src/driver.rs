@@ -234,9 +234,10 @@ impl Jobs {
     /// Evaluates a segment. A reply that it gives is sent as soon as it is
     /// durable, unless the job ends with it anyway.
     async fn evaluate(&self, run: &mut Run, request: String) -> Result<(), DriveError> {
+        let tenant = run.scope.tenant;
         let mut attempts = 0;
         let evaluated = loop {
-            match self.runner.evaluate(request.clone()).await {
+            match self.runner.evaluate(tenant, request.clone()).await {
                 Err(EvaluateError::WorkerGone) if attempts < SEGMENT_ATTEMPTS_MAX => attempts += 1,
                 other => break other,
             }

@@ -57,6 +57,12 @@ fn routes() -> Vec<Route> {
             "token:revoke",
             post(revoke_token),
         ),
+        Route::get("/api/v1/alarms", "alarm:list", get(alarms)),
+        Route::post(
+            "/api/v1/alarms/{id}/acknowledge",
+            "alarm:acknowledge",
+            post(acknowledge),
+        ),
         Route::post(
             below!("/connectors"),
             "connector:install",
@@ -166,19 +172,40 @@ pub fn router(deployment: Arc<Deployment>) -> Router {
 }
 
 /// What a supervisor asks, without a token.
-pub(crate) fn health(deployment: Arc<Deployment>) -> Router {
+pub(crate) fn health(deployment: Arc<Deployment>, detail: Detail) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
+        .route(
+            "/readyz",
+            get(move |State(d): Shared| async move { ready(&d, detail) }),
+        )
         .with_state(deployment)
 }
 
-async fn ready(State(d): Shared) -> (StatusCode, &'static str) {
-    if d.workers().are_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "no worker takes calls\n")
+/// How much a supervisor is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Whether it is ready, and whether anything is weaker than it should be.
+    Brief,
+    /// Each layer of the workers' confinement, too.
+    Full,
+}
+
+fn ready(d: &Deployment, detail: Detail) -> (StatusCode, String) {
+    let workers = d.workers();
+    if !workers.are_ready() {
+        let nothing = "no worker takes calls\n".to_owned();
+        return (StatusCode::SERVICE_UNAVAILABLE, nothing);
     }
+    let mut text = "ready\n".to_owned();
+    let missing = workers.missing();
+    if !missing.is_empty() {
+        text.push_str(&format!("weaker workers: {}\n", missing.join(", ")));
+    }
+    if detail == Detail::Full {
+        text.push_str(&workers.shown());
+    }
+    (StatusCode::OK, text)
 }
 
 async fn create_workspace(
@@ -207,6 +234,14 @@ async fn tokens(State(d): Shared, Extension(who): Who) -> Answer {
 
 async fn revoke_token(State(d): Shared, Extension(who): Who, Path(id): Path<String>) -> Answer {
     reply(d.revoke_token(who, &id).await)
+}
+
+async fn alarms(State(d): Shared, Extension(who): Who) -> Answer {
+    reply(d.alarms(who).await)
+}
+
+async fn acknowledge(State(d): Shared, Extension(who): Who, Path(id): Path<String>) -> Answer {
+    reply(d.acknowledge_alarm(who, &id).await)
 }
 
 async fn install(State(d): Shared, Extension(who): Who, Path(place): Place, body: Bytes) -> Answer {

@@ -5,28 +5,33 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use keyway_model::Digest;
+use keyway_model::limit::{
+    CODE_BYTES_MAX, COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX, COMPILE_WALL_SECONDS_MAX,
+};
 use keyway_runtime::Compiled;
 use parking_lot::Mutex;
 use rustix::fs::{MemfdFlags, SealFlags};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
+
+use crate::confined::{Confined, report};
 
 /// How long compiling one component may take.
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(60);
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(COMPILE_WALL_SECONDS_MAX);
 
 /// Bytes of the MAC before the compiled code in a cache file.
 const MAC_BYTES: usize = 32;
 
 /// Compiled code of every component that runs.
 pub(crate) struct Artifacts {
-    program: PathBuf,
+    confined: Confined,
     dir: PathBuf,
     key: hmac::Key,
     fingerprint: String,
@@ -68,14 +73,44 @@ pub(crate) enum CompileError {
     #[error("{0}")]
     Refused(String),
     /// The compiler ended without an answer.
-    #[error("the compiler ended without an answer ({0}): the component may be made to exhaust it")]
+    #[error("the compiler ended without an answer ({0}): the component may be made to break it")]
     Died(String),
     /// It took too long.
-    #[error("compiling took longer than {} s", COMPILE_TIMEOUT.as_secs())]
-    Timeout,
+    #[error(
+        "compiling takes longer than the limit compile_wall_seconds_max = {COMPILE_WALL_SECONDS_MAX}; make the component smaller"
+    )]
+    WallTime,
+    /// It computed too long.
+    #[error(
+        "compiling takes more than the limit compile_cpu_seconds_max = {COMPILE_CPU_SECONDS_MAX}; make the component smaller"
+    )]
+    CpuTime,
+    /// It took too much memory.
+    #[error(
+        "compiling takes more than the limit compile_memory_bytes_max = {COMPILE_MEMORY_BYTES_MAX}; make the component smaller"
+    )]
+    Memory,
+    /// Its code is too long.
+    #[error(
+        "the compiled code is longer than the limit code_bytes_max = {CODE_BYTES_MAX}; make the component smaller"
+    )]
+    TooLong,
     /// Reading or writing failed.
     #[error("compiled code cannot be kept: {0}")]
     Io(#[from] io::Error),
+}
+
+/// What the compiler's answer may have: the code, and names of imports and exports.
+const ANSWER_BYTES_MAX: u64 = CODE_BYTES_MAX + (1 << 20);
+
+/// What the end of a compiler without an answer says.
+fn died(status: ExitStatus) -> CompileError {
+    match status.signal() {
+        Some(libc::SIGXCPU) => CompileError::CpuTime,
+        // An allocation that the limit on memory refuses ends in `abort`.
+        Some(libc::SIGABRT) => CompileError::Memory,
+        _ => CompileError::Died(status.to_string()),
+    }
 }
 
 impl Artifacts {
@@ -84,11 +119,11 @@ impl Artifacts {
     /// # Errors
     ///
     /// The operating system's, if `dir` cannot be made.
-    pub(crate) fn new(program: PathBuf, dir: PathBuf, key: &[u8]) -> io::Result<Self> {
+    pub(crate) fn new(confined: Confined, dir: PathBuf, key: &[u8]) -> io::Result<Self> {
         let fingerprint = keyway_runtime::fingerprint().map_err(io::Error::other)?;
         fs::create_dir_all(&dir)?;
         Ok(Self {
-            program,
+            confined,
             dir,
             key: hmac::Key::new(hmac::HMAC_SHA256, key),
             fingerprint,
@@ -137,14 +172,16 @@ impl Artifacts {
     ///
     /// [`CompileError`].
     pub(crate) async fn compile(&self, component: &[u8]) -> Result<Compiled, CompileError> {
-        let mut child = Command::new(&self.program)
-            .args(["worker", "--compile"])
-            .env_clear()
+        let mut child = self
+            .confined
+            .command()
+            .arg("--compile")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true)
             .spawn()?;
+        if let Some(stderr) = child.stderr.take() {
+            tokio::spawn(report(stderr, child.id()));
+        }
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let exchange = async {
             let write = async {
@@ -155,22 +192,28 @@ impl Artifacts {
             };
             let read = async {
                 let mut answer = Vec::new();
-                if let Some(mut stdout) = stdout {
-                    stdout.read_to_end(&mut answer).await?;
+                if let Some(stdout) = stdout {
+                    stdout
+                        .take(ANSWER_BYTES_MAX + 1)
+                        .read_to_end(&mut answer)
+                        .await?;
                 }
                 Ok::<_, io::Error>(answer)
             };
             let ((), answer) = tokio::join!(write, read);
-            let status = child.wait().await?;
-            Ok::<_, io::Error>((answer?, status))
+            let answer = answer?;
+            if answer.len() as u64 > ANSWER_BYTES_MAX {
+                return Err(CompileError::TooLong);
+            }
+            Ok((answer, child.wait().await?))
         };
         let (answer, status) = tokio::time::timeout(COMPILE_TIMEOUT, exchange)
             .await
-            .map_err(|_| CompileError::Timeout)??;
+            .map_err(|_| CompileError::WallTime)??;
         match postcard::from_bytes::<Result<Compiled, String>>(&answer) {
-            Ok(Ok(compiled)) => Ok(compiled),
+            Ok(Ok(compiled)) if status.success() => Ok(compiled),
             Ok(Err(refused)) => Err(CompileError::Refused(refused)),
-            Err(_) => Err(CompileError::Died(status.to_string())),
+            Ok(Ok(_)) | Err(_) => Err(died(status)),
         }
     }
 

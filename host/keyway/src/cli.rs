@@ -4,6 +4,7 @@
 //! authenticated API call, over the Unix socket in the data directory or over
 //! a loopback listener with a token. Never a second way into the database.
 
+mod alarm;
 mod args;
 mod audit;
 mod client;
@@ -55,5 +56,6 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::Recipe(verb) => recipe::run(&global, verb),
         Verb::Job(verb) => job::run(&global, verb),
         Verb::Audit(verb) => audit::run(&global, verb),
+        Verb::Alarm(verb) => alarm::run(&global, verb),
     }
 }

@@ -4,9 +4,12 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use keyway_model::limit::{CallLimits, WEBHOOK_BODY_BYTES_MAX};
+use keyway_model::Name;
+use keyway_model::limit::{CallLimits, WEBHOOK_BODY_BYTES_MAX, WORKER_MEMORY_BYTES_MAX};
 use keyway_model::net::HostName;
 use serde::{Deserialize, Serialize};
+
+use crate::confined::NOBODY;
 
 /// The platform's configuration. Everything has a default.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -70,32 +73,50 @@ pub struct AllowedPlace {
     pub cleartext: bool,
 }
 
-/// `[workers]`: how many processes run guests.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+/// `[workers]`: the processes that run guests.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorkersConfig {
-    /// Worker processes.
+    /// Worker processes for everyone; 0 means one for each core.
     pub processes: usize,
-    /// Threads in each; 0 means one for each core.
+    /// Threads in each.
     pub threads: usize,
+    /// Linear memory of all guests of one process together, in bytes.
+    pub memory_bytes_max: u64,
+    /// The user that workers run as where the broker is root.
+    pub user: u32,
+    /// Workspaces that have workers of their own.
+    pub own: Vec<Name>,
+    /// Runs guests although the kernel or the container refuses a layer of
+    /// their confinement.
+    pub dangerous_weaker_worker: bool,
 }
 
 impl Default for WorkersConfig {
     fn default() -> Self {
         Self {
-            processes: 1,
-            threads: 0,
+            processes: 0,
+            threads: 1,
+            memory_bytes_max: WORKER_MEMORY_BYTES_MAX,
+            user: NOBODY,
+            own: Vec::new(),
+            dangerous_weaker_worker: false,
         }
     }
 }
 
 impl WorkersConfig {
+    /// Worker processes for everyone.
+    pub fn processes(&self) -> usize {
+        match self.processes {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            processes => processes,
+        }
+    }
+
     /// Threads in each worker.
     pub fn lanes(&self) -> usize {
-        match self.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        }
+        self.threads.max(1)
     }
 }
 

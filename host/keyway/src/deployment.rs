@@ -1,6 +1,7 @@
 //! A deployment: every verb that reads or changes it, each decided, recorded
 //! and done through the gate's control path.
 
+mod alarms;
 mod audit;
 mod connections;
 mod connectors;

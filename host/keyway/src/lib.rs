@@ -8,6 +8,7 @@ mod artifacts;
 mod bench;
 pub mod cli;
 pub mod config;
+mod confined;
 mod demo;
 pub mod deployment;
 mod local;

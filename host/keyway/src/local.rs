@@ -47,7 +47,10 @@ pub(crate) fn validate_recipe(text: &str) -> Result<Name> {
             workers: one_worker(),
             ..Config::default()
         },
-        async |deployment| Ok(deployment.jobs_engine().runner().check(request).await?),
+        async |deployment| {
+            let runner = deployment.jobs_engine().runner();
+            Ok(runner.check(keyway_store::PLATFORM.tenant, request).await?)
+        },
     )?;
     match compile::finish(&recipe, &response) {
         Ok(_) => Ok(recipe.name),
@@ -81,10 +84,10 @@ pub(crate) fn call(call: LocalCall) -> Result<Ended> {
     in_a_deployment(config, async |deployment| run(&deployment, call).await)
 }
 
-const fn one_worker() -> WorkersConfig {
+fn one_worker() -> WorkersConfig {
     WorkersConfig {
         processes: 1,
-        threads: 1,
+        ..WorkersConfig::default()
     }
 }
 
@@ -108,7 +111,7 @@ fn in_a_deployment<T>(
     let plan = Plan {
         data: dir.path().join("data"),
         config,
-        program: std::env::current_exe().context("finding this program")?,
+        program: crate::confined::Confined::this_program(),
         clock: Clock::System,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 
-use crate::api;
+use crate::api::{self, Detail};
 use crate::config::Config;
 use crate::deployment::Deployment;
 use crate::webhook;
@@ -128,7 +128,7 @@ fn announce(serving: &Serving) {
 /// What is wrong with the data directory, the configuration or the machine.
 pub async fn start(data: &Path, config: Config) -> Result<Serving> {
     let (webhook_address, api_address) = (config.listen.webhook, config.listen.api);
-    let program = std::env::current_exe().context("finding this program")?;
+    let program = crate::confined::Confined::this_program();
     let plan = Plan {
         data: data.to_owned(),
         config,
@@ -144,8 +144,8 @@ pub async fn start(data: &Path, config: Config) -> Result<Serving> {
     let socket = data.join(SOCKET);
     let unix = bind_socket(&socket)?;
     let api = api::router(Arc::clone(&deployment));
-    let health = api::health(Arc::clone(&deployment));
-    tokio::spawn(serve_socket(unix, api.clone().merge(health.clone())));
+    let health = |detail| api::health(Arc::clone(&deployment), detail);
+    tokio::spawn(serve_socket(unix, api.clone().merge(health(Detail::Full))));
     tokio::spawn(serve_listener(
         webhooks,
         webhook::router(Arc::clone(&deployment)),
@@ -153,7 +153,8 @@ pub async fn start(data: &Path, config: Config) -> Result<Serving> {
     let api = match api_address {
         None => None,
         Some(address) => {
-            let listening = listen_api(address, api, health, Arc::clone(&deployment));
+            let listening =
+                listen_api(address, api, health(Detail::Brief), Arc::clone(&deployment));
             Some(listening.await?)
         }
     };

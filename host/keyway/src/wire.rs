@@ -10,16 +10,17 @@ use keyway_egress::{Egress, EgressConfig};
 use keyway_gate::{Ceiling, Ended, Gate, Invocation, Lane, Registry, run_logic};
 use keyway_ipc::{CallOutcome, Entrance, Trap};
 use keyway_jobs::{EvaluateError, Jobs, StepRunner};
-use keyway_model::Digest;
 use keyway_model::limit::CallLimits;
 use keyway_model::time::Clock;
+use keyway_model::{Digest, TenantId};
 use keyway_roles::Roles;
 use keyway_store::{Store, StoreOptions};
 
 use crate::artifacts::{Artifacts, CompileError};
 use crate::config::Config;
+use crate::confined::Confined;
 use crate::deployment::Deployment;
-use crate::workers::Workers;
+use crate::workers::{self, Workers};
 
 /// The expression component, built with this program.
 pub(crate) const EXPRESSIONS: &[u8] = include_bytes!(env!("KEYWAY_EXPRESSIONS"));
@@ -39,8 +40,12 @@ pub struct Runner {
 
 impl Runner {
     /// A lane whose worker has the component.
-    async fn lane_with(&self, digest: Digest) -> Result<Arc<Lane>, CompileError> {
-        let lane = self.workers.lane().await;
+    async fn lane_with(&self, tenant: TenantId, digest: Digest) -> Result<Arc<Lane>, CompileError> {
+        let lane = self
+            .workers
+            .lane(tenant, digest)
+            .await
+            .map_err(|error| CompileError::Refused(error.to_string()))?;
         if !lane.has(&digest) {
             let code = self
                 .artifacts
@@ -66,9 +71,9 @@ impl Runner {
             })
     }
 
-    async fn logic(&self, entrance: Entrance) -> Result<String, EvaluateError> {
+    async fn logic(&self, tenant: TenantId, entrance: Entrance) -> Result<String, EvaluateError> {
         let lane = self
-            .lane_with(self.expressions)
+            .lane_with(tenant, self.expressions)
             .await
             .map_err(|error| EvaluateError::Failed(format!("the expression component: {error}")))?;
         let (outcome, _) = run_logic(&lane, self.expressions, entrance, self.limits).await;
@@ -105,16 +110,18 @@ impl From<LoadError> for CompileError {
 
 #[async_trait]
 impl StepRunner for Runner {
-    async fn evaluate(&self, request: String) -> Result<String, EvaluateError> {
-        self.logic(Entrance::Run { input: request }).await
+    async fn evaluate(&self, tenant: TenantId, request: String) -> Result<String, EvaluateError> {
+        self.logic(tenant, Entrance::Run { input: request }).await
     }
 
-    async fn check(&self, request: String) -> Result<String, EvaluateError> {
-        self.logic(Entrance::CheckExpressions { request }).await
+    async fn check(&self, tenant: TenantId, request: String) -> Result<String, EvaluateError> {
+        self.logic(tenant, Entrance::CheckExpressions { request })
+            .await
     }
 
     async fn run(&self, invocation: &Invocation, entrance: Entrance) -> Ended {
-        match self.lane_with(invocation.artifact()).await {
+        let tenant = invocation.scope().tenant;
+        match self.lane_with(tenant, invocation.artifact()).await {
             Ok(lane) => invocation.run(&lane, entrance).await,
             Err(error) => Ended::without_running(Trap::Component(error.to_string())),
         }
@@ -153,9 +160,14 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
         ceiling(&config),
         clock,
     );
+    let confined = Confined {
+        program,
+        user: config.workers.user,
+        is_weaker: config.workers.dangerous_weaker_worker,
+    };
     let cache_key = crate::deployment::cache_key(&store).await?;
     let artifacts = Arc::new(
-        Artifacts::new(program.clone(), data.join("cache"), cache_key.expose())
+        Artifacts::new(confined.clone(), data.join("cache"), cache_key.expose())
             .context("the cache directory")?,
     );
     let expressions = Digest::of(EXPRESSIONS);
@@ -163,13 +175,14 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
         .code(expressions, async || Ok(EXPRESSIONS.to_vec()))
         .await
         .context("the expression component")?;
-    let workers = Workers::start(
-        program,
-        config.workers.processes,
-        config.workers.lanes(),
-        config.limits,
-    )
-    .await?;
+    let recipe = workers::Recipe {
+        confined,
+        lanes: config.workers.lanes(),
+        limits: config.limits,
+        memory_total_bytes_max: config.workers.memory_bytes_max,
+    };
+    let (workers, verdicts) =
+        Workers::start(recipe, config.workers.processes(), expressions).await?;
     let runner = Arc::new(Runner {
         artifacts: Arc::clone(&artifacts),
         workers: Arc::clone(&workers),
@@ -180,6 +193,8 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
     let jobs = Jobs::new(Arc::clone(&gate), runner, config.limits);
     let deployment = Deployment::new(gate, roles, artifacts, workers, jobs, config);
     deployment.load().await?;
+    deployment.note_weaker_workers().await?;
+    tokio::spawn(Arc::clone(&deployment).follow_verdicts(verdicts));
     Ok(deployment)
 }
 

@@ -1,15 +1,18 @@
-//! `keyway worker`: the process that runs guests. It is handed its lanes over
-//! standard input, and holds nothing else.
+//! `keyway worker`: the process that runs guests, or compiles one. It is handed
+//! its lanes over standard input, and holds nothing else.
+//!
+//! What comes before the lock-down must stay short, start no thread and open
+//! nothing: the process is not confined yet.
 
-use std::io::{self, IoSliceMut, Read, Write};
+use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
-use keyway_runtime::PoolSize;
+use anyhow::{Result, bail};
+use keyway_confine::{Confinement, Start};
+use keyway_runtime::{PoolSize, Weaker};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use rustix::process::{Signal, set_parent_process_death_signal};
 
 use crate::cli::WorkerOptions;
 
@@ -18,9 +21,19 @@ const LANES_MAX: usize = 64;
 
 /// Runs a worker, or compiles one component.
 pub(crate) fn main(options: &WorkerOptions) -> Result<ExitCode> {
-    set_parent_process_death_signal(Some(Signal::KILL)).context("asking to end with the broker")?;
+    let confinement = Confinement::begin(Start {
+        user: options.user,
+        broker: options.broker,
+    });
     if options.compile {
-        return compile_one();
+        let weaker = if options.weaker {
+            Weaker::Allowed
+        } else {
+            Weaker::Refused
+        };
+        let (input, output) = (io::stdin().lock(), io::stdout().lock());
+        keyway_runtime::compile_process(confinement, weaker, input, output)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let lanes = receive_lanes(&io::stdin().as_fd().try_clone_to_owned()?)?;
     if lanes.is_empty() {
@@ -32,22 +45,12 @@ pub(crate) fn main(options: &WorkerOptions) -> Result<ExitCode> {
         table_elements_max: options
             .table_elements_max
             .unwrap_or(default.table_elements_max),
+        memory_total_bytes_max: options
+            .memory_total_bytes_max
+            .unwrap_or(default.memory_total_bytes_max),
         ..default
     };
-    keyway_runtime::run_process(lanes, &pool)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn compile_one() -> Result<ExitCode> {
-    let mut component = Vec::new();
-    io::stdin()
-        .lock()
-        .take(keyway_model::limit::ARTIFACT_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut component)?;
-    let answer = keyway_runtime::compile(&component).map_err(|error| error.to_string());
-    io::stdout()
-        .lock()
-        .write_all(&postcard::to_stdvec(&answer)?)?;
+    keyway_runtime::run_process(lanes, &pool, confinement)?;
     Ok(ExitCode::SUCCESS)
 }
 

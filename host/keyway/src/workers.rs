@@ -1,257 +1,267 @@
-//! Starts worker processes, watches them, and replaces those that end.
+//! The workers of a broker, in pools: one for everyone, one for each tenant
+//! that has workers of its own, and one for each component that may have ended
+//! a worker.
 //!
 //! A worker is this same program, run as `keyway worker`, with an empty
 //! environment, one Unix socket as its standard input, and nothing else. Over
 //! that socket it is handed its lanes.
 
-use std::io;
-use std::io::IoSlice;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::Stdio;
-use std::sync::Arc;
-use std::time::Duration;
+mod pool;
+mod suspicion;
 
-use keyway_gate::{Lane, Readiness};
-use keyway_model::limit::CallLimits;
-use parking_lot::RwLock;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
-use tokio::sync::Notify;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
-/// How long a worker may take to say that it is ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(20);
+use keyway_gate::Lane;
+use keyway_ipc::LayerState;
+use keyway_model::limit::SUSPECTS_MAX;
+use keyway_model::{Digest, TenantId};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{OnceCell, mpsc};
 
-/// How long to wait before a worker that ended at once is started again.
-const RESTART_PAUSE: Duration = Duration::from_millis(50);
+use pool::Pool;
+pub(crate) use pool::Recipe;
+pub(crate) use pool::WorkerError;
+pub(crate) use suspicion::Verdict;
+use suspicion::{Crash, PROBATION, Suspicion};
+
+/// How often a worker that is no longer needed is looked at.
+const LEAVING_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long calls of a worker that is no longer needed may still take.
+const LEAVING_MAX: Duration = Duration::from_secs(120);
+
+/// Whose calls a pool serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Whose {
+    Everyone,
+    Tenant(TenantId),
+    /// A component that may have ended a worker, of everyone or of a tenant
+    /// with workers of its own.
+    Suspect(Digest, Option<TenantId>),
+}
 
 /// The workers of a broker.
 #[derive(Debug)]
 pub struct Workers {
-    program: PathBuf,
-    lanes_each: usize,
-    limits: CallLimits,
-    slots: RwLock<Vec<Option<Running>>>,
-    changed: Notify,
+    this: Weak<Self>,
+    recipe: Recipe,
+    everyone: OnceCell<Arc<Pool>>,
+    others: RwLock<HashMap<Whose, Arc<OnceCell<Arc<Pool>>>>>,
+    own: RwLock<HashSet<TenantId>>,
+    suspicion: Arc<Mutex<Suspicion>>,
+    verdicts: mpsc::UnboundedSender<Verdict>,
 }
 
-#[derive(Debug)]
-struct Running {
-    pid: Option<u32>,
-    lanes: Vec<Arc<Lane>>,
-}
-
-/// Why no worker can be had.
+/// Why a component gets no worker.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum WorkerError {
-    /// The process cannot be started.
-    #[error("a worker process cannot be started: {0}")]
-    Start(#[from] io::Error),
-    /// It did not become ready.
-    #[error("a worker process did not become ready within {} s", READY_TIMEOUT.as_secs())]
-    NotReady,
+pub(crate) enum NoLane {
+    /// It ended too many.
+    #[error(
+        "the component is in quarantine: {0}; look at it, then release it with `keyway alarm ack`"
+    )]
+    Quarantined(String),
+    /// None can be started.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
 }
 
 impl Workers {
-    /// Starts `processes` workers of `lanes_each` lanes, with room for guests
-    /// of these limits, and waits until each is ready. A supervisor replaces each that ends.
+    /// Starts `processes` workers for everyone and waits until each is ready.
+    /// Components that are put into quarantine come out of `verdicts`; `own` is
+    /// the host's own component, which never is.
     ///
     /// # Errors
     ///
     /// [`WorkerError`] if the first start of one fails.
-    pub async fn start(
-        program: PathBuf,
+    pub(crate) async fn start(
+        recipe: Recipe,
         processes: usize,
-        lanes_each: usize,
-        limits: CallLimits,
-    ) -> Result<Arc<Self>, WorkerError> {
-        let workers = Arc::new(Self {
-            program,
-            lanes_each,
-            limits,
-            slots: RwLock::new((0..processes).map(|_| None).collect()),
-            changed: Notify::new(),
+        own: Digest,
+    ) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Verdict>), WorkerError> {
+        let (verdicts, told) = mpsc::unbounded_channel();
+        let workers = Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            recipe,
+            everyone: OnceCell::new(),
+            others: RwLock::default(),
+            own: RwLock::default(),
+            suspicion: Arc::new(Mutex::new(Suspicion::new(Some(own)))),
+            verdicts,
         });
-        for slot in 0..processes {
-            let child = workers.start_one(slot).await?;
-            tokio::spawn(Arc::clone(&workers).supervise(slot, child));
-        }
-        Ok(workers)
+        workers
+            .everyone
+            .get_or_try_init(|| workers.pool(processes))
+            .await?;
+        Ok((workers, told))
     }
 
-    /// The lane with the least to do; waits while there is none.
-    pub async fn lane(&self) -> Arc<Lane> {
-        loop {
-            let changed = self.changed.notified();
-            if let Some(lane) = self.least_loaded() {
-                return lane;
-            }
-            changed.await;
-        }
+    /// Gives a tenant workers of its own from now on.
+    pub(crate) fn set_own(&self, tenant: TenantId) {
+        self.own.write().insert(tenant);
+    }
+
+    /// The lane for a tenant's call of a component; waits while its workers are
+    /// being replaced.
+    pub(crate) async fn lane(
+        &self,
+        tenant: TenantId,
+        component: Digest,
+    ) -> Result<Arc<Lane>, NoLane> {
+        let whose = self.whose(tenant, component)?;
+        Ok(self.of(whose).await?.lane().await)
     }
 
     /// Process ids of the workers that run.
     pub fn pids(&self) -> Vec<u32> {
-        self.slots
-            .read()
-            .iter()
-            .flatten()
-            .filter_map(|running| running.pid)
-            .collect()
+        self.pools().iter().flat_map(|pool| pool.pids()).collect()
     }
 
     /// Whether a worker takes calls.
     pub fn are_ready(&self) -> bool {
-        self.least_loaded().is_some()
+        self.everyone.get().is_some_and(|pool| pool.is_ready())
     }
 
-    fn least_loaded(&self) -> Option<Arc<Lane>> {
-        let slots = self.slots.read();
-        let lanes = slots.iter().flatten().flat_map(|running| &running.lanes);
-        lanes
-            .filter(|lane| lane.is_open())
-            .min_by_key(|lane| lane.busy())
-            .cloned()
-    }
-
-    async fn start_one(&self, slot: usize) -> Result<Child, WorkerError> {
-        let (control, theirs) = UnixStream::pair()?;
-        let mut child = Command::new(&self.program)
-            .arg("worker")
-            .arg(format!(
-                "--memory-bytes-max={}",
-                self.limits.memory_bytes_max
-            ))
-            .arg(format!(
-                "--table-elements-max={}",
-                self.limits.table_elements_max
-            ))
-            .env_clear()
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(report(stderr, child.id()));
-        }
-        let lanes = self.hand_over_lanes(&control)?;
-        // The end of the stream tells the worker that it has all of its lanes.
-        drop(control);
-        for lane in &lanes {
-            let mut readiness = lane.readiness();
-            let ready = readiness.wait_for(|state| *state != Readiness::Starting);
-            let state = tokio::time::timeout(READY_TIMEOUT, ready)
-                .await
-                .map_err(|_| WorkerError::NotReady)?;
-            if !matches!(state.as_deref(), Ok(Readiness::Ready { .. })) {
-                return Err(WorkerError::NotReady);
+    /// How the workers are confined, a line for each layer, for `/readyz`.
+    pub(crate) fn shown(&self) -> String {
+        let Some(standing) = self.everyone.get().and_then(|pool| pool.standing()) else {
+            return String::new();
+        };
+        let mut lines = String::new();
+        let mut line = |what: &str, state: &str| {
+            lines.push_str(&format!("worker {what}: {state}\n"));
+        };
+        for report in &standing.layers {
+            match &report.state {
+                LayerState::Held => line(&report.layer, "held"),
+                LayerState::Covered(how) => line(&report.layer, &format!("covered: {how}")),
+                LayerState::Refused(why) => line(
+                    &report.layer,
+                    &format!("MISSING: {why} (dangerous_weaker_worker)"),
+                ),
             }
         }
-        if let Some(place) = self.slots.write().get_mut(slot) {
-            *place = Some(Running {
-                pid: child.id(),
-                lanes,
-            });
-        }
-        self.changed.notify_waiters();
-        Ok(child)
+        let reset = if standing.quick_reset {
+            "quick"
+        } else {
+            "slow, since this kernel cannot scan a page map"
+        };
+        line("instance-reset", reset);
+        lines
     }
 
-    /// Makes the lanes and sends their far ends to the worker.
-    fn hand_over_lanes(&self, control: &UnixStream) -> io::Result<Vec<Arc<Lane>>> {
-        let mut lanes = Vec::with_capacity(self.lanes_each);
-        for _ in 0..self.lanes_each {
-            let (ours, theirs) = keyway_ipc::pair()?;
-            send_descriptor(control, &theirs.into())?;
-            let link = keyway_ipc::over_socket(ours.into())?;
-            let (lane, reader) = Lane::over(link);
-            tokio::spawn(reader);
-            lanes.push(lane);
-        }
-        Ok(lanes)
+    /// The layers of confinement that are missing.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let standing = self.everyone.get().and_then(|pool| pool.standing());
+        let layers = standing.iter().flat_map(|standing| &standing.layers);
+        layers
+            .filter(|report| matches!(report.state, LayerState::Refused(_)))
+            .map(|report| report.layer.clone())
+            .collect()
     }
 
-    /// Waits for the end of a worker, or for a call that it does not end, and
-    /// starts another in its place.
-    async fn supervise(self: Arc<Self>, slot: usize, mut child: Child) {
+    /// Why a component does not run, if it is in quarantine.
+    pub(crate) fn quarantined(&self, component: &Digest) -> Option<String> {
+        let suspicion = self.suspicion.lock();
+        suspicion.quarantined(component).map(str::to_owned)
+    }
+
+    /// Keeps a component from running, as it was before a restart.
+    pub(crate) fn quarantine(&self, component: Digest, why: String) {
+        self.suspicion.lock().quarantine(component, why);
+    }
+
+    /// Lets a component run again.
+    pub(crate) fn release(&self, component: &Digest) {
+        self.suspicion.lock().release(component, Instant::now());
+    }
+
+    fn whose(&self, tenant: TenantId, component: Digest) -> Result<Whose, NoLane> {
+        let suspicion = self.suspicion.lock();
+        if let Some(why) = suspicion.quarantined(&component) {
+            return Err(NoLane::Quarantined(why.to_owned()));
+        }
+        let own = self.own.read().contains(&tenant).then_some(tenant);
+        if suspicion.is_alone(&component, Instant::now()) {
+            let whose = Whose::Suspect(component, own);
+            let others = self.others.read();
+            let is_suspect = |whose: &&Whose| matches!(whose, Whose::Suspect(..));
+            if others.contains_key(&whose)
+                || others.keys().filter(is_suspect).count() < SUSPECTS_MAX
+            {
+                return Ok(whose);
+            }
+        }
+        Ok(own.map_or(Whose::Everyone, Whose::Tenant))
+    }
+
+    async fn of(&self, whose: Whose) -> Result<Arc<Pool>, WorkerError> {
+        if let (Whose::Everyone, Some(pool)) = (whose, self.everyone.get()) {
+            return Ok(Arc::clone(pool));
+        }
+        let known = self.others.read().get(&whose).cloned();
+        let cell =
+            known.unwrap_or_else(|| Arc::clone(self.others.write().entry(whose).or_default()));
+        let pool = cell
+            .get_or_try_init(|| async {
+                let pool = self.pool(1).await?;
+                if let (Whose::Suspect(component, _), Some(this)) = (whose, self.this.upgrade()) {
+                    tokio::spawn(this.end_probation(whose, component));
+                }
+                Ok::<_, WorkerError>(pool)
+            })
+            .await?;
+        Ok(Arc::clone(pool))
+    }
+
+    async fn pool(&self, processes: usize) -> Result<Arc<Pool>, WorkerError> {
+        let this = Weak::clone(&self.this);
+        let on_crash = move |left: &BTreeSet<Digest>, crash: Crash| {
+            if let Some(this) = this.upgrade() {
+                this.crashed(left, crash);
+            }
+        };
+        Pool::start(self.recipe.clone(), processes, Arc::new(on_crash)).await
+    }
+
+    fn crashed(&self, left: &BTreeSet<Digest>, crash: Crash) {
+        let verdict = self.suspicion.lock().crashed(left, crash, Instant::now());
+        if let Some(verdict) = verdict {
+            tracing::error!(component = %verdict.component, why = %verdict.why, "quarantine");
+            // Nobody listens while the deployment ends.
+            drop(self.verdicts.send(verdict));
+        }
+    }
+
+    /// Ends a suspect's own worker when nothing has happened for a while.
+    async fn end_probation(self: Arc<Self>, whose: Whose, component: Digest) {
         loop {
-            let lanes: Vec<Arc<Lane>> = self
-                .slots
-                .read()
-                .get(slot)
-                .and_then(Option::as_ref)
-                .map(|r| r.lanes.clone())
-                .unwrap_or_default();
-            tokio::select! {
-                ended = child.wait() => tracing::warn!(status = ?ended.ok(), "a worker ended"),
-                () = wedged(&lanes) => {
-                    tracing::error!(pid = child.id(), "a worker does not end a call; it is killed");
-                    if let Err(error) = child.kill().await {
-                        tracing::error!(%error, "a worker cannot be killed");
-                    }
-                }
+            tokio::time::sleep(PROBATION).await;
+            if !self.suspicion.lock().is_alone(&component, Instant::now()) {
+                break;
             }
-            if let Some(place) = self.slots.write().get_mut(slot) {
-                *place = None;
-            }
-            child = loop {
-                match self.start_one(slot).await {
-                    Ok(child) => break child,
-                    Err(error) => {
-                        tracing::error!(%error, "a worker cannot be replaced; trying again");
-                        tokio::time::sleep(RESTART_PAUSE).await;
-                    }
-                }
-            };
         }
-    }
-}
-
-/// Comes back when one of the lanes has a call that does not end.
-async fn wedged(lanes: &[Arc<Lane>]) {
-    let waits = lanes.iter().map(|lane| {
-        let mut readiness = lane.readiness();
-        Box::pin(async move {
-            readiness
-                .wait_for(|state| *state == Readiness::Wedged)
-                .await
-                .is_ok()
-        })
-    });
-    let mut waiting: Vec<_> = waits.collect();
-    while !waiting.is_empty() {
-        let (is_wedged, _, rest) = futures_util::future::select_all(waiting).await;
-        if is_wedged {
+        let cell = self.others.write().remove(&whose);
+        let Some(pool) = cell.and_then(|cell| cell.get().cloned()) else {
             return;
+        };
+        let until = Instant::now() + LEAVING_MAX;
+        while pool.busy() > 0 && Instant::now() < until {
+            tokio::time::sleep(LEAVING_PAUSE).await;
         }
-        waiting = rest;
+        pool.stop();
     }
-    std::future::pending().await
-}
 
-/// What a worker says on standard error goes to the host's log.
-async fn report(stderr: tokio::process::ChildStderr, pid: Option<u32>) {
-    let mut lines = BufReader::new(stderr).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        tracing::warn!(pid, %line, "a worker says");
+    fn pools(&self) -> Vec<Arc<Pool>> {
+        let others = self.others.read();
+        let others = others.values().filter_map(|cell| cell.get().cloned());
+        self.everyone
+            .get()
+            .cloned()
+            .into_iter()
+            .chain(others)
+            .collect()
     }
-}
-
-fn send_descriptor(control: &UnixStream, descriptor: &OwnedFd) -> io::Result<()> {
-    let borrowed = [descriptor.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut message = SendAncillaryBuffer::new(&mut space);
-    message.push(SendAncillaryMessage::ScmRights(&borrowed));
-    sendmsg(
-        control,
-        &[IoSlice::new(b"L")],
-        &mut message,
-        SendFlags::NOSIGNAL,
-    )?;
-    Ok(())
 }

@@ -122,6 +122,8 @@ ids! {
     TokenId = "tok", "a token id";
     /// One approval.
     ApprovalId = "apr", "an approval id";
+    /// One alarm.
+    AlarmId = "alm", "an alarm id";
 }
 
 /// Whose something is, and in which environment: part of every key, row,

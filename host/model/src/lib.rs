@@ -19,8 +19,8 @@ pub mod time;
 pub use call::{EffectClass, Failure};
 pub use credential::CredentialSlot;
 pub use id::{
-    ApprovalId, ConnectionId, DeploymentId, Digest, EntryId, InvocationId, JobId, RecipeId, Scope,
-    TenantId, TokenId,
+    AlarmId, ApprovalId, ConnectionId, DeploymentId, Digest, EntryId, InvocationId, JobId,
+    RecipeId, Scope, TenantId, TokenId,
 };
 pub use job::JobState;
 pub use json::Json;

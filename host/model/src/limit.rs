@@ -73,6 +73,33 @@ pub const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 /// An artifact's size at install, in bytes.
 pub const ARTIFACT_BYTES_MAX: usize = 16 << 20;
 
+/// Linear memory of all guest calls of one worker process together, in bytes.
+pub const WORKER_MEMORY_BYTES_MAX: u64 = 2 << 30;
+
+/// Compiled code of one artifact, in bytes.
+pub const CODE_BYTES_MAX: u64 = 256 << 20;
+
+/// Time on a processor for compiling one artifact, in seconds.
+pub const COMPILE_CPU_SECONDS_MAX: u64 = 20;
+
+/// Time from start to end for compiling one artifact, in seconds.
+pub const COMPILE_WALL_SECONDS_MAX: u64 = 60;
+
+/// Writable memory for compiling one artifact, beside what the compiler has when
+/// it starts, in bytes.
+pub const COMPILE_MEMORY_BYTES_MAX: u64 = 1 << 30;
+
+/// Workers of its own that a component may end within ten minutes before it is
+/// put into quarantine.
+pub const COMPONENT_CRASHES_MAX: usize = 3;
+
+/// Components at once that have a worker of their own because they may have
+/// ended one; further ones stay with the others.
+pub const SUSPECTS_MAX: usize = 16;
+
+/// Lines that one confined process may put into the host's log.
+pub const CONFINED_ERROR_LINES_MAX: u32 = 1_000;
+
 /// A manifest's or recipe's size, in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
 

@@ -64,6 +64,9 @@ pub const OPERATIONS: &[OperationInfo] = &[
     operation("job:rerun", "job", RUN),
     operation("audit:list", "audit", ADMIN),
     operation("audit:export", "audit", ADMIN),
+    operation("alarm:list", "alarm", PLATFORM),
+    operation("alarm:acknowledge", "alarm", PLATFORM),
+    operation("alarm:raise", "alarm", PLATFORM),
 ];
 
 /// The operation `name`.

@@ -17,7 +17,7 @@ use wasmtime::{Engine, Store};
 
 use crate::bindings::code::CodePre;
 use crate::compile::{CompileError, compile};
-use crate::engine::{self, EngineError, PoolSize};
+use crate::engine::{EngineError, PoolSize, Runner};
 use crate::linker::Linkers;
 use crate::live::LiveCall;
 use crate::load::{self, LoadError, Loaded};
@@ -62,11 +62,13 @@ pub struct InstanceCost {
 /// [`BenchError`], if the component is not such a one.
 pub async fn instance_cost(component: &[u8], rounds: usize) -> Result<InstanceCost, BenchError> {
     let code = compile(component)?.code;
-    let engine = engine::runner(&PoolSize::default())?;
+    let runner = Runner::new(&PoolSize::default())?;
+    runner.start_clock()?;
+    let engine = runner.engine.clone();
     let linkers = Linkers::new(&engine).map_err(BenchError::Bare)?;
     let file = seal(&code).map_err(LoadError::from)?;
-    let loaded = load::load(&engine, &linkers, file, code.len() as u64)?;
-    let bare = bare_pre(&engine, &code)?;
+    let loaded = load::load(&runner, &linkers, file, code.len() as u64)?;
+    let bare = bare_pre(&runner, &code)?;
     let mut cost = InstanceCost::default();
     for round in 0..rounds {
         let start = Instant::now();
@@ -91,7 +93,13 @@ async fn in_worker(engine: &Engine, loaded: &Loaded, call: CallId) -> Result<(),
     let (ours, _theirs) = in_process::<_, ToWorker>();
     let (aside, _waiting) = mpsc::unbounded_channel();
     let limits = CallLimits::default();
-    let live = Arc::new(LiveCall::new(call, limits, ours.sender, aside));
+    let live = Arc::new(LiveCall::new(
+        call,
+        limits,
+        Arc::default(),
+        ours.sender,
+        aside,
+    ));
     let entrance = Entrance::Run {
         input: INPUT.to_owned(),
     };
@@ -110,9 +118,10 @@ async fn in_worker(engine: &Engine, loaded: &Loaded, call: CallId) -> Result<(),
     }
 }
 
-fn bare_pre(engine: &Engine, code: &[u8]) -> Result<CodePre<()>, BenchError> {
-    let component = load::trust(engine, code)?;
-    let mut linker = Linker::<()>::new(engine);
+fn bare_pre(runner: &Runner, code: &[u8]) -> Result<CodePre<()>, BenchError> {
+    let file = seal(code).map_err(LoadError::from)?;
+    let component = load::trust(runner, file, code.len() as u64)?;
+    let mut linker = Linker::<()>::new(&runner.engine);
     linker
         .define_unknown_imports_as_traps(&component)
         .map_err(BenchError::Bare)?;

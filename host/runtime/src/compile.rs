@@ -5,9 +5,11 @@
 
 use std::io::{self, Read, Write};
 
+use keyway_confine::Confinement;
 use keyway_model::limit::ARTIFACT_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
+use crate::confine;
 use crate::engine::{self, EngineError};
 use crate::shape;
 
@@ -90,20 +92,48 @@ pub fn compile(component: &[u8]) -> Result<Compiled, CompileError> {
     })
 }
 
-/// The body of the compile process: a component on `input`; on `output`, in
-/// postcard, a `Result<Compiled, String>` whose error is a [`CompileError`]'s
-/// text.
+/// The body of the compile process: it locks itself in, then reads a component
+/// from `input`; on `output`, in postcard, a `Result<Compiled, String>` whose
+/// error is a [`CompileError`]'s text.
 ///
 /// # Errors
 ///
 /// The operating system's, if `input` or `output` break.
-pub fn compile_child(input: impl Read, mut output: impl Write) -> io::Result<()> {
-    let mut component = Vec::new();
-    input
-        .take(ARTIFACT_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut component)?;
-    let compiled = compile(&component).map_err(|error| error.to_string());
+pub fn compile_process(
+    confinement: Confinement,
+    weaker: Weaker,
+    input: impl Read,
+    mut output: impl Write,
+) -> io::Result<()> {
+    let report = confinement.before_threads().close(&confine::COMPILER);
+    let refused = report.refused().next().map(|(layer, why)| {
+        format!("the compiler cannot be confined: {layer}: {why}; {WEAKER_REMEDY}")
+    });
+    let compiled = match (refused, weaker) {
+        (Some(refused), Weaker::Refused) => Err(refused),
+        (None, _) | (_, Weaker::Allowed) => {
+            let mut component = Vec::new();
+            input
+                .take(ARTIFACT_BYTES_MAX as u64 + 1)
+                .read_to_end(&mut component)?;
+            compile(&component).map_err(|error| error.to_string())
+        }
+    };
     let bytes = postcard::to_stdvec(&compiled).map_err(io::Error::other)?;
     output.write_all(&bytes)?;
     output.flush()
 }
+
+/// Whether third-party code is touched although a layer of confinement is
+/// missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weaker {
+    /// It is not.
+    Refused,
+    /// The platform's configuration says so.
+    Allowed,
+}
+
+/// What to do where a layer is missing.
+pub const WEAKER_REMEDY: &str = "use a kernel and a container that have it, or accept weaker \
+     workers with `dangerous_weaker_worker = true` under [workers]";

@@ -4,10 +4,12 @@
 //! that a change to what guests may use is a change to this file.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use keyway_model::limit::CallLimits;
+use crate::code::{CodeOfTheBroker, Maps};
+use keyway_model::limit::{CallLimits, WORKER_MEMORY_BYTES_MAX};
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
@@ -54,6 +56,23 @@ pub struct PoolSize {
     pub memory_bytes_max: usize,
     /// The most table elements that any call may be allowed.
     pub table_elements_max: usize,
+    /// Linear memory of all calls together, in bytes.
+    pub memory_total_bytes_max: u64,
+}
+
+/// Writable memory that a worker has beside what its guests may grow: its own,
+/// and for each slot a stack, tables and what is kept of a linear memory.
+const OWN_DATA_BYTES: u64 = 512 << 20;
+const SLOT_DATA_BYTES: u64 = 4 << 20;
+
+impl PoolSize {
+    /// Writable memory that a worker of this size may need beside what it has when it starts, in bytes.
+    pub fn data_bytes_more(&self) -> u64 {
+        let slots = u64::from(self.instances_max).saturating_mul(SLOT_DATA_BYTES);
+        OWN_DATA_BYTES
+            .saturating_add(slots)
+            .saturating_add(self.memory_total_bytes_max)
+    }
 }
 
 impl Default for PoolSize {
@@ -63,6 +82,7 @@ impl Default for PoolSize {
             instances_max: 200,
             memory_bytes_max: usize::try_from(limits.memory_bytes_max).unwrap_or(usize::MAX),
             table_elements_max: limits.table_elements_max as usize,
+            memory_total_bytes_max: WORKER_MEMORY_BYTES_MAX,
         }
     }
 }
@@ -91,18 +111,35 @@ pub(crate) fn compiler() -> Result<Engine, EngineError> {
     Engine::new(&shared_settings()).map_err(EngineError::Settings)
 }
 
-/// An engine that runs and cannot compile, with its clock.
-pub(crate) fn runner(size: &PoolSize) -> Result<Engine, EngineError> {
-    let mut config = shared_settings();
-    config.enable_compiler(false);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(size)));
-    let engine = Engine::new(&config).map_err(EngineError::Settings)?;
-    let ticked = engine.weak();
-    thread::Builder::new()
-        .name("keyway-epoch".to_owned())
-        .spawn(move || tick(&ticked))
-        .map_err(EngineError::Ticker)?;
-    Ok(engine)
+/// An engine that runs and cannot compile, and the code that it runs.
+#[derive(Clone)]
+pub(crate) struct Runner {
+    pub(crate) engine: Engine,
+    pub(crate) maps: Arc<Maps>,
+}
+
+impl Runner {
+    /// An engine whose clock stands still. Opens `/proc/self/pagemap`, and
+    /// starts no thread.
+    pub(crate) fn new(size: &PoolSize) -> Result<Self, EngineError> {
+        let maps = Arc::new(Maps::default());
+        let mut config = shared_settings();
+        config.enable_compiler(false);
+        config.with_custom_code_memory(Some(Arc::new(CodeOfTheBroker(Arc::clone(&maps)))));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(size)));
+        let engine = Engine::new(&config).map_err(EngineError::Settings)?;
+        Ok(Self { engine, maps })
+    }
+
+    /// Starts the thread by which guests that compute are interrupted.
+    pub(crate) fn start_clock(&self) -> Result<(), EngineError> {
+        let ticked = self.engine.weak();
+        thread::Builder::new()
+            .name("keyway-epoch".to_owned())
+            .spawn(move || tick(&ticked))
+            .map_err(EngineError::Ticker)?;
+        Ok(())
+    }
 }
 
 /// Ends when the engine does.
@@ -153,7 +190,12 @@ fn pool(size: &PoolSize) -> PoolingAllocationConfig {
         .table_keep_resident(TABLE_KEPT_BYTES)
         .async_stack_keep_resident(STACK_KEPT_BYTES)
         .decommit_batch_size(16)
-        .pagemap_scan(Enabled::Auto);
+        // Either for sure or not at all: a worker that says `quick` is quick.
+        .pagemap_scan(if quick_reset_available() {
+            Enabled::Yes
+        } else {
+            Enabled::No
+        });
     pool
 }
 

@@ -32,7 +32,7 @@ pub async fn serve_lane(worker: Arc<Worker>, link: Link<ToBroker, ToWorker>) {
         mut receiver,
     } = link;
     let (aside, waiting) = mpsc::unbounded_channel();
-    let quick_reset = worker.is_quick();
+    let standing = worker.standing();
     let mut lane = Lane {
         worker,
         broker: sender.clone(),
@@ -41,7 +41,7 @@ pub async fn serve_lane(worker: Arc<Worker>, link: Link<ToBroker, ToWorker>) {
         tasks: JoinSet::new(),
     };
     lane.tasks.spawn(send_aside(waiting, sender.clone()));
-    if sender.send(ToBroker::Ready { quick_reset }).await.is_ok() {
+    if sender.send(ToBroker::Ready(standing)).await.is_ok() {
         while let Ok(Some(incoming)) = receiver.receive().await {
             lane.take(incoming).await;
         }
@@ -112,7 +112,9 @@ impl Lane {
 
     fn invoke(&mut self, invoke: Invoke) {
         let (broker, aside) = (self.broker.clone(), self.aside.clone());
-        let call = Arc::new(LiveCall::new(invoke.call, invoke.limits, broker, aside));
+        let memory = Arc::clone(self.worker.memory());
+        let live = LiveCall::new(invoke.call, invoke.limits, memory, broker, aside);
+        let call = Arc::new(live);
         self.calls.lock().insert(invoke.call, Arc::clone(&call));
         let (worker, calls) = (Arc::clone(&self.worker), Arc::clone(&self.calls));
         let broker = self.broker.clone();

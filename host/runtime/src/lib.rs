@@ -3,14 +3,15 @@
 //!
 //! The only crate that names wasmtime. It speaks `ipc` messages and nothing
 //! else: what a guest asks of the outside becomes a message to the broker, and
-//! the broker decides. It holds no secret, opens nothing, and starts no thread
-//! after [`Worker::new`] and [`run_process`].
+//! the broker decides. It holds no secret, and opens and starts nothing once
+//! [`run_process`] has locked its process in.
 //!
 //! Follow one call: [`serve_lane`] receives it, `run` gives it an instance,
 //! `live` is what it shares with the lane, `host` answers what it asks for.
 
 mod bench;
 mod bindings;
+mod code;
 mod compile;
 mod confine;
 mod convert;
@@ -23,6 +24,7 @@ mod live;
 mod load;
 mod log_book;
 mod mailbox;
+mod memory;
 mod meter;
 mod process;
 mod run;
@@ -31,7 +33,9 @@ mod shape;
 mod worker;
 
 pub use bench::{BenchError, InstanceCost, instance_cost};
-pub use compile::{CompileError, Compiled, compile, compile_child, imports};
+pub use compile::{
+    CompileError, Compiled, WEAKER_REMEDY, Weaker, compile, compile_process, imports,
+};
 pub use engine::{EngineError, PoolSize, fingerprint, quick_reset_available};
 pub use lane::serve_lane;
 pub use linker::{World, linked_interfaces};

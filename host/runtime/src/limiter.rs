@@ -33,6 +33,12 @@ impl Limiter {
     }
 }
 
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        self.call.memory.give_back(self.memory_bytes);
+    }
+}
+
 /// The sum after something grew from `current` to `desired`.
 fn grown(sum: u64, current: usize, desired: usize) -> u64 {
     let by = desired.saturating_sub(current);
@@ -50,6 +56,11 @@ impl ResourceLimiter for Limiter {
         let sum = grown(self.memory_bytes, current, desired);
         if sum > limit {
             return Err(self.call.end(over("memory_bytes_max", limit)));
+        }
+        if let Err(full) = self.call.memory.take(sum - self.memory_bytes) {
+            return Err(self
+                .call
+                .end(over("memory_total_bytes_max", full.bytes_max)));
         }
         self.memory_bytes = sum;
         Ok(true)

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::log_book::LogBook;
 use crate::mailbox::Mailbox;
+use crate::memory::Memory;
 use crate::meter::Meter;
 
 /// The error by which a host function ends the guest.
@@ -39,6 +40,7 @@ pub(crate) fn over(name: &str, value: u64) -> Trap {
 pub(crate) struct LiveCall {
     id: CallId,
     pub(crate) limits: CallLimits,
+    pub(crate) memory: Arc<Memory>,
     pub(crate) meter: Meter,
     pub(crate) log: Mutex<LogBook>,
     broker: Sender<ToBroker>,
@@ -55,12 +57,14 @@ impl LiveCall {
     pub(crate) fn new(
         id: CallId,
         limits: CallLimits,
+        memory: Arc<Memory>,
         broker: Sender<ToBroker>,
         aside: mpsc::UnboundedSender<ToBroker>,
     ) -> Self {
         Self {
             id,
             limits,
+            memory,
             meter: Meter::start(),
             log: Mutex::new(LogBook::new(&limits)),
             broker,

@@ -2,12 +2,12 @@
 
 use std::os::fd::OwnedFd;
 
-use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::bindings::code::CodePre;
 use crate::bindings::connector::ConnectorPre;
 use crate::bindings::expressions::ExpressionEnginePre;
+use crate::engine::Runner;
 use crate::host::Guest;
 use crate::linker::{Linkers, World};
 use crate::sealed::{self, SealError};
@@ -44,14 +44,14 @@ pub(crate) enum Loaded {
 
 /// Loads what the broker compiled and sealed.
 pub(crate) fn load(
-    engine: &Engine,
+    runner: &Runner,
     linkers: &Linkers,
     file: OwnedFd,
     length: u64,
 ) -> Result<Loaded, LoadError> {
-    let component = trust(engine, &sealed::open(file, length)?)?;
+    let component = trust(runner, file, length)?;
     let ty = component.component_type();
-    let exports = ty.exports(engine).map(|(name, _)| name);
+    let exports = ty.exports(&runner.engine).map(|(name, _)| name);
     let world = World::of_exports(exports).ok_or(LoadError::NoWorld)?;
     let unfit = |cause| LoadError::Unfit { world, cause };
     let pre = linkers
@@ -66,14 +66,20 @@ pub(crate) fn load(
     .map_err(unfit)
 }
 
-/// Turns bytes into native code. They come from the broker, which compiled
-/// them or found them in its cache under a valid MAC, in a file that cannot
-/// change; wasmtime checks that compiler and settings are its own.
+/// Turns a file into native code. It comes from the broker, which compiled
+/// it or found it in its cache under a valid MAC, and it cannot change; wasmtime
+/// checks that compiler and settings are its own.
 #[expect(
     unsafe_code,
     reason = "compiled code is trusted because the broker made and sealed it"
 )]
-pub(crate) fn trust(engine: &Engine, code: &[u8]) -> Result<Component, LoadError> {
-    // SAFETY: the bytes are the unchanged output of `compile` (see above).
-    unsafe { Component::deserialize(engine, code) }.map_err(LoadError::Foreign)
+pub(crate) fn trust(runner: &Runner, file: OwnedFd, length: u64) -> Result<Component, LoadError> {
+    let bytes = sealed::check(&file, length)?;
+    let map = runner.maps.map(file, bytes).map_err(SealError::from)?;
+    // SAFETY: the bytes are the unchanged output of `compile` (see above); they
+    // stay mapped until the engine says that it no longer runs them.
+    unsafe { Component::deserialize_raw(&runner.engine, map) }.map_err(|error| {
+        runner.maps.give_back(map);
+        LoadError::Foreign(error)
+    })
 }

@@ -3,8 +3,11 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::thread;
+
+use keyway_confine::{Confinement, Limits};
+use tokio::runtime::Runtime;
 
 use crate::confine;
 use crate::engine::{EngineError, PoolSize};
@@ -30,27 +33,41 @@ pub enum ProcessError {
 }
 
 /// The body of a worker process: one thread for each socket, until the broker
-/// has closed them all. Every thread that the process will ever have exists
-/// when the first message is read.
+/// has closed them all. Every thread that the process will ever have exists,
+/// with its event queue, when the last layer of confinement is put on; the
+/// first message is read after that. A layer that was refused is for the
+/// broker to decide about: it is told before it sends anything.
 ///
 /// # Errors
 ///
 /// [`ProcessError`], if the machine cannot give threads, memory or sockets, or
 /// if a lane has panicked.
-pub fn run_process(lanes: Vec<OwnedFd>, size: &PoolSize) -> Result<(), ProcessError> {
+pub fn run_process(
+    lanes: Vec<OwnedFd>,
+    size: &PoolSize,
+    confinement: Confinement,
+) -> Result<(), ProcessError> {
     let worker = Worker::new(size)?;
-    confine::give_up_rights(lanes.len())?;
+    let limits = Limits {
+        threads: lanes.len(),
+        data_bytes_more: size.data_bytes_more(),
+        cpu_max: None,
+    };
+    let threaded = confinement.before_threads();
+    worker.start_clock()?;
+    // Once when all have what they need, once more when all are confined.
+    let together = Arc::new(Barrier::new(lanes.len() + 1));
     let mut threads = Vec::with_capacity(lanes.len());
     for (number, socket) in lanes.into_iter().enumerate() {
-        let stream = UnixStream::from(socket);
-        stream.set_nonblocking(true)?;
-        let worker = Arc::clone(&worker);
+        let (worker, together) = (Arc::clone(&worker), Arc::clone(&together));
         let thread = thread::Builder::new()
             .name(format!("keyway-lane-{number}"))
-            .spawn(move || run_lane(worker, stream))?;
+            .spawn(move || run_lane(worker, socket, &together))?;
         threads.push(thread);
     }
-    confine::give_up_processes()?;
+    together.wait();
+    worker.confined(confine::layers(&threaded.close(&limits)));
+    together.wait();
     drop(worker);
     for thread in threads {
         thread.join().map_err(|_| ProcessError::Broken)??;
@@ -58,13 +75,28 @@ pub fn run_process(lanes: Vec<OwnedFd>, size: &PoolSize) -> Result<(), ProcessEr
     Ok(())
 }
 
-fn run_lane(worker: Arc<Worker>, stream: UnixStream) -> io::Result<()> {
+fn run_lane(worker: Arc<Worker>, socket: OwnedFd, together: &Barrier) -> io::Result<()> {
+    let prepared = prepare(socket);
+    together.wait();
+    together.wait();
+    let (runtime, link) = prepared?;
+    runtime.block_on(serve_lane(worker, link));
+    Ok(())
+}
+
+type Link = keyway_ipc::Link<keyway_ipc::ToBroker, keyway_ipc::ToWorker>;
+
+/// Everything of a lane that needs the kernel to make something.
+fn prepare(socket: OwnedFd) -> io::Result<(Runtime, Link)> {
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .event_interval(EVENT_INTERVAL)
         .build()?;
-    runtime.block_on(async {
-        serve_lane(worker, keyway_ipc::over_socket(stream.into())?).await;
-        Ok(())
-    })
+    let link = {
+        let _inside = runtime.enter();
+        keyway_ipc::over_socket(stream.into())?
+    };
+    Ok((runtime, link))
 }

@@ -3,28 +3,31 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use keyway_ipc::{CallOutcome, Invoke, Trap, Usage};
+use keyway_ipc::{CallOutcome, Invoke, LayerReport, Standing, Trap, Usage};
 use keyway_model::Digest;
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
-use wasmtime::Engine;
 
-use crate::engine::{self, EngineError, PoolSize};
+use crate::engine::{self, EngineError, PoolSize, Runner};
 use crate::linker::Linkers;
 use crate::live::LiveCall;
 use crate::load::{self, Loaded};
+use crate::memory::Memory;
 use crate::run;
 
 /// What all lanes of a worker share.
 pub struct Worker {
-    engine: Engine,
+    runner: Runner,
     linkers: Linkers,
     components: RwLock<HashMap<Digest, Arc<Loaded>>>,
     /// One permit for each slot of the pool.
     slots: Semaphore,
+    memory: Arc<Memory>,
     is_quick: bool,
+    /// How the layers of confinement stand, once they do.
+    confinement: OnceLock<Vec<LayerReport>>,
 }
 
 impl std::fmt::Debug for Worker {
@@ -36,21 +39,32 @@ impl std::fmt::Debug for Worker {
 }
 
 impl Worker {
-    /// A worker with nothing loaded. Starts the one thread that it needs
-    /// beside its lanes.
+    /// A worker with nothing loaded. Opens what the engine needs, and starts no
+    /// thread.
     ///
     /// # Errors
     ///
     /// [`EngineError`], if the machine cannot give what `size` asks for.
     pub fn new(size: &PoolSize) -> Result<Arc<Self>, EngineError> {
-        let engine = engine::runner(size)?;
+        let runner = Runner::new(size)?;
         Ok(Arc::new(Self {
-            linkers: Linkers::new(&engine).map_err(EngineError::Settings)?,
-            engine,
+            linkers: Linkers::new(&runner.engine).map_err(EngineError::Settings)?,
+            runner,
             components: RwLock::default(),
             slots: Semaphore::new(size.instances_max as usize),
+            memory: Arc::new(Memory::new(size.memory_total_bytes_max)),
             is_quick: engine::quick_reset_available(),
+            confinement: OnceLock::new(),
         }))
+    }
+
+    /// Starts the one thread that it needs beside its lanes.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Ticker`], if there is no thread to be had.
+    pub fn start_clock(&self) -> Result<(), EngineError> {
+        self.runner.start_clock()
     }
 
     /// Loads compiled code, unless another lane has done so already; says why
@@ -67,7 +81,7 @@ impl Worker {
         let Some(file) = file else {
             return Some("no descriptor came with the message".to_owned());
         };
-        match load::load(&self.engine, &self.linkers, file, length) {
+        match load::load(&self.runner, &self.linkers, file, length) {
             Ok(loaded) => {
                 self.components.write().insert(artifact, Arc::new(loaded));
                 None
@@ -81,9 +95,22 @@ impl Worker {
         self.components.write().remove(artifact);
     }
 
-    /// Whether instances are reset the quick way.
-    pub(crate) const fn is_quick(&self) -> bool {
-        self.is_quick
+    /// What the broker is told when the worker stands ready.
+    pub(crate) fn standing(&self) -> Standing {
+        Standing {
+            quick_reset: self.is_quick,
+            layers: self.confinement.get().cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Notes how the process was confined. The first time counts.
+    pub(crate) fn confined(&self, layers: Vec<LayerReport>) {
+        self.confinement.get_or_init(|| layers);
+    }
+
+    /// The memory that all calls share.
+    pub(crate) const fn memory(&self) -> &Arc<Memory> {
+        &self.memory
     }
 
     /// Runs one call when there is room for it.
@@ -94,7 +121,7 @@ impl Worker {
             return (CallOutcome::Trap(trap), run::usage(call, 0));
         };
         match call.wait(self.slots.acquire()).await {
-            Ok(Ok(_slot)) => run::run(&self.engine, &loaded, call, invoke).await,
+            Ok(Ok(_slot)) => run::run(&self.runner.engine, &loaded, call, invoke).await,
             Ok(Err(_)) | Err(_) => {
                 let verdict = call.verdict();
                 let trap = verdict.unwrap_or_else(|| Trap::Host("the worker stops".to_owned()));

@@ -9,6 +9,7 @@
 
 mod support;
 
+use keyway_confine::Confinement;
 use keyway_ipc::{CallOutcome, Entrance, PollBatch, PollEvent, ToBroker, Trap, over_socket};
 use keyway_model::Failure;
 use keyway_model::call::RateLimit;
@@ -155,7 +156,8 @@ async fn a_worker_process_serves_sockets_until_the_broker_closes_them() {
         sockets.push(ours);
         lanes.push(theirs.into());
     }
-    let process = thread::spawn(move || run_process(lanes, &support::pool()));
+    let process =
+        thread::spawn(move || run_process(lanes, &support::pool(), Confinement::dangerous_none()));
     for socket in sockets {
         let link = over_socket(socket.into()).unwrap();
         let mut broker = Broker::over(link, "echo").await;

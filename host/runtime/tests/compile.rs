@@ -11,7 +11,10 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use keyway_runtime::{CompileError, Compiled, World, compile, compile_child, linked_interfaces};
+use keyway_confine::Confinement;
+use keyway_runtime::{
+    CompileError, Compiled, Weaker, World, compile, compile_process, linked_interfaces,
+};
 use support::{Broker, guest};
 
 const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
@@ -142,7 +145,8 @@ async fn a_guest_that_uses_files_or_sockets_does_not_load() {
 fn the_compile_process_answers_with_code_or_a_reason() {
     let answer = |component: &[u8]| {
         let mut output = Vec::new();
-        compile_child(component, &mut output).unwrap();
+        let confinement = Confinement::dangerous_none();
+        compile_process(confinement, Weaker::Refused, component, &mut output).unwrap();
         postcard::from_bytes::<Result<Compiled, String>>(&output).unwrap()
     };
     assert_eq!(

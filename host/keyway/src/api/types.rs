@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use keyway_gate::Seen;
 use keyway_model::job::JobState;
 use keyway_model::{
-    ApprovalId, ConnectionId, Digest, Environment, JobId, Name, RecipeId, TenantId, TokenId,
+    AlarmId, ApprovalId, ConnectionId, Digest, Environment, JobId, Name, RecipeId, TenantId,
+    TokenId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -67,6 +68,25 @@ pub struct Token {
     pub revoked: bool,
 }
 
+/// A condition that a person must see.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Alarm {
+    /// Its id.
+    pub id: AlarmId,
+    /// `component-quarantined` or `weaker-workers`.
+    pub kind: String,
+    /// What it is about.
+    pub subject: String,
+    /// What has happened.
+    pub text: String,
+    /// When it was raised.
+    pub raised_at: String,
+    /// When somebody had looked at it.
+    pub acknowledged_at: Option<String>,
+    /// Who.
+    pub acknowledged_by: Option<String>,
+}
+
 /// The answer to [`NewToken`]: the one time that the secret part is shown.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct CreatedToken {
@@ -88,7 +108,8 @@ pub struct ConnectorSummary {
     pub digest: Digest,
     /// The artifact's size.
     pub bytes: u64,
-    /// `approved`, `revoked`, `ended` or `not approved`.
+    /// `approved`, `revoked`, `ended`, `not approved`, or `quarantined`: it ended
+    /// too many workers, and runs again when its alarm is acknowledged.
     pub state: String,
     /// When it was installed.
     pub installed_at: String,

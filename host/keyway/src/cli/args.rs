@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use keyway_model::{Digest, Environment, JobId, Name, TokenId};
+use keyway_model::{AlarmId, Digest, Environment, JobId, Name, TokenId};
 
 /// Runs third-party connectors and untrusted recipe logic in sandboxes that
 /// hold no secrets and reach nothing they were not granted.
@@ -72,6 +72,9 @@ pub(crate) enum Verb {
     /// The audit log: read, export, verify
     #[command(subcommand)]
     Audit(AuditVerb),
+    /// Alarms: what a person must see
+    #[command(subcommand)]
+    Alarm(AlarmVerb),
     #[command(hide = true)]
     Worker(Worker),
     #[command(hide = true)]
@@ -80,6 +83,18 @@ pub(crate) enum Verb {
     BenchInstance(BenchComponent),
     #[command(hide = true)]
     BenchHostCall(BenchComponent),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlarmVerb {
+    /// Lists alarms, the newest first
+    List,
+    /// Says that an alarm was looked at; a component in quarantine runs again
+    Ack {
+        /// The alarm, as `alarm list` shows it
+        #[arg(value_name = "ALARM")]
+        alarm: AlarmId,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -100,6 +115,18 @@ pub(crate) struct Worker {
     /// The most table elements that a guest may be allowed
     #[arg(long, value_name = "COUNT")]
     pub(crate) table_elements_max: Option<usize>,
+    /// Linear memory of all guests together, in bytes
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) memory_total_bytes_max: Option<u64>,
+    /// The broker's process
+    #[arg(long, value_name = "PID", default_value_t = 0)]
+    pub(crate) broker: u32,
+    /// The user that root becomes
+    #[arg(long, value_name = "UID")]
+    pub(crate) user: Option<u32>,
+    /// Compiles although a layer of confinement is missing
+    #[arg(long)]
+    pub(crate) weaker: bool,
 }
 
 #[derive(Clone, Debug, Args)]

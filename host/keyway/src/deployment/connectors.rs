@@ -279,6 +279,7 @@ impl Deployment {
             .filter(|a| a.digest == record.digest)
             .max_by_key(|a| a.at);
         let state = match last {
+            _ if self.workers.quarantined(&record.digest).is_some() => "quarantined",
             _ if view.approval(&record.digest, now).is_some() => "approved",
             None => "not approved",
             Some(approval) if approval.revoked.is_some() => "revoked",

@@ -15,6 +15,7 @@ use super::Deployment;
 impl Deployment {
     /// Reads everything that decisions need into memory.
     pub(crate) async fn load(self: &Arc<Self>) -> Result<()> {
+        self.load_alarms().await?;
         let store = self.gate.store();
         for row in store.directory().workspaces().await? {
             for environment in Environment::ALL {
@@ -25,7 +26,7 @@ impl Deployment {
                 .await
                 .with_context(|| format!("workspace `{}`, environment {environment}", row.name))?;
             }
-            self.workspaces.write().insert(row.name, row.tenant);
+            self.know_workspace(row.name, row.tenant);
         }
         let now = self.gate.clock().now();
         for token in store.directory().tokens().await? {

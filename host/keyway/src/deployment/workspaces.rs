@@ -39,6 +39,14 @@ impl Deployment {
         self.gate.begin(who, operation, resource, log).await
     }
 
+    /// Knows a workspace from now on, and whether it has workers of its own.
+    pub(super) fn know_workspace(&self, name: Name, tenant: TenantId) {
+        if self.config.workers.own.contains(&name) {
+            self.workers.set_own(tenant);
+        }
+        self.workspaces.write().insert(name, tenant);
+    }
+
     /// Creates a workspace with keys for its three environments.
     pub async fn create_workspace(
         &self,
@@ -66,7 +74,7 @@ impl Deployment {
             .new_workspace(&new.name)
             .await?;
         call.done(vec![change]).await?;
-        self.workspaces.write().insert(new.name.clone(), id);
+        self.know_workspace(new.name.clone(), id);
         Ok(Workspace {
             id,
             name: new.name,

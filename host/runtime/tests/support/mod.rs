@@ -46,7 +46,9 @@ pub(crate) fn pool() -> PoolSize {
 
 /// A small worker.
 pub(crate) fn worker() -> Arc<Worker> {
-    Worker::new(&pool()).unwrap()
+    let worker = Worker::new(&pool()).unwrap();
+    worker.start_clock().unwrap();
+    worker
 }
 
 /// Limits under which honest guests live and hostile ones end soon.

@@ -1,7 +1,7 @@
 //! What a workspace owns, in one table: each thing sealed whole, found by its
 //! kind and id or by the keyed hash of its name.
 
-use keyway_model::{ApprovalId, ConnectionId, Digest, RecipeId, Timestamp};
+use keyway_model::{AlarmId, ApprovalId, ConnectionId, Digest, RecipeId, Timestamp};
 use keyway_vault::{KeyClass, Place};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,6 +35,8 @@ pub enum Kind {
     RecipeVersion,
     /// Where a poll trigger is.
     PollCursor,
+    /// An alarm of the platform.
+    Alarm,
 }
 
 impl Kind {
@@ -46,12 +48,15 @@ impl Kind {
             Self::Recipe => 4,
             Self::RecipeVersion => 5,
             Self::PollCursor => 6,
+            Self::Alarm => 7,
         }
     }
 
     const fn class(self) -> KeyClass {
         match self {
-            Self::Connector | Self::Approval | Self::Connection => KeyClass::Directory,
+            Self::Connector | Self::Approval | Self::Connection | Self::Alarm => {
+                KeyClass::Directory
+            }
             Self::Recipe | Self::RecipeVersion => KeyClass::Recipe,
             Self::PollCursor => KeyClass::State,
         }
@@ -66,6 +71,7 @@ impl Kind {
             Self::Recipe => "recipe",
             Self::RecipeVersion => "recipe version",
             Self::PollCursor => "poll cursor",
+            Self::Alarm => "alarm",
         }
     }
 
@@ -78,6 +84,7 @@ impl Kind {
             Self::Recipe => "resource/recipe",
             Self::RecipeVersion => "resource/recipe-version",
             Self::PollCursor => "resource/poll-cursor",
+            Self::Alarm => "resource/alarm",
         };
         Place {
             table,
@@ -132,6 +139,12 @@ impl From<RecipeId> for RowId {
 
 impl From<ApprovalId> for RowId {
     fn from(id: ApprovalId) -> Self {
+        Self(id.bits())
+    }
+}
+
+impl From<AlarmId> for RowId {
+    fn from(id: AlarmId) -> Self {
         Self(id.bits())
     }
 }

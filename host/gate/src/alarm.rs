@@ -1,0 +1,68 @@
+//! Alarms: conditions that a person must see, kept until one has.
+
+use keyway_authz::Principal;
+use keyway_model::AlarmId;
+use keyway_model::time::Timestamp;
+use keyway_store::{Change, Kind, StoreError, TenantStore};
+use serde::{Deserialize, Serialize};
+
+use crate::resource::{list, put};
+
+/// What an alarm is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlarmKind {
+    /// A component ended too many workers and runs no more, until this alarm is
+    /// acknowledged.
+    ComponentQuarantined,
+    /// Guests run although a layer of their confinement is missing.
+    WeakerWorkers,
+}
+
+impl AlarmKind {
+    /// As people read it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ComponentQuarantined => "component-quarantined",
+            Self::WeakerWorkers => "weaker-workers",
+        }
+    }
+}
+
+/// An alarm. Those of a deployment belong to the platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmRecord {
+    /// Names the alarm.
+    pub id: AlarmId,
+    /// What it is about.
+    pub kind: AlarmKind,
+    /// Which thing it is about: a component's digest, or the workers.
+    pub subject: String,
+    /// What has happened, for people.
+    pub text: String,
+    /// When it was raised.
+    pub raised_at: Timestamp,
+    /// When somebody had looked at it, and who.
+    pub acknowledged: Option<(Timestamp, Principal)>,
+}
+
+impl AlarmRecord {
+    /// Stores it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be sealed.
+    pub async fn change(&self, store: &TenantStore) -> Result<Change, StoreError> {
+        let version = 1 + u64::from(self.acknowledged.is_some());
+        put(store, Kind::Alarm, self.id.into(), None, version, self).await
+    }
+
+    /// Every one of a scope.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be opened.
+    pub async fn all(store: &TenantStore) -> Result<Vec<Self>, StoreError> {
+        list(store, Kind::Alarm).await
+    }
+}

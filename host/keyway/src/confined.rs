@@ -1,0 +1,73 @@
+//! How this program starts itself as a confined process: a worker, or the
+//! compiler. Empty environment, its own streams, and nothing inherited.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use keyway_model::limit::CONFINED_ERROR_LINES_MAX;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{ChildStderr, Command};
+
+/// The user that runs guests where the broker is root: it owns nothing.
+pub(crate) const NOBODY: u32 = 65_534;
+
+/// Bytes of one line that a confined process may say.
+const ERROR_LINE_BYTES_MAX: u64 = 4 << 10;
+
+/// How confined processes are started.
+#[derive(Clone, Debug)]
+pub(crate) struct Confined {
+    /// The program that they run.
+    pub(crate) program: PathBuf,
+    /// The user that root becomes.
+    pub(crate) user: u32,
+    /// Whether guests run although a layer of confinement is missing.
+    pub(crate) is_weaker: bool,
+}
+
+impl Confined {
+    /// The program that runs, even after its file was replaced by another
+    /// version: a worker must be of the broker's own.
+    pub(crate) fn this_program() -> PathBuf {
+        Path::new("/proc/self/exe").to_owned()
+    }
+
+    /// The command of a confined process; its input and output are the caller's
+    /// to set.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .arg0("keyway")
+            .arg("worker")
+            .arg(format!("--broker={}", std::process::id()))
+            .arg(format!("--user={}", self.user))
+            .env_clear()
+            // A pipe: a confined process may not write to a file.
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        if self.is_weaker {
+            command.arg("--weaker");
+        }
+        command
+    }
+}
+
+/// What a confined process says on standard error goes to the host's log, as
+/// far as it is text for people. A guest that took its process over could say
+/// anything, so it is escaped and bounded.
+pub(crate) async fn report(stderr: ChildStderr, pid: Option<u32>) {
+    let mut reader = BufReader::new(stderr);
+    for _ in 0..CONFINED_ERROR_LINES_MAX {
+        let mut line = Vec::new();
+        let mut bounded = (&mut reader).take(ERROR_LINE_BYTES_MAX);
+        match bounded.read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {
+                let text = String::from_utf8_lossy(&line);
+                tracing::warn!(pid, line = %text.trim_end().escape_debug(), "a worker says");
+            }
+        }
+    }
+    tracing::warn!(pid, "a worker says too much; the rest is dropped");
+    drop(tokio::io::copy(&mut reader, &mut tokio::io::sink()).await);
+}

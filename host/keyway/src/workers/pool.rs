@@ -1,0 +1,359 @@
+//! Worker processes that serve the same calls: started, watched, and replaced
+//! when they end.
+
+use std::collections::BTreeSet;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyway_gate::{Lane, Readiness};
+use keyway_ipc::{LayerState, Standing};
+use keyway_model::Digest;
+use keyway_model::limit::CallLimits;
+use keyway_runtime::WEAKER_REMEDY;
+use parking_lot::RwLock;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use tokio::process::Child;
+use tokio::sync::{Notify, watch};
+
+use crate::confined::{Confined, report};
+use crate::workers::suspicion::Crash;
+
+/// How long a worker may take to say that it is ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long to wait before a worker that cannot be started is started again.
+const RESTART_PAUSE: Duration = Duration::from_millis(50);
+
+/// How a worker is started.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    pub(crate) confined: Confined,
+    /// Threads, each with a lane of its own.
+    pub(crate) lanes: usize,
+    pub(crate) limits: CallLimits,
+    pub(crate) memory_total_bytes_max: u64,
+}
+
+/// Who hears of a worker that ended, with the components that it ran.
+pub(crate) type OnCrash = Arc<dyn Fn(&BTreeSet<Digest>, Crash) + Send + Sync>;
+
+/// Worker processes that serve the same calls.
+pub(crate) struct Pool {
+    recipe: Recipe,
+    slots: RwLock<Vec<Option<Running>>>,
+    changed: Notify,
+    stop: watch::Sender<bool>,
+    on_crash: OnCrash,
+}
+
+struct Running {
+    pid: Option<u32>,
+    lanes: Vec<Arc<Lane>>,
+    standing: Arc<Standing>,
+}
+
+/// Why no worker can be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum WorkerError {
+    /// The process cannot be started.
+    #[error("a worker process cannot be started: {0}")]
+    Start(#[from] io::Error),
+    /// It did not become ready.
+    #[error("a worker process did not become ready within {} s", READY_TIMEOUT.as_secs())]
+    NotReady,
+    /// It ended before it was ready.
+    #[error("a worker process ended before it was ready; what it said is in the log")]
+    Ended,
+    /// A layer of its confinement is missing.
+    #[error("a worker cannot be confined: {layer}: {why}; {WEAKER_REMEDY}")]
+    Confinement {
+        /// Which layer.
+        layer: String,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Pool {
+    /// Starts `processes` workers and waits until each is ready. A supervisor
+    /// replaces each that ends, until the pool is stopped.
+    pub(crate) async fn start(
+        recipe: Recipe,
+        processes: usize,
+        on_crash: OnCrash,
+    ) -> Result<Arc<Self>, WorkerError> {
+        let pool = Arc::new(Self {
+            recipe,
+            slots: RwLock::new((0..processes).map(|_| None).collect()),
+            changed: Notify::new(),
+            stop: watch::Sender::new(false),
+            on_crash,
+        });
+        for slot in 0..processes {
+            let child = pool.start_one(slot).await?;
+            tokio::spawn(Arc::clone(&pool).supervise(slot, child));
+        }
+        Ok(pool)
+    }
+
+    /// The lane with the least to do; waits while there is none.
+    pub(crate) async fn lane(&self) -> Arc<Lane> {
+        loop {
+            let changed = self.changed.notified();
+            if let Some(lane) = self.least_loaded() {
+                return lane;
+            }
+            changed.await;
+        }
+    }
+
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        let slots = self.slots.read();
+        slots.iter().flatten().filter_map(|one| one.pid).collect()
+    }
+
+    /// Whether a worker takes calls.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.least_loaded().is_some()
+    }
+
+    /// How its workers stand: all of them are started alike.
+    pub(crate) fn standing(&self) -> Option<Arc<Standing>> {
+        let slots = self.slots.read();
+        slots
+            .iter()
+            .flatten()
+            .next()
+            .map(|one| Arc::clone(&one.standing))
+    }
+
+    /// Calls that run on its workers.
+    pub(crate) fn busy(&self) -> usize {
+        let slots = self.slots.read();
+        let lanes = slots.iter().flatten().flat_map(|one| &one.lanes);
+        lanes.map(|lane| lane.busy()).sum()
+    }
+
+    /// Ends its workers, and whatever they still run.
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    fn least_loaded(&self) -> Option<Arc<Lane>> {
+        let slots = self.slots.read();
+        let lanes = slots.iter().flatten().flat_map(|running| &running.lanes);
+        lanes
+            .filter(|lane| lane.is_open())
+            .min_by_key(|lane| lane.busy())
+            .cloned()
+    }
+
+    async fn start_one(&self, slot: usize) -> Result<Child, WorkerError> {
+        let (control, theirs) = UnixStream::pair()?;
+        let limits = &self.recipe.limits;
+        let mut child = self
+            .recipe
+            .confined
+            .command()
+            .arg(format!("--memory-bytes-max={}", limits.memory_bytes_max))
+            .arg(format!(
+                "--table-elements-max={}",
+                limits.table_elements_max
+            ))
+            .arg(format!(
+                "--memory-total-bytes-max={}",
+                self.recipe.memory_total_bytes_max
+            ))
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .spawn()?;
+        if let Some(stderr) = child.stderr.take() {
+            tokio::spawn(report(stderr, child.id()));
+        }
+        let lanes = self.hand_over_lanes(&control)?;
+        // The end of the stream tells the worker that it has all of its lanes.
+        drop(control);
+        let mut standing = Arc::default();
+        for lane in &lanes {
+            standing = ready(lane).await?;
+        }
+        self.admit(&standing)?;
+        if let Some(place) = self.slots.write().get_mut(slot) {
+            *place = Some(Running {
+                pid: child.id(),
+                lanes,
+                standing,
+            });
+        }
+        self.changed.notify_waiters();
+        Ok(child)
+    }
+
+    /// Whether a worker that stands so may run guests.
+    fn admit(&self, standing: &Standing) -> Result<(), WorkerError> {
+        for report in &standing.layers {
+            if let LayerState::Refused(why) = &report.state
+                && !self.recipe.confined.is_weaker
+            {
+                return Err(WorkerError::Confinement {
+                    layer: report.layer.clone(),
+                    why: why.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the lanes and sends their far ends to the worker.
+    fn hand_over_lanes(&self, control: &UnixStream) -> io::Result<Vec<Arc<Lane>>> {
+        let mut lanes = Vec::with_capacity(self.recipe.lanes);
+        for _ in 0..self.recipe.lanes {
+            let (ours, theirs) = keyway_ipc::pair()?;
+            send_descriptor(control, &theirs.into())?;
+            let link = keyway_ipc::over_socket(ours.into())?;
+            let (lane, reader) = Lane::over(link);
+            tokio::spawn(reader);
+            lanes.push(lane);
+        }
+        Ok(lanes)
+    }
+
+    /// Waits for the end of a worker, or for a call that it does not end, and
+    /// starts another in its place.
+    async fn supervise(self: Arc<Self>, slot: usize, mut child: Child) {
+        let mut stop = self.stop.subscribe();
+        loop {
+            let lanes = self.lanes_of(slot);
+            let crash = tokio::select! {
+                ended = child.wait() => ended_by(ended),
+                () = wedged(&lanes) => {
+                    tracing::error!(pid = child.id(), "a worker does not end a call; it is killed");
+                    kill(&mut child).await;
+                    Crash::Wedged
+                }
+                () = stopped(&mut stop) => {
+                    kill(&mut child).await;
+                    self.empty(slot);
+                    return;
+                }
+            };
+            tracing::warn!(%crash, "a worker ended");
+            self.empty(slot);
+            (self.on_crash)(&left_behind(&lanes).await, crash);
+            child = loop {
+                match self.start_one(slot).await {
+                    Ok(child) => break child,
+                    Err(error) => {
+                        tracing::error!(%error, "a worker cannot be replaced; trying again");
+                        tokio::time::sleep(RESTART_PAUSE).await;
+                    }
+                }
+            };
+        }
+    }
+
+    fn lanes_of(&self, slot: usize) -> Vec<Arc<Lane>> {
+        let slots = self.slots.read();
+        let running = slots.get(slot).and_then(Option::as_ref);
+        running.map(|one| one.lanes.clone()).unwrap_or_default()
+    }
+
+    fn empty(&self, slot: usize) {
+        if let Some(place) = self.slots.write().get_mut(slot) {
+            *place = None;
+        }
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|is_stopped| *is_stopped).await);
+}
+
+/// Waits until the worker says that it is ready.
+async fn ready(lane: &Lane) -> Result<Arc<Standing>, WorkerError> {
+    let mut readiness = lane.readiness();
+    let ready = readiness.wait_for(|state| *state != Readiness::Starting);
+    let state = tokio::time::timeout(READY_TIMEOUT, ready)
+        .await
+        .map_err(|_| WorkerError::NotReady)?;
+    match state.as_deref() {
+        Ok(Readiness::Ready(standing)) => Ok(Arc::clone(standing)),
+        Ok(Readiness::Starting | Readiness::Wedged | Readiness::Gone) | Err(_) => {
+            Err(WorkerError::Ended)
+        }
+    }
+}
+
+fn ended_by(ended: io::Result<ExitStatus>) -> Crash {
+    Crash::by(ended.ok().and_then(|status| status.signal()))
+}
+
+async fn kill(child: &mut Child) {
+    if let Err(error) = child.kill().await {
+        tracing::error!(%error, "a worker cannot be killed");
+    }
+}
+
+/// The components of the calls that a worker left, once its lanes know that it
+/// is gone.
+async fn left_behind(lanes: &[Arc<Lane>]) -> BTreeSet<Digest> {
+    let mut left = BTreeSet::new();
+    for lane in lanes {
+        let mut readiness = lane.readiness();
+        let gone = readiness.wait_for(|state| *state == Readiness::Gone);
+        drop(tokio::time::timeout(READY_TIMEOUT, gone).await);
+        left.extend(lane.left_behind());
+    }
+    left
+}
+
+/// Comes back when one of the lanes has a call that does not end.
+async fn wedged(lanes: &[Arc<Lane>]) {
+    let waits = lanes.iter().map(|lane| {
+        let mut readiness = lane.readiness();
+        Box::pin(async move {
+            readiness
+                .wait_for(|state| *state == Readiness::Wedged)
+                .await
+                .is_ok()
+        })
+    });
+    let mut waiting: Vec<_> = waits.collect();
+    while !waiting.is_empty() {
+        let (is_wedged, _, rest) = futures_util::future::select_all(waiting).await;
+        if is_wedged {
+            return;
+        }
+        waiting = rest;
+    }
+    std::future::pending().await
+}
+
+fn send_descriptor(control: &UnixStream, descriptor: &OwnedFd) -> io::Result<()> {
+    let borrowed = [descriptor.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut message = SendAncillaryBuffer::new(&mut space);
+    message.push(SendAncillaryMessage::ScmRights(&borrowed));
+    sendmsg(
+        control,
+        &[IoSlice::new(b"L")],
+        &mut message,
+        SendFlags::NOSIGNAL,
+    )?;
+    Ok(())
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("pids", &self.pids())
+            .finish_non_exhaustive()
+    }
+}

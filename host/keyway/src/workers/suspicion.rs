@@ -1,0 +1,268 @@
+//! Which component ends workers: suspicion, and in the end quarantine.
+//!
+//! A worker that crashes takes every call with it that it ran. If they were of
+//! one component, that one did it. If they were of several, each is suspected
+//! and gets a worker of its own for a while: the next crash there is its own.
+//! A component that ended [`STRIKES_MAX`] workers of its own within
+//! [`STRIKE_WINDOW`], or one of them by a system call that no worker makes, is
+//! in quarantine until an administrator has looked at it.
+//!
+//! Only decides; starts and stops nothing.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use keyway_model::Digest;
+use keyway_model::limit::COMPONENT_CRASHES_MAX;
+
+/// Crashes within this time count together.
+pub(crate) const STRIKE_WINDOW: Duration = Duration::from_secs(600);
+
+/// How long a suspected component keeps a worker of its own after a crash.
+pub(crate) const PROBATION: Duration = Duration::from_secs(60);
+
+/// How a worker ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crash {
+    /// It ended by itself, by a signal or otherwise.
+    Ended {
+        /// The signal.
+        signal: Option<i32>,
+    },
+    /// It did not end a call and was killed.
+    Wedged,
+    /// It tried what no worker does: the filter of system calls ended it.
+    Forbidden,
+}
+
+impl Crash {
+    /// From the signal that ended a process.
+    pub(crate) const fn by(signal: Option<i32>) -> Self {
+        match signal {
+            Some(libc::SIGSYS) => Self::Forbidden,
+            signal => Self::Ended { signal },
+        }
+    }
+}
+
+impl fmt::Display for Crash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended {
+                signal: Some(signal),
+            } => write!(f, "its worker was ended by signal {signal}"),
+            Self::Ended { signal: None } => f.write_str("its worker broke off"),
+            Self::Wedged => f.write_str("its worker did not end a call and was killed"),
+            Self::Forbidden => {
+                f.write_str("its worker tried a system call that no worker makes (signal 31)")
+            }
+        }
+    }
+}
+
+/// A component that runs no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Which.
+    pub(crate) component: Digest,
+    /// Why, for people.
+    pub(crate) why: String,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    alone_until: Option<Instant>,
+    crashes: Vec<Instant>,
+}
+
+/// What is known of components that were there when workers ended.
+#[derive(Debug, Default)]
+pub(crate) struct Suspicion {
+    /// The host's own component, which is never kept from running.
+    own: Option<Digest>,
+    records: HashMap<Digest, Record>,
+    quarantined: HashMap<Digest, String>,
+}
+
+impl Suspicion {
+    /// `own` is the host's own component.
+    pub(crate) fn new(own: Option<Digest>) -> Self {
+        Self {
+            own,
+            ..Self::default()
+        }
+    }
+
+    /// A worker has ended that ran these components.
+    pub(crate) fn crashed(
+        &mut self,
+        running: &BTreeSet<Digest>,
+        crash: Crash,
+        now: Instant,
+    ) -> Option<Verdict> {
+        self.records.retain(|_, record| {
+            record
+                .crashes
+                .retain(|at| now.duration_since(*at) < STRIKE_WINDOW);
+            !record.crashes.is_empty() || record.alone_until.is_some_and(|until| now < until)
+        });
+        for component in running {
+            if self.own != Some(*component) {
+                self.records.entry(*component).or_default().alone_until = Some(now + PROBATION);
+            }
+        }
+        let (Some(component), 1) = (running.first().copied(), running.len()) else {
+            return None;
+        };
+        self.strike(component, crash, now)
+    }
+
+    fn strike(&mut self, component: Digest, crash: Crash, now: Instant) -> Option<Verdict> {
+        // A machine that is slow can look like this, so it costs no more than company.
+        if crash == Crash::Wedged {
+            return None;
+        }
+        let record = self.records.get_mut(&component)?;
+        record.crashes.push(now);
+        let is_over = crash == Crash::Forbidden || record.crashes.len() >= COMPONENT_CRASHES_MAX;
+        if !is_over || self.quarantined.contains_key(&component) {
+            return None;
+        }
+        let why = format!(
+            "{crash}; it ended {} of its workers within {} s (component_crashes_max = {COMPONENT_CRASHES_MAX})",
+            record.crashes.len(),
+            STRIKE_WINDOW.as_secs(),
+        );
+        self.quarantine(component, why.clone());
+        Some(Verdict { component, why })
+    }
+
+    /// Whether a component has a worker of its own for now.
+    pub(crate) fn is_alone(&self, component: &Digest, now: Instant) -> bool {
+        self.records
+            .get(component)
+            .and_then(|record| record.alone_until)
+            .is_some_and(|until| now < until)
+    }
+
+    /// Why a component does not run.
+    pub(crate) fn quarantined(&self, component: &Digest) -> Option<&str> {
+        self.quarantined.get(component).map(String::as_str)
+    }
+
+    /// Keeps a component from running.
+    pub(crate) fn quarantine(&mut self, component: Digest, why: String) {
+        self.quarantined.insert(component, why);
+    }
+
+    /// Lets a component run again, in a worker of its own at first.
+    pub(crate) fn release(&mut self, component: &Digest, now: Instant) {
+        self.quarantined.remove(component);
+        if let Some(record) = self.records.get_mut(component) {
+            record.crashes.clear();
+            record.alone_until = Some(now + PROBATION);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEGV: Crash = Crash::Ended { signal: Some(11) };
+
+    fn digests<const N: usize>(names: [&str; N]) -> BTreeSet<Digest> {
+        names.map(|name| Digest::of(name.as_bytes())).into()
+    }
+
+    fn digest(name: &str) -> Digest {
+        Digest::of(name.as_bytes())
+    }
+
+    #[test]
+    fn a_component_that_crashed_alone_three_times_is_quarantined() {
+        let mut suspicion = Suspicion::default();
+        let now = Instant::now();
+        for second in 0..2 {
+            let now = now + Duration::from_secs(second);
+            assert_eq!(suspicion.crashed(&digests(["bad"]), SEGV, now), None);
+            assert!(suspicion.is_alone(&digest("bad"), now));
+        }
+        let verdict = suspicion.crashed(&digests(["bad"]), SEGV, now + Duration::from_secs(3));
+        assert_eq!(
+            verdict.map(|verdict| verdict.component),
+            Some(digest("bad"))
+        );
+        assert!(suspicion.quarantined(&digest("bad")).is_some());
+    }
+
+    #[test]
+    fn those_that_were_only_there_are_suspected_and_not_struck() {
+        let mut suspicion = Suspicion::default();
+        let now = Instant::now();
+        for _ in 0..10 {
+            assert_eq!(
+                suspicion.crashed(&digests(["bad", "good"]), SEGV, now),
+                None
+            );
+        }
+        assert!(suspicion.is_alone(&digest("good"), now));
+        assert!(!suspicion.is_alone(&digest("good"), now + PROBATION));
+        assert_eq!(suspicion.quarantined(&digest("good")), None);
+    }
+
+    #[test]
+    fn crashes_that_lie_far_apart_do_not_count_together() {
+        let mut suspicion = Suspicion::default();
+        let mut now = Instant::now();
+        for _ in 0..10 {
+            now += STRIKE_WINDOW / 2 + Duration::from_secs(1);
+            assert_eq!(suspicion.crashed(&digests(["rare"]), SEGV, now), None);
+        }
+    }
+
+    #[test]
+    fn one_forbidden_system_call_is_enough() {
+        let mut suspicion = Suspicion::default();
+        let crash = Crash::by(Some(libc::SIGSYS));
+        let verdict = suspicion.crashed(&digests(["bad"]), crash, Instant::now());
+        assert!(verdict.is_some_and(|verdict| verdict.why.contains("system call")));
+    }
+
+    #[test]
+    fn a_wedged_worker_costs_company_and_nothing_more() {
+        let mut suspicion = Suspicion::default();
+        let now = Instant::now();
+        for _ in 0..10 {
+            assert_eq!(
+                suspicion.crashed(&digests(["slow"]), Crash::Wedged, now),
+                None
+            );
+        }
+        assert!(suspicion.is_alone(&digest("slow"), now));
+    }
+
+    #[test]
+    fn the_hosts_own_component_is_never_kept_from_running() {
+        let mut suspicion = Suspicion::new(Some(digest("own")));
+        for _ in 0..10 {
+            suspicion.crashed(&digests(["own"]), SEGV, Instant::now());
+        }
+        assert_eq!(suspicion.quarantined(&digest("own")), None);
+        assert!(!suspicion.is_alone(&digest("own"), Instant::now()));
+    }
+
+    #[test]
+    fn what_is_released_begins_anew_and_alone() {
+        let mut suspicion = Suspicion::default();
+        let now = Instant::now();
+        for _ in 0..3 {
+            suspicion.crashed(&digests(["bad"]), SEGV, now);
+        }
+        suspicion.release(&digest("bad"), now);
+        assert_eq!(suspicion.quarantined(&digest("bad")), None);
+        assert!(suspicion.is_alone(&digest("bad"), now));
+        assert_eq!(suspicion.crashed(&digests(["bad"]), SEGV, now), None);
+    }
+}

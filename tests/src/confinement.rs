@@ -1,0 +1,362 @@
+//! What code could do that got out of the sandbox: nothing. A native program
+//! takes a worker's place and tries; and a kernel that lacks a layer is told
+//! apart from one that has it.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::harness::{INTAKE, PATIENCE, Process, Stage, built, order, program, ready};
+use crate::processes::children;
+
+/// The kernel's answer to an attempt of a confined process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// It ends the process: `SIGSYS`.
+    Ends,
+    /// It says that this is not allowed.
+    Errno(i32),
+    Works,
+}
+
+use Answer::{Ends, Errno, Works};
+
+const NO_SUCH_CALL: Answer = Errno(38);
+const NO_ACCESS: Answer = Errno(13);
+const NOT_PERMITTED: Answer = Errno(1);
+
+/// What the native program knows, and what comes of it in a worker's place.
+const ATTEMPTS: [(&str, Answer); 110] = [
+    ("open", NO_ACCESS),
+    ("openat", NO_ACCESS),
+    ("openat-path-only", NO_ACCESS),
+    ("openat2", Ends),
+    ("creat", Ends),
+    ("stat", Ends),
+    ("lstat", Ends),
+    ("statx", NO_ACCESS),
+    ("access", NO_ACCESS),
+    ("readlink", NO_ACCESS),
+    ("getcwd", NO_ACCESS),
+    ("chdir", Ends),
+    ("mkdir", Ends),
+    ("unlink", Ends),
+    ("rename", Ends),
+    ("symlink", Ends),
+    ("getdents", Ends),
+    ("name-to-handle", Ends),
+    ("memfd-create", NO_SUCH_CALL),
+    ("memfd-secret", Ends),
+    ("pread", Ends),
+    ("lseek", Ends),
+    ("inotify", Ends),
+    ("fanotify", Ends),
+    ("socket-inet", Ends),
+    ("socket-inet-datagram", Ends),
+    ("socket-unix", Ends),
+    ("socket-netlink", Ends),
+    ("socket-vsock", Ends),
+    ("socketpair", Ends),
+    ("connect", Ends),
+    ("bind", Ends),
+    ("listen", Ends),
+    ("accept", Ends),
+    ("sendto-address", Ends),
+    ("setsockopt", Ends),
+    ("execve", Ends),
+    ("execveat", Ends),
+    ("fork", Ends),
+    ("clone", NOT_PERMITTED),
+    ("clone3", NO_SUCH_CALL),
+    ("ptrace", Ends),
+    ("read-parent", Ends),
+    ("write-parent", Ends),
+    ("kill-parent", Ends),
+    ("tgkill-parent", Ends),
+    ("tkill-parent", Ends),
+    ("queue-signal", Ends),
+    ("pidfd-open", Ends),
+    ("pidfd-getfd", Ends),
+    ("kcmp", Ends),
+    ("prlimit-parent", Ends),
+    ("setpriority", Ends),
+    ("getppid", Ends),
+    ("map-write-execute", Ends),
+    ("map-execute", Ends),
+    ("protect-execute", Ends),
+    ("pkey-protect-execute", Ends),
+    ("remap-fixed", Ends),
+    ("remap-file-pages", Ends),
+    ("mlock", Ends),
+    ("madvise-other", Ends),
+    ("shmget", Ends),
+    ("io-uring", Ends),
+    ("userfaultfd", Ends),
+    ("bpf", Ends),
+    ("perf-event", Ends),
+    ("keyctl", Ends),
+    ("add-key", Ends),
+    ("modify-ldt", Ends),
+    ("personality", Ends),
+    ("vmsplice", Ends),
+    ("splice", Ends),
+    ("ioctl", Ends),
+    ("fcntl-dup", Ends),
+    ("fcntl-owner", Ends),
+    ("dup", Ends),
+    ("epoll-create", Ends),
+    ("eventfd", Ends),
+    ("timer-create", Ends),
+    ("handle-other-signal", Ends),
+    ("mount", Ends),
+    ("unshare", Ends),
+    ("setns", Ends),
+    ("chroot", Ends),
+    ("pivot-root", Ends),
+    ("setuid", Ends),
+    ("setresuid", Ends),
+    ("setgroups", Ends),
+    ("capset", Ends),
+    ("prctl-dumpable", NOT_PERMITTED),
+    ("arch-prctl", Ends),
+    ("seccomp", Ends),
+    ("landlock", Ends),
+    ("init-module", Ends),
+    ("kexec", Ends),
+    ("reboot", Ends),
+    ("sethostname", Ends),
+    ("clock-settime", Ends),
+    ("syslog", Ends),
+    ("uname", Ends),
+    ("sysinfo", Ends),
+    ("sched-setaffinity", Ends),
+    ("sched-setscheduler", Ends),
+    ("own-map", Works),
+    ("own-time", Works),
+    ("own-random", Works),
+    ("old-processor-mode", Ends),
+    ("other-abi", Ends),
+    ("fresh-thread", Ends),
+];
+
+/// Attempts that work for a process that is not confined: that they do not in a
+/// worker's place is the confinement's doing. None of them changes the machine.
+const WORK_WHEN_FREE: [&str; 24] = [
+    "open",
+    "openat",
+    "openat-path-only",
+    "stat",
+    "statx",
+    "readlink",
+    "getcwd",
+    "chdir",
+    "memfd-create",
+    "inotify",
+    "socket-inet",
+    "socket-inet-datagram",
+    "socket-unix",
+    "socketpair",
+    "kill-parent",
+    "pidfd-open",
+    "getppid",
+    "map-write-execute",
+    "map-execute",
+    "protect-execute",
+    "dup",
+    "epoll-create",
+    "eventfd",
+    "uname",
+];
+
+fn intruder() -> PathBuf {
+    built().join("keyway-intruder")
+}
+
+fn attempt(arguments: &[&str]) -> Answer {
+    let output = Command::new(intruder())
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    match (
+        std::os::unix::process::ExitStatusExt::signal(&output.status),
+        said.trim(),
+    ) {
+        (Some(31), "") => Ends,
+        (None, "worked") => Works,
+        (None, said) if output.status.success() => {
+            Errno(said.strip_prefix("errno ").unwrap().parse().unwrap())
+        }
+        other => panic!("{arguments:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn a_native_program_in_a_workers_place_can_do_nothing() {
+    for (name, expected) in ATTEMPTS {
+        assert_eq!(attempt(&["locked", name]), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_it_tries_works_for_a_process_that_is_not_confined() {
+    for name in WORK_WHEN_FREE {
+        assert_eq!(attempt(&["free", name]), Works, "{name}");
+    }
+}
+
+#[test]
+fn the_root_key_and_the_database_are_out_of_its_reach() {
+    let stage = Stage::with_shop();
+    for name in ["root.key", "keyway.db", "api.sock"] {
+        let path = stage.data().join(name);
+        let path = path.to_str().unwrap();
+        let free = attempt(&["free", "openat-path-only", path]);
+        assert_eq!(free, Works, "{name}");
+        for call in ["open", "openat", "openat-path-only", "access"] {
+            assert_eq!(attempt(&["locked", call, path]), NO_ACCESS, "{name}");
+        }
+    }
+    let broker = stage.serve.as_ref().unwrap().pid();
+    for file in ["mem", "environ", "maps", "root", "fd"] {
+        let path = format!("/proc/{broker}/{file}");
+        assert_eq!(attempt(&["locked", "openat", &path]), NO_ACCESS, "{file}");
+    }
+}
+
+/// The lines of `/readyz` on the socket.
+fn readyz(stage: &Stage) -> String {
+    crate::client::over_socket(&stage.data().join("api.sock"), "GET", "/readyz").1
+}
+
+#[test]
+fn every_layer_holds_around_the_workers_that_run_guests() {
+    let stage = Stage::with_shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    let before = children(stage.serve.as_ref().unwrap().pid());
+    for number in 0..20 {
+        assert_eq!(stage.post(&hook, &order(number)).0, 200);
+    }
+    let said = readyz(&stage);
+    for layer in [
+        "descriptors",
+        "no-new-privileges",
+        "not-dumpable",
+        "parent-death",
+        "landlock",
+        "limits",
+        "write-xor-execute",
+        "system-call-filter",
+    ] {
+        assert!(said.contains(&format!("worker {layer}: held\n")), "{said}");
+    }
+    // The engine resets its slots by scanning the page map, or does not start;
+    // it did so twenty times inside the filter, and the same workers are there.
+    assert!(said.contains("worker instance-reset: quick\n"), "{said}");
+    let workers = children(stage.serve.as_ref().unwrap().pid());
+    assert_eq!(workers, before);
+    let mut has_code = false;
+    for pid in workers {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        for line in ["Seccomp:\t2", "NoNewPrivs:\t1", "CapEff:\t0000000000000000"] {
+            let privileged = line.starts_with("Cap") && !rustix::process::geteuid().is_root();
+            assert!(privileged || status.contains(line), "{line}: {status}");
+        }
+        if rustix::process::geteuid().is_root() {
+            assert!(
+                status.contains("Uid:\t65534\t65534\t65534\t65534"),
+                "{status}"
+            );
+        }
+        // Nothing is both written and run.
+        let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+        assert!(!maps.contains("rwx"), "{maps}");
+        has_code |= maps.contains("memfd:keyway-code");
+    }
+    assert!(has_code, "code runs in the broker's sealed file");
+}
+
+/// A deployment on a kernel that seems to lack a layer.
+fn without(layer: &str, config: &str) -> (Stage, Result<(Process, serde_json::Value), String>) {
+    let mut stage = Stage::configured(config);
+    drop(stage.serve.take());
+    let mut command = Command::new(intruder());
+    command
+        .current_dir(stage.dir.path())
+        .args(["without", layer])
+        .arg(program())
+        .args(["serve", "--config", "keyway.toml"]);
+    let started = ready(&mut command);
+    (stage, started)
+}
+
+#[test]
+fn without_a_layer_of_confinement_nothing_is_served_and_the_layer_is_named() {
+    for (layer, name) in [("landlock", "landlock"), ("filter", "system-call-filter")] {
+        let (_stage, started) = without(layer, "");
+        let Err(said) = started else {
+            panic!("it serves without {layer}")
+        };
+        assert!(said.contains(name), "{said}");
+        assert!(said.contains("dangerous_weaker_worker"), "{said}");
+    }
+}
+
+#[test]
+fn weaker_workers_run_only_where_the_configuration_says_so_and_everybody_sees_it() {
+    let config = "[workers]\ndangerous_weaker_worker = true\n";
+    let (mut stage, started) = without("landlock", config);
+    let (serve, ready) = started.unwrap();
+    stage.serve = Some(serve);
+    stage.ready = ready;
+    stage.shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    assert_eq!(stage.post(&hook, &order(1)).0, 200);
+
+    let said = readyz(&stage);
+    assert!(said.contains("weaker workers: landlock\n"), "{said}");
+    assert!(said.contains("worker landlock: MISSING"), "{said}");
+    let (address, _) = crate::harness::split(&format!("{}/", stage.ready["api"].as_str().unwrap()));
+    let (_, said) = crate::harness::raw(address, "GET", "/readyz", &[], b"").unwrap();
+    assert_eq!(said, b"ready\nweaker workers: landlock\n");
+    let alarms = stage.json("alarm list");
+    assert_eq!(alarms[0]["kind"], "weaker-workers", "{alarms}");
+    assert!(alarms[0]["text"].as_str().unwrap().contains("landlock"));
+    // What a kernel lacks is one layer; the others hold.
+    for layer in ["system-call-filter", "write-xor-execute", "limits"] {
+        let line = format!("worker {layer}: held\n");
+        assert!(readyz(&stage).contains(&line), "{layer}");
+    }
+}
+
+#[test]
+fn where_every_layer_holds_the_switch_changes_nothing_and_raises_no_alarm() {
+    let stage = Stage::configured("[workers]\ndangerous_weaker_worker = true\n");
+    assert_eq!(stage.json("alarm list"), json!([]));
+    assert!(!readyz(&stage).contains("weaker"));
+}
+
+#[test]
+fn a_worker_is_replaced_and_its_job_goes_on_with_another() {
+    let stage = Stage::with_shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    assert_eq!(stage.post(&hook, &order(1)).0, 200);
+    let broker = stage.serve.as_ref().unwrap().pid();
+    let before = children(broker);
+    for pid in &before {
+        crate::processes::signal(*pid, rustix::process::Signal::ABORT);
+    }
+    assert_eq!(stage.post(&hook, &order(2)).0, 200);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let after = loop {
+        let now = children(broker);
+        if now.len() == before.len() && now.iter().all(|pid| !before.contains(pid)) {
+            break now;
+        }
+        assert!(std::time::Instant::now() < deadline, "{before:?} {now:?}");
+    };
+    assert_eq!(after.len(), before.len());
+}
