@@ -27,6 +27,7 @@ mod jobs;
 mod kill;
 mod processes;
 mod promises;
+mod quarantine;
 mod reflections;
 mod routes;
 mod secrets;

@@ -31,5 +31,20 @@ pub(crate) fn children(parent: u32) -> BTreeSet<u32> {
 pub(crate) fn signal(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     // It may have ended by itself.
-    drop(kill_process(pid, signal));
+    kill_process(pid, signal).ok();
+}
+
+/// Time that a process has spent on a processor, in the kernel's ticks.
+pub(crate) fn processor_ticks(pid: u32) -> u64 {
+    const USER: usize = 11;
+    const KERNEL: usize = 12;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<u64>().ok());
+    ticks(USER).unwrap_or(0) + ticks(KERNEL).unwrap_or(0)
 }

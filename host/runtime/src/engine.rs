@@ -4,7 +4,8 @@
 //! that a change to what guests may use is a change to this file.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -131,14 +132,22 @@ impl Runner {
         Ok(Self { engine, maps })
     }
 
-    /// Starts the thread by which guests that compute are interrupted.
+    /// Starts the thread by which guests that compute are interrupted. It runs
+    /// when this comes back: what a thread does at its start is not to be
+    /// caught by the filter of system calls.
     pub(crate) fn start_clock(&self) -> Result<(), EngineError> {
         let ticked = self.engine.weak();
+        let (started, runs) = mpsc::sync_channel(1);
         thread::Builder::new()
             .name("keyway-epoch".to_owned())
-            .spawn(move || tick(&ticked))
+            .spawn(move || {
+                // Only a process that has panicked does not hear of it.
+                started.send(()).ok();
+                tick(&ticked);
+            })
             .map_err(EngineError::Ticker)?;
-        Ok(())
+        runs.recv()
+            .map_err(|lost| EngineError::Ticker(io::Error::other(lost)))
     }
 }
 

@@ -1,0 +1,163 @@
+//! What a component that ends workers comes to, and who has workers of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::harness::{INTAKE, Stage, http, order, split};
+use crate::processes::{children, processor_ticks, signal};
+
+const LOOP: &str = r#"recipe: loop
+trigger: { webhook: {} }
+steps:
+  - id: try
+    action: hostile.attempt
+    connection: target
+    input: "${ trigger.body }"
+"#;
+
+const PLAIN: &str = r#"recipe: plain
+trigger: { webhook: {} }
+steps:
+  - respond: { status: 200, body: "${ trigger.body }" }
+"#;
+
+/// A deployment whose guests may compute for a minute.
+fn patient() -> Stage {
+    let stage = Stage::configured("[limits]\ncpu_ms_max = 60000\nwall_ms_max = 60000\n");
+    stage.shop();
+    stage.install("hostile.wasm", "hostile");
+    stage.connect("target", "hostile");
+    stage
+}
+
+fn compiles(pid: u32) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0)
+        .any(|word| word == b"--compile")
+}
+
+/// The worker that computes.
+fn busy_worker(stage: &Stage) -> u32 {
+    /// A fifth of a second, in the kernel's ticks.
+    const TICKS: u64 = 20;
+    let broker = stage.serve.as_ref().unwrap().pid();
+    let mut first: BTreeMap<u32, u64> = BTreeMap::new();
+    stage.until("a worker that computes", |_| {
+        let mut workers = children(broker).into_iter().filter(|pid| !compiles(*pid));
+        workers.find(|pid| {
+            let now = processor_ticks(*pid);
+            let before = *first.entry(*pid).or_insert(now);
+            now >= before + TICKS
+        })
+    })
+}
+
+#[test]
+fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someone_has_looked() {
+    let mut stage = patient();
+    let hook = stage.apply("loop", LOOP).unwrap();
+    let intake = stage.apply("intake", INTAKE).unwrap();
+    let (address, path) = split(&hook);
+    let caller = std::thread::spawn(move || {
+        http(
+            address,
+            "POST",
+            &path,
+            Some(&json!({ "what": "endless_loop" })),
+        )
+    });
+    for _ in 0..3 {
+        signal(busy_worker(&stage), Signal::ABORT);
+    }
+    let alarm = stage.until("the alarm", |stage| {
+        stage.json("alarm list").get(0).cloned()
+    });
+    assert_eq!(alarm["kind"], "component-quarantined", "{alarm}");
+    let why = alarm["text"].as_str().unwrap();
+    assert!(
+        why.contains("signal 6") && why.contains("component_crashes_max = 3"),
+        "{why}"
+    );
+    let digest = stage.json("connector show hostile")["digest"].clone();
+    assert_eq!(alarm["subject"], digest);
+    caller.join().unwrap();
+
+    // It runs no more, and says why; others do.
+    stage.post(&hook, &json!({ "what": "read_environment" }));
+    let job = stage.last_job();
+    assert_eq!(job["state"], "failed", "{job}");
+    let failure = job["failure"].as_str().unwrap();
+    assert!(
+        failure.contains("quarantine") && failure.contains("alarm ack"),
+        "{failure}"
+    );
+    let state = |stage: &Stage| stage.json("connector show hostile")["state"].clone();
+    assert_eq!(state(&stage), "quarantined");
+    assert_eq!(stage.post(&intake, &order(1)).0, 200);
+
+    // Also after a restart.
+    stage.serve.as_mut().unwrap().kill();
+    stage.start();
+    let shown = stage.json("recipe show loop");
+    let hook = shown["webhook_url"].as_str().unwrap().to_owned();
+    stage.post(&hook, &json!({ "what": "read_environment" }));
+    assert_eq!(stage.last_job()["state"], "failed");
+
+    // Until somebody has looked, which is recorded.
+    let id = alarm["id"].as_str().unwrap();
+    stage.ok(&format!("alarm ack {id}"));
+    stage.post(&hook, &json!({ "what": "read_environment" }));
+    assert_eq!(stage.last_job()["state"], "succeeded");
+    assert_eq!(state(&stage), "approved");
+    let again = stage.refused(&format!("alarm ack {id}"));
+    assert!(again.contains("acknowledged already"), "{again}");
+}
+
+#[test]
+fn alarms_are_the_platforms_and_not_a_workspaces() {
+    let stage = Stage::with_shop();
+    let made = stage.json("token create --role admin --label mine --days 1");
+    let token = format!("Bearer {}", made["secret"].as_str().unwrap());
+    let (address, _) = split(&format!("{}/", stage.ready["api"].as_str().unwrap()));
+    let id = "alm_00000000000000000000000000000000";
+    for (method, path) in [
+        ("GET", "/api/v1/alarms".to_owned()),
+        ("POST", format!("/api/v1/alarms/{id}/acknowledge")),
+    ] {
+        let headers = [("authorization", token.as_str())];
+        let (status, said) = crate::harness::raw(address, method, &path, &headers, b"").unwrap();
+        assert_eq!(status, 403, "{path}: {}", String::from_utf8_lossy(&said));
+    }
+    assert!(stage.denial("role"));
+    let absent = stage.refused(&format!("alarm ack {id}"));
+    assert!(absent.contains("there is no alarm"), "{absent}");
+}
+
+fn runs_code_of_the_broker(pid: u32) -> bool {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    maps.contains("memfd:keyway-code")
+}
+
+#[test]
+fn a_workspace_with_workers_of_its_own_shares_none() {
+    let stage = Stage::configured("[workers]\nown = [\"acme\"]\n");
+    let broker = stage.serve.as_ref().unwrap().pid();
+    let shared = children(broker);
+    stage.shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    for number in 0..5 {
+        assert_eq!(stage.post(&hook, &order(number)).0, 200);
+    }
+    let own: BTreeSet<u32> = &children(broker) - &shared;
+    assert_eq!(own.len(), 1, "{own:?}");
+    assert!(own.iter().all(|pid| runs_code_of_the_broker(*pid)));
+    assert!(!shared.iter().any(|pid| runs_code_of_the_broker(*pid)));
+
+    // Another workspace runs with the rest.
+    stage.ok("workspace create rival");
+    stage.write("plain.yaml", PLAIN);
+    stage.ok("--workspace rival recipe apply plain.yaml");
+    assert!(shared.iter().any(|pid| runs_code_of_the_broker(*pid)));
+}
