@@ -279,6 +279,36 @@ fn every_layer_holds_around_the_workers_that_run_guests() {
     assert!(has_code, "code runs in the broker's sealed file");
 }
 
+const ECHO: &str = r#"recipe: echo
+trigger: { webhook: {} }
+steps:
+  - id: call
+    action: http.send
+    connection: api
+    input: "${ trigger.body }"
+  - respond: { status: 200, body: "${ steps.call }" }
+"#;
+
+#[test]
+fn messages_longer_than_a_socket_holds_leave_a_confined_worker() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    stage.install("http.wasm", "http");
+    stage.connect("api", "http");
+    let hook = stage.apply("echo", ECHO).unwrap();
+    let workers = children(stage.serve.as_ref().unwrap().pid());
+    let text = "0123456789abcdef".repeat(28_000);
+    let body = json!({ "text": text, "content_type": "text/plain" });
+    let input = json!({ "method": "POST", "path": "/echo", "body": body });
+    for _ in 0..5 {
+        let (status, answer) = stage.post(&hook, &input);
+        assert_eq!(status, 200, "{}", stage.last_job()["failure"]);
+        assert_eq!(answer["body"]["json"]["body"], text);
+    }
+    // A worker that had been ended would have been replaced, and the call repeated.
+    assert_eq!(children(stage.serve.as_ref().unwrap().pid()), workers);
+}
+
 /// A deployment on a kernel that seems to lack a layer.
 fn without(layer: &str, config: &str) -> (Stage, Result<(Process, serde_json::Value), String>) {
     let mut stage = Stage::configured(config);
@@ -329,6 +359,24 @@ fn weaker_workers_run_only_where_the_configuration_says_so_and_everybody_sees_it
     for layer in ["system-call-filter", "write-xor-execute", "limits"] {
         let line = format!("worker {layer}: held\n");
         assert!(readyz(&stage).contains(&line), "{layer}");
+    }
+}
+
+#[test]
+fn a_root_that_can_become_nobody_else_keeps_no_capability() {
+    let (mut stage, started) = without("user", "");
+    let (serve, ready) = started.unwrap();
+    stage.serve = Some(serve);
+    stage.ready = ready;
+    stage.shop();
+    let said = readyz(&stage);
+    assert!(said.contains("worker user: covered: "), "{said}");
+    for pid in children(stage.serve.as_ref().unwrap().pid()) {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        for set in ["CapInh", "CapPrm", "CapEff"] {
+            let none = format!("{set}:\t0000000000000000");
+            assert!(status.contains(&none), "{status}");
+        }
     }
 }
 

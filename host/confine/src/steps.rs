@@ -7,6 +7,7 @@ use landlock::{
     RulesetStatus, Scope,
 };
 use rustix::process::{DumpableBehavior, Gid, Pid, Signal, Uid};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::filter;
 use crate::kernel;
@@ -126,10 +127,26 @@ fn leave_root(user: Option<u32>) -> LayerState {
         .and_then(|()| rustix::thread::set_thread_res_uid(uid, uid, uid))
         // The change took it; the engine needs it to see its own page map.
         .and_then(|()| rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable));
-    match changed {
-        Ok(()) => LayerState::Held,
-        Err(error) => LayerState::Refused(format!("user {user}: {error}")),
+    let Err(error) = changed else {
+        return LayerState::Held;
+    };
+    // A container may have a root that cannot become anybody else. It is left
+    // with no right that its files do not give it, and those no layer lets it open.
+    match give_up_capabilities() {
+        Ok(()) => LayerState::Covered(format!(
+            "the broker may not choose a user ({error}); capabilities are given up, and the filter and Landlock refuse every file"
+        )),
+        Err(error) => LayerState::Refused(format!("capabilities are kept: {error}")),
     }
+}
+
+fn give_up_capabilities() -> rustix::io::Result<()> {
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    rustix::thread::set_capabilities(None, none)
 }
 
 /// Ends when the broker's thread does that started it, at once if it is gone.

@@ -1,6 +1,8 @@
 //! Bodies that are too long for one frame: streamed, with a window, so that a
 //! slow reader slows the writer and nothing piles up in the broker.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -13,6 +15,7 @@ use tokio::sync::mpsc;
 use crate::http::{BodyPart, Delivery};
 use crate::lane::Line;
 use crate::mask::MaskStream;
+use crate::transfer::Window;
 
 /// Why a request body did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -30,10 +33,12 @@ pub(crate) enum BodyError {
 pub(crate) struct Credit {
     pub(crate) line: Line,
     pub(crate) request: RequestId,
+    pub(crate) window: Arc<Window>,
 }
 
 impl Credit {
     async fn give(&self, bytes: usize) {
+        self.window.widen(bytes);
         self.line
             .send(ToWorker::Credit {
                 call: self.line.call,

@@ -101,6 +101,7 @@ impl Invocation {
         let credit = Credit {
             line: line.clone(),
             request,
+            window: ends.window,
         };
         let exchange = match self.exchange(&http, &entry, ends.body, credit).await {
             Ok(exchange) => exchange,

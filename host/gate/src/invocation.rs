@@ -174,7 +174,12 @@ impl Invocation {
                         under_way.push(outward);
                     }
                 }
-                Some(transfer) => forward(&mut transfers, transfer),
+                Some(transfer) => {
+                    if forward(&mut transfers, transfer).is_err() {
+                        running.give_up("it sends more of a body than it was let");
+                        return gone();
+                    }
+                }
             }
         }
     }

@@ -28,6 +28,10 @@ pub(crate) const END_GRACE: Duration = Duration::from_millis(100);
 /// is not keeping the protocol and loses the call.
 const EVENTS_MAX: usize = 4_096;
 
+/// Bytes of all events of a lane that may wait unread: far more than the windows
+/// of all its bodies allow.
+const EVENT_BYTES_MAX: usize = 64 << 20;
+
 /// What a guest call's worker says about it.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -45,6 +49,21 @@ pub(crate) enum Event {
     Done(CallOutcome, Usage),
 }
 
+impl Event {
+    /// What it holds of this process's memory, about.
+    fn bytes(&self) -> usize {
+        const OWN: usize = 128;
+        let content = match self {
+            Self::Host(_, call) => call.bytes(),
+            Self::Body(_, Some(bytes)) => bytes.len(),
+            Self::Body(_, None) | Self::BodyAborted(_) | Self::Credit(..) | Self::Forget(_) => 0,
+            // One frame, once for each call.
+            Self::Done(..) => 0,
+        };
+        OWN + content
+    }
+}
+
 /// One link to a worker.
 #[derive(Debug)]
 pub struct Lane {
@@ -57,6 +76,8 @@ pub struct Lane {
     left: Mutex<BTreeSet<Digest>>,
     next_call: AtomicU64,
     busy: AtomicUsize,
+    /// Bytes of events that wait unread.
+    waiting_bytes: AtomicUsize,
     open: AtomicBool,
     ready: watch::Sender<Readiness>,
 }
@@ -99,6 +120,7 @@ impl Lane {
             left: Mutex::default(),
             next_call: AtomicU64::new(1),
             busy: AtomicUsize::new(0),
+            waiting_bytes: AtomicUsize::new(0),
             open: AtomicBool::new(true),
             ready: watch::Sender::new(Readiness::Starting),
         });
@@ -316,7 +338,14 @@ impl Lane {
             return;
         };
         let waiting = queue.waiting.fetch_add(1, Ordering::Relaxed);
-        if waiting >= EVENTS_MAX || queue.events.send(event).is_err() {
+        let bytes = event.bytes();
+        let waiting_bytes = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if waiting_bytes + bytes > EVENT_BYTES_MAX {
+            drop(calls);
+            tracing::error!("a worker does not keep the protocol: it says more than it was let");
+            self.give_up();
+        } else if waiting >= EVENTS_MAX || queue.events.send(event).is_err() {
+            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             calls.remove(&call);
         }
     }
@@ -338,7 +367,16 @@ impl RunningCall {
     pub(crate) async fn next(&mut self) -> Option<Event> {
         let event = self.events.recv().await?;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.lane
+            .waiting_bytes
+            .fetch_sub(event.bytes(), Ordering::Relaxed);
         Some(event)
+    }
+
+    /// Says that the worker does not keep the protocol: it has to go.
+    pub(crate) fn give_up(&self, why: &str) {
+        tracing::error!(why, "a worker does not keep the protocol");
+        self.lane.give_up();
     }
 
     /// Sends an answer of the broker to the guest.
@@ -353,6 +391,11 @@ impl RunningCall {
 impl Drop for RunningCall {
     fn drop(&mut self) {
         self.lane.busy.fetch_sub(1, Ordering::Relaxed);
+        self.events.close();
+        while let Ok(event) = self.events.try_recv() {
+            let bytes = event.bytes();
+            self.lane.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
         if self.lane.forget(self.call, self.is_sent) {
             let (lane, call) = (Arc::clone(&self.lane), self.call);
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {

@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use keyway_ipc::RequestId;
+use keyway_model::limit::STREAM_WINDOW_BYTES;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::http::BodyPart;
@@ -15,6 +17,38 @@ use crate::lane::Event;
 pub(crate) struct Transfer {
     body: mpsc::UnboundedSender<BodyPart>,
     credit: Arc<Semaphore>,
+    window: Arc<Window>,
+}
+
+/// A worker sent more of a body than it was let: it does not keep the protocol,
+/// as no worker does that is still itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BeyondWindow;
+
+/// What a worker may still send of one request body.
+#[derive(Debug)]
+pub(crate) struct Window(AtomicU64);
+
+impl Window {
+    fn new() -> Self {
+        Self(AtomicU64::new(STREAM_WINDOW_BYTES.into()))
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), BeyondWindow> {
+        let left = |window: u64| window.checked_sub(bytes as u64);
+        match self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left)
+        {
+            Ok(_) => Ok(()),
+            Err(_) => Err(BeyondWindow),
+        }
+    }
+
+    /// Before the worker is told so.
+    pub(crate) fn widen(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
 }
 
 /// The host call's own ends of a [`Transfer`].
@@ -22,22 +56,24 @@ pub(crate) struct Transfer {
 pub(crate) struct TransferEnds {
     pub(crate) body: mpsc::UnboundedReceiver<BodyPart>,
     pub(crate) credit: Arc<Semaphore>,
+    pub(crate) window: Arc<Window>,
 }
 
 impl Transfer {
     pub(crate) fn new() -> (Self, TransferEnds) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let credit = Arc::new(Semaphore::new(
-            keyway_model::limit::STREAM_WINDOW_BYTES as usize,
-        ));
+        let credit = Arc::new(Semaphore::new(STREAM_WINDOW_BYTES as usize));
+        let window = Arc::new(Window::new());
         let ends = TransferEnds {
             body: receiver,
             credit: Arc::clone(&credit),
+            window: Arc::clone(&window),
         };
         (
             Self {
                 body: sender,
                 credit,
+                window,
             },
             ends,
         )
@@ -46,9 +82,17 @@ impl Transfer {
 
 /// Hands a part of a body to the host call that it belongs to. What belongs
 /// to none is dropped: the host call has ended.
-pub(crate) fn forward(transfers: &mut HashMap<RequestId, Transfer>, event: Event) {
+pub(crate) fn forward(
+    transfers: &mut HashMap<RequestId, Transfer>,
+    event: Event,
+) -> Result<(), BeyondWindow> {
     match event {
-        Event::Body(request, Some(bytes)) => send_part(transfers, request, BodyPart::Bytes(bytes)),
+        Event::Body(request, Some(bytes)) => {
+            if let Some(transfer) = transfers.get(&request) {
+                transfer.window.take(bytes.len())?;
+                transfer.send(BodyPart::Bytes(bytes));
+            }
+        }
         Event::Body(request, None) => send_part(transfers, request, BodyPart::End),
         Event::BodyAborted(request) => send_part(transfers, request, BodyPart::Aborted),
         Event::Credit(request, bytes) => {
@@ -64,11 +108,45 @@ pub(crate) fn forward(transfers: &mut HashMap<RequestId, Transfer>, event: Event
         }
         Event::Host(..) | Event::Done(..) => {}
     }
+    Ok(())
+}
+
+impl Transfer {
+    fn send(&self, part: BodyPart) {
+        // A host call that has stopped reading its body needs no more of it.
+        drop(self.body.send(part));
+    }
 }
 
 fn send_part(transfers: &HashMap<RequestId, Transfer>, request: RequestId, part: BodyPart) {
     if let Some(transfer) = transfers.get(&request) {
-        // A host call that has stopped reading its body needs no more of it.
-        drop(transfer.body.send(part));
+        transfer.send(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_may_send_a_window_and_then_as_much_as_was_taken() {
+        let window = Window::new();
+        assert_eq!(window.take(STREAM_WINDOW_BYTES as usize), Ok(()));
+        assert_eq!(window.take(1), Err(BeyondWindow));
+        window.widen(10);
+        assert_eq!(window.take(11), Err(BeyondWindow));
+        assert_eq!(window.take(10), Ok(()));
+    }
+
+    #[test]
+    fn more_than_the_window_is_not_handed_on() {
+        let (transfer, mut ends) = Transfer::new();
+        let mut transfers = HashMap::from([(RequestId(1), transfer)]);
+        let piece = bytes::Bytes::from(vec![0; STREAM_WINDOW_BYTES as usize]);
+        let body = |bytes| Event::Body(RequestId(1), Some(bytes));
+        assert_eq!(forward(&mut transfers, body(piece.clone())), Ok(()));
+        assert_eq!(forward(&mut transfers, body(piece)), Err(BeyondWindow));
+        assert!(ends.body.try_recv().is_ok());
+        assert!(ends.body.try_recv().is_err());
     }
 }

@@ -9,17 +9,25 @@ use crate::outcome::{CallOutcome, Trap, Usage};
 
 /// What a link carries.
 pub trait Message {
+    /// Whether any message of this direction brings a descriptor. Where none
+    /// does, the kernel drops those that are sent all the same.
+    const BRINGS_DESCRIPTORS: bool;
+
     /// Whether a descriptor travels with this message.
     fn brings_descriptor(&self) -> bool;
 }
 
 impl Message for ToWorker {
+    const BRINGS_DESCRIPTORS: bool = true;
+
     fn brings_descriptor(&self) -> bool {
         matches!(self, Self::Load { .. })
     }
 }
 
 impl Message for ToBroker {
+    const BRINGS_DESCRIPTORS: bool = false;
+
     fn brings_descriptor(&self) -> bool {
         false
     }
@@ -278,6 +286,29 @@ pub enum HostCall {
         /// Under which key.
         key: String,
     },
+}
+
+impl HostCall {
+    /// Bytes of what the guest gave, about.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Http(request) => request.bytes(),
+            Self::Log { message, .. } => message.len(),
+            Self::Parameter { name } => name.len(),
+            Self::Scopes => 0,
+            Self::StateGet { key } | Self::StateDelete { key } => key.len(),
+            Self::StateSet { key, value } => key.len() + value.len(),
+        }
+    }
+}
+
+impl HttpRequest {
+    fn bytes(&self) -> usize {
+        let (BodyStart::Whole(body) | BodyStart::Stream { first: body, .. }) = &self.body;
+        let headers = self.headers.iter();
+        let headers: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
+        self.method.len() + self.url.len() + headers + body.len()
+    }
 }
 
 /// A request as the guest made it. Nothing in it has been checked.

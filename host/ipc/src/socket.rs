@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    SendAncillaryMessage, SendFlags, recv, recvmsg, sendmsg,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -169,13 +169,14 @@ fn send(stream: &OwnedFd, part: &[u8], sending: &[OwnedFd]) -> Result<usize, Err
     deprecated,
     reason = "unsound for a type that closes or changes its descriptor; an `OwnedFd` does neither"
 )]
-fn watch(stream: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+fn watch<F: AsFd + AsRawFd>(stream: F, interest: Interest) -> io::Result<AsyncFd<F>> {
     AsyncFd::with_interest(stream, interest)
 }
 
-/// Waits until the other side has read something.
+/// Waits until the other side has read something. Without a descriptor of its
+/// own: a confined process cannot make one.
 async fn room_in(stream: &OwnedFd) -> io::Result<()> {
-    let watch = watch(stream.try_clone()?, Interest::WRITABLE)?;
+    let watch = watch(stream.as_fd(), Interest::WRITABLE)?;
     drop(watch.writable().await?);
     Ok(())
 }
@@ -217,7 +218,7 @@ impl Inbox {
                     return Err(Closed);
                 }
             }
-            if self.read().await.map_err(|_| Closed)? == 0 {
+            if self.read::<M>().await.map_err(|_| Closed)? == 0 {
                 return Ok(None);
             }
         }
@@ -234,12 +235,17 @@ impl Inbox {
         }
     }
 
-    async fn read(&mut self) -> io::Result<usize> {
+    async fn read<M: Message>(&mut self) -> io::Result<usize> {
         self.make_room();
         let free = self.bytes.get_mut(self.end..).unwrap_or_default();
         loop {
             let mut ready = self.stream.readable().await?;
-            match receive(ready.get_inner(), free, &mut self.descriptors) {
+            let received = if M::BRINGS_DESCRIPTORS {
+                receive(ready.get_inner(), free, &mut self.descriptors)
+            } else {
+                receive_bytes(ready.get_inner(), free)
+            };
+            match received {
                 Ok(length) => {
                     self.end += length;
                     return Ok(length);
@@ -267,6 +273,12 @@ fn receive(
         }
     }
     Ok(received.bytes)
+}
+
+/// Without room for descriptors, so that the kernel closes any that were sent.
+fn receive_bytes(stream: &OwnedFd, free: &mut [u8]) -> Result<usize, Errno> {
+    let (_, received) = recv(stream, free, RecvFlags::empty())?;
+    Ok(received)
 }
 
 impl Drop for Inbox {
