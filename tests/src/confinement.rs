@@ -388,6 +388,26 @@ fn where_every_layer_holds_the_switch_changes_nothing_and_raises_no_alarm() {
 }
 
 #[test]
+fn what_takes_the_compiler_too_much_memory_is_refused_by_the_name_of_the_limit() {
+    let mut stage = Stage::empty();
+    stage.serve.as_mut().unwrap().kill();
+    // The first thing to be compiled is the host's own component.
+    std::fs::remove_dir_all(stage.data().join("cache")).unwrap();
+    let config = std::fs::read_to_string(stage.dir.path().join("keyway.toml")).unwrap();
+    let limited = format!("{config}\n[workers]\ncompile_memory_bytes_max = 1000000\n");
+    stage.write("keyway.toml", limited);
+    let Err(said) = stage.try_start() else {
+        panic!("it was compiled in a megabyte")
+    };
+    assert!(
+        said.contains("compile_memory_bytes_max = 1000000"),
+        "{said}"
+    );
+    stage.write("keyway.toml", config);
+    assert!(stage.try_start().is_ok());
+}
+
+#[test]
 fn a_worker_is_replaced_and_its_job_goes_on_with_another() {
     let stage = Stage::with_shop();
     let hook = stage.apply("intake", INTAKE).unwrap();
@@ -407,4 +427,22 @@ fn a_worker_is_replaced_and_its_job_goes_on_with_another() {
         assert!(std::time::Instant::now() < deadline, "{before:?} {now:?}");
     };
     assert_eq!(after.len(), before.len());
+}
+
+#[test]
+fn the_documentation_lists_the_system_calls_there_are() {
+    let text = std::fs::read_to_string(crate::harness::root().join("docs/confinement.md")).unwrap();
+    let listed = |mark: &str| -> Vec<String> {
+        let (_, rest) = text.split_once(mark).unwrap();
+        let (list, _) = rest.trim_start().split_once("\n\n").unwrap();
+        list.split(',').map(|name| name.trim().to_owned()).collect()
+    };
+    assert_eq!(
+        listed("<!-- allowed -->"),
+        keyway_confine::allowed_system_calls()
+    );
+    assert_eq!(
+        listed("<!-- refused -->"),
+        keyway_confine::refused_system_calls()
+    );
 }

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use crate::harness::root;
 
 /// Every crate with the layer that it is in; an edge goes down only.
-const LAYERS: [(&str, u8); 11] = [
+const LAYERS: [(&str, u8); 12] = [
     ("keyway-model", 0),
     ("keyway-authz", 1),
     ("keyway-vault", 2),
     ("keyway-roles", 2),
     ("keyway-ipc", 2),
+    ("keyway-confine", 2),
     ("keyway-store", 3),
     ("keyway-egress", 3),
     ("keyway-gate", 4),

@@ -13,10 +13,8 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use keyway_model::Digest;
-use keyway_model::limit::{
-    CODE_BYTES_MAX, COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX, COMPILE_WALL_SECONDS_MAX,
-};
-use keyway_runtime::Compiled;
+use keyway_model::limit::{CODE_BYTES_MAX, COMPILE_WALL_SECONDS_MAX};
+use keyway_runtime::{CompileLimits, Compiled};
 use parking_lot::Mutex;
 use rustix::fs::{MemfdFlags, SealFlags};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -82,14 +80,14 @@ pub(crate) enum CompileError {
     WallTime,
     /// It computed too long.
     #[error(
-        "compiling takes more than the limit compile_cpu_seconds_max = {COMPILE_CPU_SECONDS_MAX}; make the component smaller"
+        "compiling takes more than the limit compile_cpu_seconds_max = {0}; make the component smaller"
     )]
-    CpuTime,
+    CpuTime(u64),
     /// It took too much memory.
     #[error(
-        "compiling takes more than the limit compile_memory_bytes_max = {COMPILE_MEMORY_BYTES_MAX}; make the component smaller"
+        "compiling takes more than the limit compile_memory_bytes_max = {0}; make the component smaller"
     )]
-    Memory,
+    Memory(u64),
     /// Its code is too long.
     #[error(
         "the compiled code is longer than the limit code_bytes_max = {CODE_BYTES_MAX}; make the component smaller"
@@ -104,11 +102,11 @@ pub(crate) enum CompileError {
 const ANSWER_BYTES_MAX: u64 = CODE_BYTES_MAX + (1 << 20);
 
 /// What the end of a compiler without an answer says.
-fn died(status: ExitStatus) -> CompileError {
+fn died(status: ExitStatus, limits: &CompileLimits) -> CompileError {
     match status.signal() {
-        Some(libc::SIGXCPU) => CompileError::CpuTime,
+        Some(libc::SIGXCPU) => CompileError::CpuTime(limits.cpu_seconds_max),
         // An allocation that the limit on memory refuses ends in `abort`.
-        Some(libc::SIGABRT) => CompileError::Memory,
+        Some(libc::SIGABRT) => CompileError::Memory(limits.memory_bytes_max),
         _ => CompileError::Died(status.to_string()),
     }
 }
@@ -172,10 +170,19 @@ impl Artifacts {
     ///
     /// [`CompileError`].
     pub(crate) async fn compile(&self, component: &[u8]) -> Result<Compiled, CompileError> {
+        let limits = self.confined.compile;
         let mut child = self
             .confined
             .command()
             .arg("--compile")
+            // The allocator would else set a gibibyte aside at its start, which
+            // the limit on memory would have to let it keep.
+            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+            .arg(format!("--cpu-seconds-max={}", limits.cpu_seconds_max))
+            .arg(format!(
+                "--memory-total-bytes-max={}",
+                limits.memory_bytes_max
+            ))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -213,7 +220,7 @@ impl Artifacts {
         match postcard::from_bytes::<Result<Compiled, String>>(&answer) {
             Ok(Ok(compiled)) if status.success() => Ok(compiled),
             Ok(Err(refused)) => Err(CompileError::Refused(refused)),
-            Ok(Ok(_)) | Err(_) => Err(died(status)),
+            Ok(Ok(_)) | Err(_) => Err(died(status, &limits)),
         }
     }
 

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use keyway_model::Name;
-use keyway_model::limit::{CallLimits, WEBHOOK_BODY_BYTES_MAX, WORKER_MEMORY_BYTES_MAX};
+use keyway_model::limit::{
+    COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX, CallLimits, WEBHOOK_BODY_BYTES_MAX,
+    WORKER_MEMORY_BYTES_MAX,
+};
 use keyway_model::net::HostName;
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +86,10 @@ pub struct WorkersConfig {
     pub threads: usize,
     /// Linear memory of all guests of one process together, in bytes.
     pub memory_bytes_max: u64,
+    /// Time on a processor for compiling one component, in seconds.
+    pub compile_cpu_seconds_max: u64,
+    /// Memory for compiling one component, in bytes.
+    pub compile_memory_bytes_max: u64,
     /// The user that workers run as where the broker is root.
     pub user: u32,
     /// Workspaces that have workers of their own.
@@ -98,6 +105,8 @@ impl Default for WorkersConfig {
             processes: 0,
             threads: 1,
             memory_bytes_max: WORKER_MEMORY_BYTES_MAX,
+            compile_cpu_seconds_max: COMPILE_CPU_SECONDS_MAX,
+            compile_memory_bytes_max: COMPILE_MEMORY_BYTES_MAX,
             user: NOBODY,
             own: Vec::new(),
             dangerous_weaker_worker: false,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use keyway_model::limit::CONFINED_ERROR_LINES_MAX;
+use keyway_runtime::CompileLimits;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{ChildStderr, Command};
 
@@ -21,6 +22,8 @@ pub(crate) struct Confined {
     pub(crate) program: PathBuf,
     /// The user that root becomes.
     pub(crate) user: u32,
+    /// What compiling one component may take.
+    pub(crate) compile: CompileLimits,
     /// Whether guests run although a layer of confinement is missing.
     pub(crate) is_weaker: bool,
 }

@@ -14,6 +14,7 @@ use keyway_model::limit::CallLimits;
 use keyway_model::time::Clock;
 use keyway_model::{Digest, TenantId};
 use keyway_roles::Roles;
+use keyway_runtime::CompileLimits;
 use keyway_store::{Store, StoreOptions};
 
 use crate::artifacts::{Artifacts, CompileError};
@@ -163,6 +164,10 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
     let confined = Confined {
         program,
         user: config.workers.user,
+        compile: CompileLimits {
+            cpu_seconds_max: config.workers.compile_cpu_seconds_max,
+            memory_bytes_max: config.workers.compile_memory_bytes_max,
+        },
         is_weaker: config.workers.dangerous_weaker_worker,
     };
     let cache_key = crate::deployment::cache_key(&store).await?;

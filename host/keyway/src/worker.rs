@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use keyway_confine::{Confinement, Start};
-use keyway_runtime::{PoolSize, Weaker};
+use keyway_runtime::{CompileLimits, PoolSize, Weaker};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::cli::WorkerOptions;
@@ -31,8 +31,15 @@ pub(crate) fn main(options: &WorkerOptions) -> Result<ExitCode> {
         } else {
             Weaker::Refused
         };
+        let default = CompileLimits::default();
+        let limits = CompileLimits {
+            cpu_seconds_max: options.cpu_seconds_max.unwrap_or(default.cpu_seconds_max),
+            memory_bytes_max: options
+                .memory_total_bytes_max
+                .unwrap_or(default.memory_bytes_max),
+        };
         let (input, output) = (io::stdin().lock(), io::stdout().lock());
-        keyway_runtime::compile_process(confinement, weaker, input, output)?;
+        keyway_runtime::compile_process(confinement, &limits, weaker, input, output)?;
         return Ok(ExitCode::SUCCESS);
     }
     let lanes = receive_lanes(&io::stdin().as_fd().try_clone_to_owned()?)?;

@@ -4,9 +4,10 @@
 //! compiler does with hostile input is not bounded otherwise.
 
 use std::io::{self, Read, Write};
+use std::process;
 
 use keyway_confine::Confinement;
-use keyway_model::limit::ARTIFACT_BYTES_MAX;
+use keyway_model::limit::{ARTIFACT_BYTES_MAX, COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 
 use crate::confine;
@@ -101,11 +102,14 @@ pub fn compile(component: &[u8]) -> Result<Compiled, CompileError> {
 /// The operating system's, if `input` or `output` break.
 pub fn compile_process(
     confinement: Confinement,
+    limits: &CompileLimits,
     weaker: Weaker,
     input: impl Read,
     mut output: impl Write,
 ) -> io::Result<()> {
-    let report = confinement.before_threads().close(&confine::COMPILER);
+    let report = confinement
+        .before_threads()
+        .close(&confine::compiler(limits));
     let refused = report.refused().next().map(|(layer, why)| {
         format!("the compiler cannot be confined: {layer}: {why}; {WEAKER_REMEDY}")
     });
@@ -113,15 +117,39 @@ pub fn compile_process(
         (Some(refused), Weaker::Refused) => Err(refused),
         (None, _) | (_, Weaker::Allowed) => {
             let mut component = Vec::new();
-            input
+            let read = input
                 .take(ARTIFACT_BYTES_MAX as u64 + 1)
-                .read_to_end(&mut component)?;
+                .read_to_end(&mut component);
+            match read {
+                // As every other allocation that the limit refuses: the broker
+                // knows the limit by this end.
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => process::abort(),
+                read => read?,
+            };
             compile(&component).map_err(|error| error.to_string())
         }
     };
     let bytes = postcard::to_stdvec(&compiled).map_err(io::Error::other)?;
     output.write_all(&bytes)?;
     output.flush()
+}
+
+/// What compiling one component may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// Time on a processor, in seconds.
+    pub cpu_seconds_max: u64,
+    /// Writable memory beside what the compiler has when it starts, in bytes.
+    pub memory_bytes_max: u64,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self {
+            cpu_seconds_max: COMPILE_CPU_SECONDS_MAX,
+            memory_bytes_max: COMPILE_MEMORY_BYTES_MAX,
+        }
+    }
 }
 
 /// Whether third-party code is touched although a layer of confinement is

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use keyway_confine::{Limits, Report};
 use keyway_ipc::{LayerReport, LayerState};
-use keyway_model::limit::{COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX};
+
+use crate::compile::CompileLimits;
 
 /// What the compiler may have.
-pub(crate) const COMPILER: Limits = Limits {
-    threads: 0,
-    data_bytes_more: COMPILE_MEMORY_BYTES_MAX,
-    cpu_max: Some(Duration::from_secs(COMPILE_CPU_SECONDS_MAX)),
-};
+pub(crate) const fn compiler(limits: &CompileLimits) -> Limits {
+    Limits {
+        threads: 0,
+        data_bytes_more: limits.memory_bytes_max,
+        cpu_max: Some(Duration::from_secs(limits.cpu_seconds_max)),
+    }
+}
 
 /// The layers as the broker reads them.
 pub(crate) fn layers(report: &Report) -> Vec<LayerReport> {

@@ -34,7 +34,7 @@ mod worker;
 
 pub use bench::{BenchError, InstanceCost, instance_cost};
 pub use compile::{
-    CompileError, Compiled, WEAKER_REMEDY, Weaker, compile, compile_process, imports,
+    CompileError, CompileLimits, Compiled, WEAKER_REMEDY, Weaker, compile, compile_process, imports,
 };
 pub use engine::{EngineError, PoolSize, fingerprint, quick_reset_available};
 pub use lane::serve_lane;

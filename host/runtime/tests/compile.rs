@@ -13,7 +13,8 @@ use std::collections::BTreeSet;
 
 use keyway_confine::Confinement;
 use keyway_runtime::{
-    CompileError, Compiled, Weaker, World, compile, compile_process, linked_interfaces,
+    CompileError, CompileLimits, Compiled, Weaker, World, compile, compile_process,
+    linked_interfaces,
 };
 use support::{Broker, guest};
 
@@ -146,7 +147,9 @@ fn the_compile_process_answers_with_code_or_a_reason() {
     let answer = |component: &[u8]| {
         let mut output = Vec::new();
         let confinement = Confinement::dangerous_none();
-        compile_process(confinement, Weaker::Refused, component, &mut output).unwrap();
+        let limits = CompileLimits::default();
+        let weaker = Weaker::Refused;
+        compile_process(confinement, &limits, weaker, component, &mut output).unwrap();
         postcard::from_bytes::<Result<Compiled, String>>(&output).unwrap()
     };
     assert_eq!(

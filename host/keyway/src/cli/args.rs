@@ -115,9 +115,12 @@ pub(crate) struct Worker {
     /// The most table elements that a guest may be allowed
     #[arg(long, value_name = "COUNT")]
     pub(crate) table_elements_max: Option<usize>,
-    /// Linear memory of all guests together, in bytes
+    /// Linear memory of all guests together, or memory of the compiler, in bytes
     #[arg(long, value_name = "BYTES")]
     pub(crate) memory_total_bytes_max: Option<u64>,
+    /// Time of the compiler on a processor, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) cpu_seconds_max: Option<u64>,
     /// The broker's process
     #[arg(long, value_name = "PID", default_value_t = 0)]
     pub(crate) broker: u32,
