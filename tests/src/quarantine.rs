@@ -116,6 +116,36 @@ fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someon
 }
 
 #[test]
+fn a_call_that_outlasts_its_time_costs_its_worker_and_nobody_elses_calls() {
+    let stage = Stage::configured("[limits]\ncpu_ms_max = 60000\nwall_ms_max = 3000\n");
+    stage.shop();
+    stage.install("hostile.wasm", "hostile");
+    stage.connect("target", "hostile");
+    let hook = stage.apply("loop", LOOP).unwrap();
+    let intake = stage.apply("intake", INTAKE).unwrap();
+    let (address, path) = split(&hook);
+    let caller = std::thread::spawn(move || {
+        http(
+            address,
+            "POST",
+            &path,
+            Some(&json!({ "what": "endless_loop" })),
+        )
+    });
+    // A worker that stands still ends no call, whatever it is told.
+    let wedged = busy_worker(&stage);
+    signal(wedged, Signal::STOP);
+    let broker = stage.serve.as_ref().unwrap().pid();
+    stage.until("the end of the worker", |_| {
+        (!children(broker).contains(&wedged)).then_some(())
+    });
+    caller.join().unwrap();
+    assert_eq!(stage.post(&intake, &order(1)).0, 200);
+    // It may have been the machine: no quarantine.
+    assert_eq!(stage.json("alarm list"), json!([]));
+}
+
+#[test]
 fn alarms_are_the_platforms_and_not_a_workspaces() {
     let stage = Stage::with_shop();
     let made = stage.json("token create --role admin --label mine --days 1");
