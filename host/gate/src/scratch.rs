@@ -140,10 +140,9 @@ fn refused(error: ScratchError) -> Result<ScratchRefusal, Trap> {
             tracing::error!("{reason}");
             Err(Trap::Spoiled(reason))
         }
-        lasting @ (ScratchError::Io { .. }
-        | ScratchError::Vault(_)
-        | ScratchError::Ending
-        | _) => Err(Trap::Host(lasting.to_string())),
+        lasting @ (ScratchError::Io { .. } | ScratchError::Vault(_) | ScratchError::Ending | _) => {
+            Err(Trap::Host(lasting.to_string()))
+        }
     }
 }
 

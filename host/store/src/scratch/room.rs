@@ -54,7 +54,7 @@ impl Room {
     }
 
     /// A directory for one call.
-    pub(super) fn call_dir(self: &Arc<Self>, scope: Scope) -> io::Result<CallDir> {
+    pub(crate) fn call_dir(self: &Arc<Self>, scope: Scope) -> io::Result<CallDir> {
         let name = hex::encode(*fresh_bytes());
         self.base.create_dir_with(&name, &private())?;
         Ok(CallDir {
@@ -98,7 +98,7 @@ impl Room {
 }
 
 /// The directory of one call. Dropping it removes it, which waits for the disk.
-pub(super) struct CallDir {
+pub(crate) struct CallDir {
     dir: Dir,
     room: Arc<Room>,
     name: String,
@@ -112,14 +112,14 @@ impl CallDir {
     }
 
     /// Takes so many bytes of what the workspace and the deployment may hold.
-    pub(super) fn hold(&mut self, bytes: u64) -> Result<(), ScratchError> {
+    pub(crate) fn hold(&mut self, bytes: u64) -> Result<(), ScratchError> {
         self.room.hold(self.scope, bytes)?;
         self.bytes += bytes;
         Ok(())
     }
 
     /// Gives so many of them back.
-    pub(super) fn free(&mut self, bytes: u64) {
+    pub(crate) fn free(&mut self, bytes: u64) {
         self.room.free(self.scope, bytes);
         self.bytes = self.bytes.saturating_sub(bytes);
     }
