@@ -1,6 +1,6 @@
 //! Calls one import, as often as it is told.
 
-use keyway_sdk::{Context, Failure, Level, Value, json};
+use keyway_sdk::{Context, Failure, Level, ScratchRefusal, Value, json};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -24,6 +24,16 @@ enum Function {
     StateSet,
     #[serde(rename = "keyway:host/state#delete")]
     StateDelete,
+    #[serde(rename = "keyway:host/scratch#open")]
+    ScratchOpen,
+    #[serde(rename = "keyway:host/scratch#read")]
+    ScratchRead,
+    #[serde(rename = "keyway:host/scratch#write")]
+    ScratchWrite,
+    #[serde(rename = "keyway:host/scratch#list")]
+    ScratchList,
+    #[serde(rename = "keyway:host/scratch#remove")]
+    ScratchRemove,
     #[serde(rename = "wasi:http/outgoing-handler#handle")]
     Http,
 }
@@ -38,8 +48,9 @@ pub(crate) fn call(context: &Context, call: Call) -> Result<Value, Failure> {
     Ok(json!({ "seen": seen }))
 }
 
+const KEY: &str = "cursor";
+
 fn once(context: &Context, function: Function, argument: &str) -> String {
-    const KEY: &str = "cursor";
     match function {
         Function::Parameter => format!("{:?}", context.parameter("host")),
         Function::Scopes => format!("{:?}", context.scopes()),
@@ -50,9 +61,25 @@ fn once(context: &Context, function: Function, argument: &str) -> String {
         Function::StateGet => format!("{:?}", context.state().get(KEY)),
         Function::StateSet => format!("{:?}", context.state().set(KEY, argument)),
         Function::StateDelete => format!("{:?}", context.state().delete(KEY)),
+        Function::ScratchOpen => format!("{:?}", context.scratch().open(KEY)),
+        Function::ScratchRead => {
+            // Files are of this call alone, so there is one only if this call made it.
+            drop(fill(context, argument));
+            let read = context.scratch().read(KEY, 0, 64);
+            format!("{:?}", read.map(String::from_utf8))
+        }
+        Function::ScratchWrite => format!("{:?}", fill(context, argument)),
+        Function::ScratchList => format!("{:?}", context.scratch().list()),
+        Function::ScratchRemove => format!("{:?}", context.scratch().remove(KEY)),
         Function::Http => match context.http().get(argument).send() {
             Ok(reply) => format!("status {}", reply.status()),
             Err(failure) => failure.to_string(),
         },
     }
+}
+
+/// Opens a file and writes into it, whatever came of the opening.
+fn fill(context: &Context, content: &str) -> Result<(), ScratchRefusal> {
+    drop(context.scratch().open(KEY));
+    context.scratch().write(KEY, 0, content.as_bytes())
 }

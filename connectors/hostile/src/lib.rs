@@ -7,6 +7,7 @@
 
 mod exhaust;
 mod import;
+mod scratch;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ impl Connector for Hostile {
         Actions::new()
             .action("attempt", attempt)
             .action("import", import::call)
+            .action("scratch", scratch::run)
     }
 
     fn check(context: &Context) -> Result<String, Failure> {

@@ -5,6 +5,8 @@
 //! connection, the rights of the job's principal and the platform's ceiling.
 //! Nothing that is not in it is allowed.
 
+mod scratch;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -18,6 +18,10 @@ pub enum Inward {
     ConnectionScopes,
     /// `keyway:host/state#get`.
     StateGet,
+    /// `keyway:host/scratch#read`.
+    ScratchRead,
+    /// `keyway:host/scratch#list`.
+    ScratchList,
 }
 
 /// Proof that the grant holds one inward call; whoever serves one asks for it.
@@ -37,11 +41,13 @@ pub struct InwardDenied {
 
 impl Inward {
     /// Every inward call.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::LogWrite,
         Self::ConnectionParameter,
         Self::ConnectionScopes,
         Self::StateGet,
+        Self::ScratchRead,
+        Self::ScratchList,
     ];
 
     /// The capability that it needs.
@@ -50,6 +56,7 @@ impl Inward {
             Self::LogWrite => Capability::Log,
             Self::ConnectionParameter | Self::ConnectionScopes => Capability::Connection,
             Self::StateGet => Capability::State,
+            Self::ScratchRead | Self::ScratchList => Capability::Scratch,
         }
     }
 
@@ -60,6 +67,8 @@ impl Inward {
             Self::ConnectionParameter => "connection#parameter",
             Self::ConnectionScopes => "connection#scopes",
             Self::StateGet => "state#get",
+            Self::ScratchRead => "scratch#read",
+            Self::ScratchList => "scratch#list",
         }
     }
 }

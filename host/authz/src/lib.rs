@@ -20,7 +20,10 @@ mod recorder;
 
 pub use decide::{Denial, DenialReason, Grant, GrantedCredential, HttpRule, HttpRules};
 pub use inward::{Admitted, Inward, InwardDenied};
-pub use operation::{ControlCall, HttpSend, NamesSecret, Operation, StateChange, StateWrite};
+pub use operation::{
+    ControlCall, HttpSend, NamesSecret, Operation, ScratchChange, ScratchEdit, StateChange,
+    StateWrite,
+};
 pub use permit::{Closing, Ending, Entry, Permit};
 pub use policy::{Judgement, Policy, PolicyRequest, Principal, Resource, decide_control};
 pub use record::{Actor, Decision, Intent, Outcome, OutcomeKind, Record, Tally, Target};

@@ -1,7 +1,9 @@
 //! Outward operations: each a type, so that a permit for one opens no other.
 
+use std::sync::Arc;
+
 use keyway_model::net::{Method, PathTemplate, RequestUrl};
-use keyway_model::{ConnectionId, CredentialSlot};
+use keyway_model::{ConnectionId, CredentialSlot, ScratchName};
 
 use crate::policy::PolicyRequest;
 use crate::record::Target;
@@ -111,6 +113,56 @@ impl Operation for StateWrite {
     fn target(&self) -> Target {
         Target::State {
             connection: self.connection.to_string(),
+        }
+    }
+}
+
+/// A change of the scratch files of one guest call. Its record does not say
+/// which file: a name can be a tenant's content.
+#[derive(Debug)]
+pub struct ScratchChange {
+    pub(crate) edit: ScratchEdit,
+}
+
+/// What happens to a scratch file.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ScratchEdit {
+    /// It is made if it is not there.
+    Open(ScratchName),
+    /// It gets these bytes, from an offset on.
+    Write(ScratchName, u64, Arc<[u8]>),
+    /// It goes.
+    Remove(ScratchName),
+}
+
+impl ScratchChange {
+    /// What happens.
+    pub const fn edit(&self) -> &ScratchEdit {
+        &self.edit
+    }
+}
+
+impl Operation for ScratchChange {
+    fn name(&self) -> &str {
+        match self.edit {
+            ScratchEdit::Open(_) => "scratch.open",
+            ScratchEdit::Write(..) => "scratch.write",
+            ScratchEdit::Remove(_) => "scratch.remove",
+        }
+    }
+    fn target(&self) -> Target {
+        Target::Scratch
+    }
+}
+
+impl std::fmt::Debug for ScratchEdit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Open(name) => write!(f, "Open({name:?})"),
+            Self::Write(name, offset, bytes) => {
+                write!(f, "Write({name:?}, {offset}, {} bytes)", bytes.len())
+            }
+            Self::Remove(name) => write!(f, "Remove({name:?})"),
         }
     }
 }

@@ -98,6 +98,8 @@ pub enum Target {
         /// Its id or digest, if one exists.
         id: Option<String>,
     },
+    /// A change of the scratch files of one guest call.
+    Scratch,
 }
 
 /// What was decided, and why.
@@ -169,6 +171,8 @@ pub struct Tally {
     pub connection_reads: u32,
     /// Reads of state.
     pub state_reads: u32,
+    /// Reads and lists of scratch files.
+    pub scratch_reads: u32,
     /// Inward calls that were denied.
     pub denied: u32,
     /// Why the guest did not end by itself, in our own words: the limit that

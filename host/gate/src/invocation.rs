@@ -3,13 +3,13 @@
 //! One [`Invocation`] is one guest call's authority through the gate. It
 //! starts the guest on a worker and serves what the guest asks for, until the
 //! guest has ended: outward calls are decided, recorded, done and closed
-//! ([`crate::http`], [`crate::state`]); inward calls are decided by the grant
+//! ([`crate::http`], [`crate::state`], [`crate::scratch`]); inward calls are decided by the grant
 //! that the invocation holds, limited, and counted in its one record
 //! ([`crate::inward`]).
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use keyway_ipc::{
 };
 use keyway_model::Scope;
 use keyway_model::limit::CallLimits;
-use keyway_store::{TenantStore, Unit};
+use keyway_store::{Scratch, TenantStore, Unit};
 use parking_lot::Mutex;
 
 use crate::Gate;
@@ -44,6 +44,8 @@ pub struct Invocation {
     pub(crate) unit: Unit,
     pub(crate) recorder: Recorder,
     pub(crate) store: TenantStore,
+    /// Made when the guest first asks for it.
+    pub(crate) scratch: OnceLock<Scratch>,
     pub(crate) limits: CallLimits,
     pub(crate) idempotency: Option<(String, String)>,
     pub(crate) mask: Mutex<Option<Arc<Mask>>>,
@@ -91,6 +93,7 @@ impl Invocation {
             unit,
             recorder,
             store,
+            scratch: OnceLock::new(),
             limits,
             idempotency,
             mask: Mutex::default(),
@@ -137,6 +140,7 @@ impl Invocation {
             },
             Err(WorkerGone) => gone(),
         };
+        self.end_scratch().await;
         self.record_tally(&usage, &outcome);
         Ended {
             outcome: self.masked(outcome),
@@ -184,7 +188,8 @@ impl Invocation {
         }
     }
 
-    /// Answers an inward call at once; an outward one becomes a future.
+    /// Answers what is quickly answered at once; a request, and what waits for
+    /// a disk, becomes a future.
     async fn dispatch<'a>(
         &'a self,
         line: &Line,
@@ -212,6 +217,13 @@ impl Invocation {
                     .state_change(key, keyway_authz::StateChange::Delete)
                     .await;
                 line.reply(request, reply).await;
+            }
+            HostCall::Scratch(call) => {
+                return Some(Box::pin(async move {
+                    let reply = self.scratch_call(call).await;
+                    line.reply(request, reply).await;
+                    request
+                }));
             }
             HostCall::Http(http) => {
                 let (transfer, ends) = Transfer::new();

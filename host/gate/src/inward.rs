@@ -10,7 +10,7 @@ use crate::seen::{LogLine, SeenDenial};
 
 impl Invocation {
     /// Decides one inward call. A denial is counted, and kept for people once.
-    fn admit(&self, call: Inward) -> Option<Admitted> {
+    pub(crate) fn admit(&self, call: Inward) -> Option<Admitted> {
         let decided = match self.standing() {
             Ok(()) => self
                 .grant
@@ -114,11 +114,13 @@ impl Invocation {
                 .saturating_add(usage.log_lines_dropped),
             connection_reads: seen.connection_reads.saturating_add(usage.parameter_reads),
             state_reads: seen.state_reads,
+            scratch_reads: seen.scratch_reads,
             denied: seen.inward_denied,
             ended: ended_by_host(outcome),
         };
         let inward = tally.log_lines + tally.log_lines_dropped + tally.connection_reads;
-        if inward + tally.state_reads + tally.denied > 0 || tally.ended.is_some() {
+        let inward = inward + tally.state_reads + tally.scratch_reads;
+        if inward + tally.denied > 0 || tally.ended.is_some() {
             self.unit.record(Record::Tally(tally));
         }
     }
@@ -134,6 +136,7 @@ fn ended_by_host(outcome: &CallOutcome) -> Option<String> {
         Trap::Guest(_) => "it broke off".to_owned(),
         Trap::WorkerGone => "its worker ended".to_owned(),
         Trap::Cancelled(_) => "nobody waited for it any more".to_owned(),
+        Trap::Spoiled(_) => "what it relied on was changed by somebody else".to_owned(),
         Trap::Host(_) => "the host could not serve it".to_owned(),
         Trap::Component(_) => "the component cannot run".to_owned(),
     })

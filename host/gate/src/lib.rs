@@ -31,6 +31,7 @@ mod registry;
 mod reply;
 pub mod resource;
 mod schema;
+mod scratch;
 mod seen;
 mod state;
 mod transfer;

@@ -42,6 +42,9 @@ pub struct Seen {
     pub connection_reads: u32,
     /// Reads of state.
     pub state_reads: u32,
+    /// Reads and lists of scratch files.
+    #[serde(default)]
+    pub scratch_reads: u32,
     /// Inward calls that were denied.
     pub inward_denied: u32,
 }

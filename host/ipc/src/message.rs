@@ -286,6 +286,8 @@ pub enum HostCall {
         /// Under which key.
         key: String,
     },
+    /// `keyway:host/scratch`.
+    Scratch(ScratchCall),
 }
 
 impl HostCall {
@@ -367,6 +369,13 @@ pub enum HostReply {
     State(Result<Option<String>, StateRefusal>),
     /// To [`HostCall::StateSet`] and [`HostCall::StateDelete`].
     Stored(Result<(), StateRefusal>),
+    /// To [`ScratchCall::Open`], [`ScratchCall::Write`] and
+    /// [`ScratchCall::Remove`]: how long the file is afterwards.
+    Scratch(Result<u64, ScratchRefusal>),
+    /// To [`ScratchCall::Read`].
+    ScratchBytes(Result<Bytes, ScratchRefusal>),
+    /// To [`ScratchCall::List`]: names and lengths.
+    ScratchFiles(Result<Vec<(String, u64)>, ScratchRefusal>),
     /// The call must end: the guest broke a limit, or nothing may be done for
     /// it any more.
     Trap(Trap),
@@ -406,4 +415,54 @@ pub enum StateRefusal {
     Denied,
     /// A limit, named with its value.
     Limit(String),
+}
+
+/// What a guest asks of its scratch files. Names are as the guest wrote them.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ScratchCall {
+    /// `keyway:host/scratch.open`.
+    Open {
+        /// Which file.
+        name: String,
+    },
+    /// `keyway:host/scratch.read`.
+    Read {
+        /// Which file.
+        name: String,
+        /// From where.
+        offset: u64,
+        /// How many bytes, at most.
+        length: u32,
+    },
+    /// `keyway:host/scratch.write`.
+    Write {
+        /// Which file.
+        name: String,
+        /// To where.
+        offset: u64,
+        /// What.
+        bytes: Bytes,
+    },
+    /// `keyway:host/scratch.list`.
+    List,
+    /// `keyway:host/scratch.remove`.
+    Remove {
+        /// Which file.
+        name: String,
+    },
+}
+
+/// Why something was not done with a scratch file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ScratchRefusal {
+    /// Not granted.
+    Denied,
+    /// A limit, named with its value.
+    Limit(String),
+    /// Not a name, and why.
+    BadName(String),
+    /// No such file.
+    NotFound,
+    /// The offset is behind the end of the file.
+    BehindEnd,
 }

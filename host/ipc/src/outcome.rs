@@ -58,6 +58,10 @@ pub enum Trap {
     /// The audit log cannot be written, or something of the host's failed.
     #[error("the host could not go on: {0}")]
     Host(String),
+    /// Something that the call relied on was changed by somebody else. It ends,
+    /// and is not made again.
+    #[error("the call cannot go on: {0}")]
+    Spoiled(String),
     /// The worker ended before the call did; only the broker says this.
     #[error("the worker ended before the call did")]
     WorkerGone,

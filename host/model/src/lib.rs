@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod name;
 pub mod net;
 pub mod recipe;
+pub mod scratch;
 pub mod time;
 
 pub use call::{EffectClass, Failure};
@@ -25,4 +26,5 @@ pub use id::{
 pub use job::JobState;
 pub use json::Json;
 pub use name::{Environment, Name, NameError};
+pub use scratch::{ScratchName, ScratchNameError};
 pub use time::{Clock, Timestamp};

@@ -37,6 +37,12 @@ pub struct CallLimits {
     pub state_value_bytes_max: u32,
     /// Keys of state for one connection.
     pub state_keys_max: u32,
+    /// Bytes of all scratch files of the call.
+    pub scratch_bytes_max: u64,
+    /// Bytes of one scratch file.
+    pub scratch_file_bytes_max: u64,
+    /// Scratch files that the call may have at once.
+    pub scratch_files_max: u32,
 }
 
 impl Default for CallLimits {
@@ -56,6 +62,9 @@ impl Default for CallLimits {
             response_body_bytes_max: 64 << 20,
             state_value_bytes_max: 64 << 10,
             state_keys_max: 1_000,
+            scratch_bytes_max: 64 << 20,
+            scratch_file_bytes_max: 32 << 20,
+            scratch_files_max: 64,
         }
     }
 }
@@ -69,6 +78,15 @@ pub const FRAME_BYTES_MAX: usize = 8 << 20;
 
 /// Bytes of a streamed body that may be on the way to a guest unread.
 pub const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+
+/// Bytes that one call of `keyway:host/scratch` reads or writes.
+pub const SCRATCH_CHUNK_BYTES_MAX: u32 = 1 << 20;
+
+/// Bytes of scratch files of one workspace and environment, over all its calls.
+pub const SCRATCH_SCOPE_BYTES_MAX: u64 = 1 << 30;
+
+/// Bytes of scratch files of the whole deployment.
+pub const SCRATCH_TOTAL_BYTES_MAX: u64 = 4 << 30;
 
 /// An artifact's size at install, in bytes.
 pub const ARTIFACT_BYTES_MAX: usize = 16 << 20;

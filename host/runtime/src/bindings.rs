@@ -34,4 +34,4 @@ pub(crate) mod expressions {
     });
 }
 
-pub(crate) use connector::keyway::host::{connection, log, state};
+pub(crate) use connector::keyway::host::{connection, log, scratch, state};

@@ -1,13 +1,13 @@
 //! Bindings to our own types and back: the only place where that happens.
 
-use keyway_ipc::{CallOutcome, LogLevel, PollBatch, PollEvent, StateRefusal, Trap};
+use keyway_ipc::{CallOutcome, LogLevel, PollBatch, PollEvent, ScratchRefusal, StateRefusal, Trap};
 use keyway_model::Failure;
 use keyway_model::call::RateLimit;
 use keyway_model::limit::CallLimits;
 
 use crate::bindings::connector::exports::keyway::guest::triggers;
 use crate::bindings::connector::keyway::guest::types;
-use crate::bindings::{log, state};
+use crate::bindings::{log, scratch, state};
 use crate::live::over;
 
 /// Events in one batch, as `wit/world.wit` says.
@@ -32,6 +32,16 @@ pub(crate) fn state_refusal(refusal: StateRefusal) -> state::Refusal {
     match refusal {
         StateRefusal::Denied => state::Refusal::Denied,
         StateRefusal::Limit(text) => state::Refusal::Limit(text),
+    }
+}
+
+pub(crate) fn scratch_refusal(refusal: ScratchRefusal) -> scratch::Refusal {
+    match refusal {
+        ScratchRefusal::Denied => scratch::Refusal::Denied,
+        ScratchRefusal::Limit(text) => scratch::Refusal::Limit(text),
+        ScratchRefusal::BadName(text) => scratch::Refusal::BadName(text),
+        ScratchRefusal::NotFound => scratch::Refusal::NotFound,
+        ScratchRefusal::BehindEnd => scratch::Refusal::BehindEnd,
     }
 }
 

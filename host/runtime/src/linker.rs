@@ -10,7 +10,7 @@ use wasmtime_wasi::p2::bindings::{cli, clocks, io, random};
 use wasmtime_wasi_http::p2::bindings::{LinkOptions, http};
 use wasmtime_wasi_http::{WasiHttp, WasiHttpView as _};
 
-use crate::bindings::{connection, log, state};
+use crate::bindings::{connection, log, scratch, state};
 use crate::host::Guest;
 
 /// What a component can be.
@@ -95,6 +95,7 @@ const EVERY_WORLD: &[Interface] = &[
 
 const CONNECTORS: &[Interface] = &[
     own!("keyway:host/connection@0.1.0", connection),
+    own!("keyway:host/scratch@0.1.0", scratch),
     own!("keyway:host/state@0.1.0", state),
     Interface {
         name: "wasi:http/types@0.2",

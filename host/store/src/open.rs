@@ -21,6 +21,7 @@ use crate::heads::Heads;
 use crate::home::{Home, HomeError};
 use crate::keys::{Keys, fresh_bytes, new_tenant_keys};
 use crate::row;
+use crate::scratch::Room;
 use crate::store::{Inner, PLATFORM, Store};
 use crate::writer::{SetupError, Writer};
 
@@ -151,6 +152,7 @@ impl Store {
             heads,
             log_key,
             notary: Notary::default(),
+            scratch: Room::open(home.path())?,
             runtime: tokio::runtime::Handle::current(),
             writer,
             home,

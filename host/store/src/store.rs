@@ -20,6 +20,7 @@ use crate::heads::Heads;
 use crate::home::Home;
 use crate::keys::Keys;
 use crate::row;
+use crate::scratch::Room;
 use crate::tenant::TenantStore;
 use crate::unit::Unit;
 use crate::writer::Writer;
@@ -38,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) heads: Arc<Heads>,
     pub(crate) log_key: LogKey,
     pub(crate) notary: Notary,
+    pub(crate) scratch: Arc<Room>,
     pub(crate) runtime: tokio::runtime::Handle,
     // After all that writes: the thread ends when the last handle is dropped.
     pub(crate) writer: Arc<Writer>,

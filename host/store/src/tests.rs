@@ -11,6 +11,7 @@ mod audit;
 mod confidential;
 mod jobs;
 mod opening;
+mod scratch;
 mod units;
 
 use std::sync::Arc;

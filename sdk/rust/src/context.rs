@@ -1,10 +1,10 @@
 //! What a call may ask of the host: facts about its connection, a small store,
-//! and HTTP.
+//! files for the time of the call, and HTTP.
 
 use std::fmt;
 
 use crate::bindings::keyway::host::{connection, state};
-use crate::{Failure, Http};
+use crate::{Failure, Http, Scratch};
 
 /// The host, as one call sees it.
 #[derive(Debug)]
@@ -54,6 +54,12 @@ impl Context {
     #[must_use]
     pub fn state(&self) -> State {
         State(())
+    }
+
+    /// Files for the time of this call, for what does not fit into memory.
+    #[must_use]
+    pub fn scratch(&self) -> Scratch {
+        Scratch::new()
     }
 }
 

@@ -42,6 +42,7 @@ mod failure;
 mod http;
 mod log;
 mod reply;
+mod scratch;
 mod wire;
 
 pub use connector::{Actions, Batch, Connector, Event, Triggers};
@@ -51,6 +52,7 @@ pub use failure::Failure;
 pub use http::{Http, Method, Request};
 pub use log::Level;
 pub use reply::Reply;
+pub use scratch::{Scratch, ScratchFile, ScratchRefusal};
 pub use serde::{self, Deserialize, Serialize};
 pub use serde_json::{self, Value, json};
 

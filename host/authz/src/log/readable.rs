@@ -77,6 +77,8 @@ pub enum ReadableTarget {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
     },
+    /// To scratch files of the invocation; which of them is not told.
+    Scratch,
 }
 
 /// What was decided.
@@ -153,6 +155,9 @@ pub struct ReadableTally {
     pub connection_reads: u32,
     /// Reads of state.
     pub state_reads: u32,
+    /// Reads and lists of scratch files; left out where there were none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub scratch_reads: u32,
     /// Inward calls denied.
     pub denied: u32,
     /// Why the guest did not end by itself.
@@ -215,12 +220,18 @@ impl From<&Record> for ReadableRecord {
                 log_lines_dropped: tally.log_lines_dropped,
                 connection_reads: tally.connection_reads,
                 state_reads: tally.state_reads,
+                scratch_reads: tally.scratch_reads,
                 denied: tally.denied,
                 ended: tally.ended.clone(),
                 actor: actor(&tally.actor),
             }),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 fn time(at: Timestamp) -> String {
@@ -253,6 +264,7 @@ fn target(target: &Target) -> ReadableTarget {
         },
         Target::State { connection } => ReadableTarget::State { connection },
         Target::Resource { kind, id } => ReadableTarget::Resource { kind, id },
+        Target::Scratch => ReadableTarget::Scratch,
     }
 }
 

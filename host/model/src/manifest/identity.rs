@@ -22,11 +22,19 @@ pub enum Capability {
     State,
     /// The connection's parameters and scopes.
     Connection,
+    /// Files for the time of one call.
+    Scratch,
 }
 
 impl Capability {
     /// Every capability.
-    pub const ALL: [Self; 4] = [Self::Http, Self::Log, Self::State, Self::Connection];
+    pub const ALL: [Self; 5] = [
+        Self::Http,
+        Self::Log,
+        Self::State,
+        Self::Connection,
+        Self::Scratch,
+    ];
 
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
@@ -35,6 +43,7 @@ impl Capability {
             Self::Log => "log",
             Self::State => "state",
             Self::Connection => "connection",
+            Self::Scratch => "scratch",
         }
     }
 }
@@ -49,12 +58,13 @@ impl Capabilities {
 
     /// Whether `capability` is among them.
     pub const fn contains(self, capability: Capability) -> bool {
-        let [http, log, state, connection] = self.0;
+        let [http, log, state, connection, scratch] = self.0;
         match capability {
             Capability::Http => http,
             Capability::Log => log,
             Capability::State => state,
             Capability::Connection => connection,
+            Capability::Scratch => scratch,
         }
     }
 }
@@ -62,13 +72,14 @@ impl Capabilities {
 impl FromIterator<Capability> for Capabilities {
     fn from_iter<I: IntoIterator<Item = Capability>>(members: I) -> Self {
         let mut set = Self::default();
-        let [http, log, state, connection] = &mut set.0;
+        let [http, log, state, connection, scratch] = &mut set.0;
         for member in members {
             *(match member {
                 Capability::Http => &mut *http,
                 Capability::Log => &mut *log,
                 Capability::State => &mut *state,
                 Capability::Connection => &mut *connection,
+                Capability::Scratch => &mut *scratch,
             }) = true;
         }
         set

@@ -96,7 +96,9 @@ impl Import {
 fn unknown(import: &str) -> String {
     let why = match import.split(['/', '@']).next() {
         Some("wasi:sockets") => "there are no sockets: send requests through wasi:http",
-        Some("wasi:filesystem") => "there are no files: keep small values in keyway:host/state",
+        Some("wasi:filesystem") => {
+            "there are no files of the machine: keep small values in keyway:host/state, and what one call needs in keyway:host/scratch"
+        }
         Some("wasi:http" | "wasi:cli" | "wasi:io" | "wasi:clocks" | "wasi:random") => {
             "this interface, or this version of it, is not offered: build for wasm32-wasip2 with WASI 0.2"
         }

@@ -14,6 +14,7 @@ mod log;
 mod random;
 mod reply;
 mod request;
+mod scratch;
 mod state;
 mod upload;
 

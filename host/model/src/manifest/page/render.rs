@@ -1,6 +1,6 @@
 //! The capability page as plain text.
 
-use super::{Ability, CapabilityPage, Requests, list};
+use super::{Ability, Capability, CapabilityPage, Requests, list};
 
 const NARROWEST: usize = 40;
 const INDENT: &str = "    ";
@@ -50,8 +50,17 @@ pub(super) fn render(page: &CapabilityPage, width: usize) -> String {
         render_ability(&mut text, ability);
     }
     text.blank();
-    text.line("", "It can reach nothing else: no other host, method or path, no file, no environment, no socket.");
+    text.line("", rest(page));
     text.out
+}
+
+/// What it cannot do, whatever it declares.
+fn rest(page: &CapabilityPage) -> &'static str {
+    if page.capabilities.contains(&Capability::Scratch) {
+        "It can reach nothing else: no other host, method or path, no file but its own scratch files, which are sealed and gone after each call, no environment, no socket."
+    } else {
+        "It can reach nothing else: no other host, method or path, no file, no environment, no socket."
+    }
 }
 
 fn render_ability(text: &mut Text, ability: &Ability) {

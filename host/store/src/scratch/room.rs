@@ -1,0 +1,182 @@
+//! The directory `scratch` inside the data directory, one directory in it for
+//! each call that has files, and how much all of them may hold.
+//!
+//! The only place where scratch files get their authority: everything below
+//! works on a [`Dir`] that was handed out here, and names nothing but numbers.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
+use keyway_model::Scope;
+use keyway_model::limit::{SCRATCH_SCOPE_BYTES_MAX, SCRATCH_TOTAL_BYTES_MAX};
+use parking_lot::Mutex;
+use rustix::fs::OFlags;
+
+use super::ScratchError;
+use crate::home::HomeError;
+use crate::keys::fresh_bytes;
+
+/// The directory's name inside the data directory.
+const SCRATCH: &str = "scratch";
+
+/// Where calls have their directories.
+pub(crate) struct Room {
+    base: Dir,
+    held: Mutex<Held>,
+}
+
+/// Bytes of all calls that run.
+#[derive(Default)]
+struct Held {
+    total: u64,
+    by_scope: HashMap<Scope, u64>,
+}
+
+impl Room {
+    /// Makes the directory if it is not there, and empties it: whatever is in
+    /// it belongs to calls of a process that is gone, and opens no more.
+    pub(crate) fn open(data: &Path) -> Result<Arc<Self>, HomeError> {
+        let path = data.join(SCRATCH);
+        let base = open_base(data).and_then(|base| sweep(&base).map(|()| base));
+        let base = base.map_err(|source| HomeError::Io {
+            doing: "empty",
+            path,
+            source,
+        })?;
+        Ok(Arc::new(Self {
+            base,
+            held: Mutex::default(),
+        }))
+    }
+
+    /// A directory for one call.
+    pub(crate) fn call_dir(self: &Arc<Self>, scope: Scope) -> io::Result<CallDir> {
+        let name = hex::encode(*fresh_bytes());
+        self.base.create_dir_with(&name, &private())?;
+        Ok(CallDir {
+            dir: open_dir(&self.base, &name)?,
+            room: Arc::clone(self),
+            name,
+            scope,
+            bytes: 0,
+        })
+    }
+
+    fn hold(&self, scope: Scope, bytes: u64) -> Result<(), ScratchError> {
+        let mut held = self.held.lock();
+        if held.total.saturating_add(bytes) > SCRATCH_TOTAL_BYTES_MAX {
+            return Err(ScratchError::Limit {
+                name: "scratch_total_bytes_max",
+                value: SCRATCH_TOTAL_BYTES_MAX,
+            });
+        }
+        let of_scope = held.by_scope.entry(scope).or_default();
+        if of_scope.saturating_add(bytes) > SCRATCH_SCOPE_BYTES_MAX {
+            return Err(ScratchError::Limit {
+                name: "scratch_scope_bytes_max",
+                value: SCRATCH_SCOPE_BYTES_MAX,
+            });
+        }
+        *of_scope += bytes;
+        held.total += bytes;
+        Ok(())
+    }
+
+    fn free(&self, scope: Scope, bytes: u64) {
+        let mut held = self.held.lock();
+        held.total = held.total.saturating_sub(bytes);
+        let of_scope = held.by_scope.entry(scope).or_default();
+        *of_scope = of_scope.saturating_sub(bytes);
+        if *of_scope == 0 {
+            held.by_scope.remove(&scope);
+        }
+    }
+}
+
+/// The directory of one call. Dropping it removes it, which waits for the disk.
+pub(crate) struct CallDir {
+    dir: Dir,
+    room: Arc<Room>,
+    name: String,
+    scope: Scope,
+    bytes: u64,
+}
+
+impl CallDir {
+    pub(super) const fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// Takes so many bytes of what the workspace and the deployment may hold.
+    pub(crate) fn hold(&mut self, bytes: u64) -> Result<(), ScratchError> {
+        self.room.hold(self.scope, bytes)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Gives so many of them back.
+    pub(crate) fn free(&mut self, bytes: u64) {
+        self.room.free(self.scope, bytes);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
+impl Drop for CallDir {
+    fn drop(&mut self) {
+        // First through the directory itself, in case somebody moved it away.
+        let emptied = sweep(&self.dir);
+        let removed = emptied.and_then(|()| self.room.base.remove_dir_all(&self.name));
+        if let Err(error) = removed {
+            tracing::error!(%error, "scratch files of a call that has ended are left until the next start");
+        }
+        self.room.free(self.scope, self.bytes);
+    }
+}
+
+/// Opens the directory itself, never what a link in its place leads to.
+fn open_base(data: &Path) -> io::Result<Dir> {
+    let data = Dir::open_ambient_dir(data, ambient_authority())?;
+    match data.create_dir_with(SCRATCH, &private()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    open_dir(&data, SCRATCH)
+}
+
+fn open_dir(parent: &Dir, name: &str) -> io::Result<Dir> {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .custom_flags(flags(OFlags::DIRECTORY | OFlags::NOFOLLOW));
+    let opened = parent.open_with(name, &options)?;
+    Ok(Dir::from_std_file(opened.into_std()))
+}
+
+/// Removes what is in `dir`; a link is removed and not followed.
+fn sweep(dir: &Dir) -> io::Result<()> {
+    for entry in dir.entries()? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            dir.remove_dir_all(entry.file_name())?;
+        } else {
+            dir.remove_file(entry.file_name())?;
+        }
+    }
+    Ok(())
+}
+
+fn private() -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700);
+    builder
+}
+
+/// Flags in the form that the standard library takes them.
+pub(super) const fn flags(flags: OFlags) -> i32 {
+    flags.bits().cast_signed()
+}
