@@ -73,8 +73,8 @@ pub(crate) fn checked(
         let parsed = HeaderName::try_from(lower.as_str())
             .ok()
             .zip(header_value(value));
-        let (name, value) =
-            parsed.ok_or_else(|| HeaderRefusal::Invalid(lower.chars().take(80).collect()))?;
+        let shown = || lower.chars().take(80).flat_map(char::escape_debug);
+        let (name, value) = parsed.ok_or_else(|| HeaderRefusal::Invalid(shown().collect()))?;
         headers.append(name, value);
     }
     Ok(headers)
@@ -147,6 +147,15 @@ mod tests {
                 "{name}: {value:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_whatever_the_name_holds() {
+        let why = check("x\r\nforged: line", "b").err().map(|e| e.to_string());
+        assert_eq!(
+            why.as_deref(),
+            Some(r"header `x\r\nforged: line` is not a valid name or value")
+        );
     }
 
     #[test]

@@ -18,6 +18,8 @@ use keyway_store::{Store, Unit};
 mod body;
 mod control;
 mod credential;
+#[doc(hidden)]
+pub mod fuzz;
 mod grant;
 mod headers;
 mod http;

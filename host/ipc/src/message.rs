@@ -9,17 +9,25 @@ use crate::outcome::{CallOutcome, Trap, Usage};
 
 /// What a link carries.
 pub trait Message {
+    /// Descriptors that may wait for messages which are still on their way. A
+    /// peer that sends more is not one of ours.
+    const DESCRIPTORS_WAITING_MAX: usize;
+
     /// Whether a descriptor travels with this message.
     fn brings_descriptor(&self) -> bool;
 }
 
 impl Message for ToWorker {
+    const DESCRIPTORS_WAITING_MAX: usize = 256;
+
     fn brings_descriptor(&self) -> bool {
         matches!(self, Self::Load { .. })
     }
 }
 
 impl Message for ToBroker {
+    const DESCRIPTORS_WAITING_MAX: usize = 0;
+
     fn brings_descriptor(&self) -> bool {
         false
     }

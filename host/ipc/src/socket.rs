@@ -114,14 +114,14 @@ impl Outbox {
     }
 }
 
-/// A frame that cannot be encoded is a defect of ours or a limit that was not
-/// checked; the link is given up and the reason goes to standard error, the
+/// A frame that cannot be encoded or read is a defect of ours, a limit that was
+/// not checked, or a peer that was taken over; the link is given up and the reason goes to standard error, the
 /// only place that a confined worker has.
 #[expect(
     clippy::print_stderr,
     reason = "the only place that a confined worker has"
 )]
-fn complain(error: &frame::FrameError) {
+fn complain(error: &dyn std::fmt::Display) {
     eprintln!("ipc: {error}");
 }
 
@@ -192,7 +192,8 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// The next message; `None` at the end of the stream.
+    /// The next message; `None` at the end of the stream, if no message is cut
+    /// off there.
     pub(crate) async fn next<M: DeserializeOwned + Message>(
         &mut self,
     ) -> Result<Option<Incoming<M>>, Closed> {
@@ -218,7 +219,12 @@ impl Inbox {
                 }
             }
             if self.read().await.map_err(|_| Closed)? == 0 {
-                return Ok(None);
+                let left = self.end - self.start;
+                return if left == 0 { Ok(None) } else { Err(Closed) };
+            }
+            if self.descriptors.len() > M::DESCRIPTORS_WAITING_MAX {
+                complain(&"more descriptors came than messages bring");
+                return Err(Closed);
             }
         }
     }
@@ -323,6 +329,8 @@ pub fn pair() -> io::Result<(
     Ok((ours, theirs))
 }
 
+#[cfg(test)]
+mod foreign;
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;

@@ -305,9 +305,7 @@ impl FromStr for RequestUrl {
         // The WHATWG parser takes any number of slashes, none as well.
         let rest = text.split_once(':').map_or("", |(_, rest)| rest);
         if !rest.starts_with("//") || rest.starts_with("///") {
-            return Err(NetError::NotAUrl(
-                "write `https://` and a host".to_owned(),
-            ));
+            return Err(NetError::NotAUrl("write `https://` and a host".to_owned()));
         }
         let url = Url::parse(text).map_err(|e| NetError::NotAUrl(e.to_string()))?;
         let scheme: Scheme = url.scheme().parse()?;

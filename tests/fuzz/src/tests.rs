@@ -30,3 +30,28 @@ fn no_text_breaks_the_recipe_parser() {
 fn a_url_or_host_that_is_accepted_has_one_reading() {
     holds("url");
 }
+
+#[test]
+fn the_destination_matcher_agrees_with_a_slow_one() {
+    holds("destination");
+}
+
+#[test]
+fn a_link_receives_what_was_sent_or_ends_with_an_error() {
+    holds("frame");
+}
+
+#[test]
+fn no_header_of_the_host_or_of_the_credential_leaves_a_guest() {
+    holds("header");
+}
+
+#[test]
+fn masking_does_not_depend_on_where_a_body_is_cut() {
+    holds("mask");
+}
+
+#[test]
+fn an_edited_export_is_not_taken_for_the_log() {
+    holds("audit");
+}

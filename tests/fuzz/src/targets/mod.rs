@@ -1,6 +1,11 @@
 //! The targets, and what each must never do.
 
+mod audit;
+mod destination;
+mod frame;
+mod header;
 mod manifest;
+mod mask;
 mod recipe;
 mod url;
 
@@ -45,4 +50,13 @@ impl Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] = &[manifest::TARGET, recipe::TARGET, url::TARGET];
+pub const TARGETS: &[Target] = &[
+    manifest::TARGET,
+    recipe::TARGET,
+    url::TARGET,
+    destination::TARGET,
+    frame::TARGET,
+    header::TARGET,
+    mask::TARGET,
+    audit::TARGET,
+];
