@@ -18,6 +18,8 @@
 //! bytes always do the same.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::cast_possible_truncation,
@@ -28,6 +30,7 @@ pub mod corpus;
 mod input;
 pub mod mutate;
 mod run;
+mod sandbox;
 pub mod targets;
 #[cfg(test)]
 mod tests;

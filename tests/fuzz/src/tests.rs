@@ -1,5 +1,7 @@
 //! Every target on its corpus, then on inputs that are the same everywhere.
 
+use std::sync::atomic::Ordering;
+
 use parking_lot::Mutex;
 
 use crate::{Extent, TARGETS, replay, seeded};
@@ -54,4 +56,46 @@ fn masking_does_not_depend_on_where_a_body_is_cut() {
 #[test]
 fn an_edited_export_is_not_taken_for_the_log() {
     holds("audit");
+}
+
+#[test]
+fn no_order_of_host_calls_and_no_argument_makes_the_host_panic() {
+    holds("host_calls");
+}
+
+#[test]
+fn a_component_that_nobody_wrote_is_refused_or_ends_within_its_limits() {
+    holds("component");
+    let run = crate::targets::component::RUN.load(Ordering::Relaxed);
+    assert!(run >= 20, "only {run} components were not refused");
+}
+
+#[test]
+fn each_folder_of_the_corpus_belongs_to_a_target_and_the_corpus_is_small() {
+    let folder = crate::corpus::folder("");
+    let mut folders: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    folders.sort();
+    let mut names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+    names.sort_unstable();
+    assert_eq!(folders, names);
+    let inputs = names
+        .iter()
+        .flat_map(|name| crate::corpus::read(name).unwrap());
+    let bytes: usize = inputs.map(|(_, input)| input.len()).sum();
+    assert!(bytes < 300 << 10, "the corpus has {bytes} bytes");
+}
+
+#[test]
+fn the_mutator_gives_the_same_inputs_for_the_same_seed_and_others_for_another() {
+    let corpus = [b"one".to_vec(), b"another".to_vec()];
+    let inputs = |seed| {
+        let mut mutator = crate::mutate::Mutator::new(seed, &corpus, &["token"], 64);
+        (0..200).map(|_| mutator.next_input()).collect::<Vec<_>>()
+    };
+    assert_eq!(inputs(1), inputs(1));
+    assert_ne!(inputs(1), inputs(2));
+    assert!(inputs(1).iter().all(|input| input.len() <= 64));
 }

@@ -1,9 +1,11 @@
 //! The targets, and what each must never do.
 
 mod audit;
+pub(crate) mod component;
 mod destination;
 mod frame;
 mod header;
+mod host_calls;
 mod manifest;
 mod mask;
 mod recipe;
@@ -59,4 +61,6 @@ pub const TARGETS: &[Target] = &[
     header::TARGET,
     mask::TARGET,
     audit::TARGET,
+    host_calls::TARGET,
+    component::TARGET,
 ];
