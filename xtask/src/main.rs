@@ -8,6 +8,7 @@
 mod artifacts;
 mod bench;
 mod demo;
+mod fuzz;
 mod lint;
 mod shell;
 mod suite;
@@ -20,6 +21,7 @@ cargo xtask VERB
   demo [--serve]                  build, then tell Keyway's story in five acts; --serve goes on serving afterwards
   test                            run everything that must pass
   lint                            formatting and clippy of every workspace, warnings denied
+  fuzz [TARGET…] [--minutes N]    feed what reads foreign bytes with bytes that nobody meant, led by coverage
   kill --rounds N                 kill -9 broker and workers at random points, N rounds
   bench [NAME…] [--json FILE] [--runs N] [--seconds S]
                                   release build, then each figure beside its bound; see `cargo xtask bench --list`
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let done = match verb {
         "demo" => demo::run(rest),
         "test" => suite::run(rest),
+        "fuzz" => fuzz::run(rest),
         "kill" => suite::kill(rest),
         "lint" => lint::run(rest),
         "bench" => bench::run(rest),

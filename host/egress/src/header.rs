@@ -95,9 +95,9 @@ fn strip(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+        // By bytes: one that is not ASCII must not shield the names beside it.
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .collect();
     let is_ours = |name: &&HeaderName| has_reserved_prefix(name.as_str());
     let ours: Vec<HeaderName> = headers.keys().filter(is_ours).cloned().collect();

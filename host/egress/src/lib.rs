@@ -45,6 +45,8 @@ mod config;
 mod decode;
 mod dial;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod header;
 mod pool;
 mod reply;

@@ -55,6 +55,14 @@ pub(crate) fn checked(
     let mut headers = HeaderMap::with_capacity(given.len() + 4);
     for (name, value) in given {
         let lower = name.to_ascii_lowercase();
+        // A guest chose it, and people read it.
+        let shown = || {
+            lower
+                .chars()
+                .take(80)
+                .flat_map(char::escape_debug)
+                .collect()
+        };
         if matches!(
             lower.as_str(),
             "content-length" | "accept-encoding" | "host"
@@ -65,7 +73,7 @@ pub(crate) fn checked(
             return Err(HeaderRefusal::Credential(lower));
         }
         if is_reserved_header(&lower) {
-            return Err(HeaderRefusal::Host(lower));
+            return Err(HeaderRefusal::Host(shown()));
         }
         if PARTS.contains(&lower.as_str()) && !reserved.is_empty() {
             return Err(HeaderRefusal::Part(lower));
@@ -73,8 +81,7 @@ pub(crate) fn checked(
         let parsed = HeaderName::try_from(lower.as_str())
             .ok()
             .zip(header_value(value));
-        let (name, value) =
-            parsed.ok_or_else(|| HeaderRefusal::Invalid(lower.chars().take(80).collect()))?;
+        let (name, value) = parsed.ok_or_else(|| HeaderRefusal::Invalid(shown()))?;
         headers.append(name, value);
     }
     Ok(headers)
@@ -147,6 +154,19 @@ mod tests {
                 "{name}: {value:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_whatever_the_name_holds() {
+        let why = check("x\r\nforged: line", "b").err().map(|e| e.to_string());
+        assert_eq!(
+            why.as_deref(),
+            Some(r"header `x\r\nforged: line` is not a valid name or value")
+        );
+        let why = check("proxy-\r\nforged: line", "b")
+            .err()
+            .map(|e| e.to_string());
+        assert_eq!(why.map(|why| why.lines().count()), Some(1));
     }
 
     #[test]

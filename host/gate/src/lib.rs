@@ -19,6 +19,8 @@ mod alarm;
 mod body;
 mod control;
 mod credential;
+#[doc(hidden)]
+pub mod fuzz;
 mod grant;
 mod headers;
 mod http;

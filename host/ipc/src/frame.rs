@@ -13,6 +13,10 @@ pub(crate) enum FrameError {
     /// The other side announces more than is allowed.
     #[error("a frame of {0} bytes exceeds FRAME_BYTES_MAX ({FRAME_BYTES_MAX})")]
     TooLong(usize),
+    /// Bytes follow the message inside its frame: whoever wrote it means
+    /// another message than the one that was read.
+    #[error("a frame holds {0} bytes behind its message")]
+    Behind(usize),
     /// The bytes are not the message that was expected, or a message has none.
     #[error("a frame cannot be read or written: {0}")]
     Unreadable(#[from] postcard::Error),
@@ -73,9 +77,12 @@ pub(crate) fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<Option<(M, usi
     if length > FRAME_BYTES_MAX {
         return Err(FrameError::TooLong(length));
     }
-    match rest.get(..length) {
-        Some(body) => Ok(Some((postcard::from_bytes(body)?, LENGTH_BYTES + length))),
-        None => Ok(None),
+    let Some(body) = rest.get(..length) else {
+        return Ok(None);
+    };
+    match postcard::take_from_bytes(body)? {
+        (message, []) => Ok(Some((message, LENGTH_BYTES + length))),
+        (_, behind) => Err(FrameError::Behind(behind.len())),
     }
 }
 
@@ -95,6 +102,15 @@ mod tests {
         }
         let (message, length) = decode::<(String, u32)>(&bytes)?.unwrap_or_default();
         assert_eq!((message.0.as_str(), message.1, length), ("first", 1, first));
+        Ok(())
+    }
+
+    #[test]
+    fn a_frame_with_bytes_behind_its_message_is_refused() -> Result<(), FrameError> {
+        let mut bytes = Vec::new();
+        encode(&(1_u32, 2_u32), &mut bytes)?;
+        let read = decode::<u32>(&bytes);
+        assert!(matches!(read, Err(FrameError::Behind(1))), "{read:?}");
         Ok(())
     }
 

@@ -9,16 +9,16 @@ use crate::outcome::{CallOutcome, Trap, Usage};
 
 /// What a link carries.
 pub trait Message {
-    /// Whether any message of this direction brings a descriptor. Where none
-    /// does, the kernel drops those that are sent all the same.
-    const BRINGS_DESCRIPTORS: bool;
+    /// Descriptors that may wait for messages which are still on their way. A
+    /// peer that sends more is not one of ours.
+    const DESCRIPTORS_WAITING_MAX: usize;
 
     /// Whether a descriptor travels with this message.
     fn brings_descriptor(&self) -> bool;
 }
 
 impl Message for ToWorker {
-    const BRINGS_DESCRIPTORS: bool = true;
+    const DESCRIPTORS_WAITING_MAX: usize = 256;
 
     fn brings_descriptor(&self) -> bool {
         matches!(self, Self::Load { .. })
@@ -26,7 +26,7 @@ impl Message for ToWorker {
 }
 
 impl Message for ToBroker {
-    const BRINGS_DESCRIPTORS: bool = false;
+    const DESCRIPTORS_WAITING_MAX: usize = 0;
 
     fn brings_descriptor(&self) -> bool {
         false
@@ -300,6 +300,17 @@ impl HostCall {
             Self::Scopes => 0,
             Self::StateGet { key } | Self::StateDelete { key } => key.len(),
             Self::StateSet { key, value } => key.len() + value.len(),
+            Self::Scratch(call) => call.bytes(),
+        }
+    }
+}
+
+impl ScratchCall {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Open { name } | Self::Read { name, .. } | Self::Remove { name } => name.len(),
+            Self::Write { name, bytes, .. } => name.len() + bytes.len(),
+            Self::List => 0,
         }
     }
 }

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recv, recvmsg, sendmsg,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -114,14 +114,14 @@ impl Outbox {
     }
 }
 
-/// A frame that cannot be encoded is a defect of ours or a limit that was not
-/// checked; the link is given up and the reason goes to standard error, the
+/// A frame that cannot be encoded or read is a defect of ours, a limit that was
+/// not checked, or a peer that was taken over; the link is given up and the reason goes to standard error, the
 /// only place that a confined worker has.
 #[expect(
     clippy::print_stderr,
     reason = "the only place that a confined worker has"
 )]
-fn complain(error: &frame::FrameError) {
+fn complain(error: &dyn std::fmt::Display) {
     eprintln!("ipc: {error}");
 }
 
@@ -193,7 +193,8 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// The next message; `None` at the end of the stream.
+    /// The next message; `None` at the end of the stream, if no message is cut
+    /// off there.
     pub(crate) async fn next<M: DeserializeOwned + Message>(
         &mut self,
     ) -> Result<Option<Incoming<M>>, Closed> {
@@ -218,8 +219,13 @@ impl Inbox {
                     return Err(Closed);
                 }
             }
-            if self.read::<M>().await.map_err(|_| Closed)? == 0 {
-                return Ok(None);
+            if self.read().await.map_err(|_| Closed)? == 0 {
+                let left = self.end - self.start;
+                return if left == 0 { Ok(None) } else { Err(Closed) };
+            }
+            if self.descriptors.len() > M::DESCRIPTORS_WAITING_MAX {
+                complain(&"more descriptors came than messages bring");
+                return Err(Closed);
             }
         }
     }
@@ -235,17 +241,12 @@ impl Inbox {
         }
     }
 
-    async fn read<M: Message>(&mut self) -> io::Result<usize> {
+    async fn read(&mut self) -> io::Result<usize> {
         self.make_room();
         let free = self.bytes.get_mut(self.end..).unwrap_or_default();
         loop {
             let mut ready = self.stream.readable().await?;
-            let received = if M::BRINGS_DESCRIPTORS {
-                receive(ready.get_inner(), free, &mut self.descriptors)
-            } else {
-                receive_bytes(ready.get_inner(), free)
-            };
-            match received {
+            match receive(ready.get_inner(), free, &mut self.descriptors) {
                 Ok(length) => {
                     self.end += length;
                     return Ok(length);
@@ -273,12 +274,6 @@ fn receive(
         }
     }
     Ok(received.bytes)
-}
-
-/// Without room for descriptors, so that the kernel closes any that were sent.
-fn receive_bytes(stream: &OwnedFd, free: &mut [u8]) -> Result<usize, Errno> {
-    let (_, received) = recv(stream, free, RecvFlags::empty())?;
-    Ok(received)
 }
 
 impl Drop for Inbox {
@@ -335,6 +330,8 @@ pub fn pair() -> io::Result<(
     Ok((ours, theirs))
 }
 
+#[cfg(test)]
+mod foreign;
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;

@@ -118,8 +118,7 @@ impl HostName {
             Host::Ipv6(ip) => Ok(Self(ip.to_string())),
             Host::Domain(name) => {
                 let name = name.strip_suffix('.').unwrap_or(name);
-                let labels_fit = name.split('.').all(|l| (1..=63).contains(&l.len()));
-                if labels_fit && name.len() <= 253 {
+                if name.split('.').all(is_label) && name.len() <= 253 {
                     Ok(Self(name.to_ascii_lowercase()))
                 } else {
                     Err(NetError::Host(name.chars().take(80).collect()))
@@ -127,6 +126,13 @@ impl HostName {
             }
         }
     }
+}
+
+/// Letters, digits, `-` and `_`. The WHATWG parser lets more through (`{`, `"`,
+/// `;`, `*`), which no name server knows and other parsers read as an end.
+fn is_label(label: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=63).contains(&label.len()) && label.bytes().all(is_part)
 }
 
 impl FromStr for HostName {
@@ -296,6 +302,11 @@ impl FromStr for RequestUrl {
         {
             return Err(NetError::Character(bad));
         }
+        // The WHATWG parser takes any number of slashes, none as well.
+        let rest = text.split_once(':').map_or("", |(_, rest)| rest);
+        if !rest.starts_with("//") || rest.starts_with("///") {
+            return Err(NetError::NotAUrl("write `https://` and a host".to_owned()));
+        }
         let url = Url::parse(text).map_err(|e| NetError::NotAUrl(e.to_string()))?;
         let scheme: Scheme = url.scheme().parse()?;
         if !url.username().is_empty() || url.password().is_some() {
@@ -362,6 +373,15 @@ mod tests {
             "https://host/a%5Cb",
             "/relative",
             "https://",
+            "https:host/",
+            "https:/host/",
+            "https:///host/",
+            "https:{//host/",
+            "https://a{b/",
+            "https://a;b/",
+            "https://a,b/",
+            "https://a\"b/",
+            "https://*.example.com/",
         ] {
             assert!(url.parse::<RequestUrl>().is_err(), "{url}");
         }

@@ -1,0 +1,101 @@
+//! Every target on its corpus, then on inputs that are the same everywhere.
+
+use std::sync::atomic::Ordering;
+
+use parking_lot::Mutex;
+
+use crate::{Extent, TARGETS, replay, seeded};
+
+/// What a target allocates is counted over the whole process: one at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn holds(name: &str) {
+    let _turn = ONE_AT_A_TIME.lock();
+    let target = TARGETS.iter().find(|target| target.name == name).unwrap();
+    let replayed = replay(target).unwrap();
+    assert!(replayed > 0, "{name} has no corpus");
+    let inputs = seeded(target, 1, Extent::Inputs(target.test_inputs)).unwrap();
+    assert_eq!(inputs, target.test_inputs);
+}
+
+#[test]
+fn no_text_breaks_the_manifest_parser() {
+    holds("manifest");
+}
+
+#[test]
+fn no_text_breaks_the_recipe_parser() {
+    holds("recipe");
+}
+
+#[test]
+fn a_url_or_host_that_is_accepted_has_one_reading() {
+    holds("url");
+}
+
+#[test]
+fn the_destination_matcher_agrees_with_a_slow_one() {
+    holds("destination");
+}
+
+#[test]
+fn a_link_receives_what_was_sent_or_ends_with_an_error() {
+    holds("frame");
+}
+
+#[test]
+fn no_header_of_the_host_or_of_the_credential_leaves_a_guest() {
+    holds("header");
+}
+
+#[test]
+fn masking_does_not_depend_on_where_a_body_is_cut() {
+    holds("mask");
+}
+
+#[test]
+fn an_edited_export_is_not_taken_for_the_log() {
+    holds("audit");
+}
+
+#[test]
+fn no_order_of_host_calls_and_no_argument_makes_the_host_panic() {
+    holds("host_calls");
+}
+
+#[test]
+fn a_component_that_nobody_wrote_is_refused_or_ends_within_its_limits() {
+    holds("component");
+    let run = crate::targets::component::RUN.load(Ordering::Relaxed);
+    assert!(run >= 20, "only {run} components were not refused");
+}
+
+#[test]
+fn each_folder_of_the_corpus_belongs_to_a_target_and_the_corpus_is_small() {
+    let folder = crate::corpus::folder("");
+    let mut folders: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    folders.sort();
+    let mut names: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
+    names.sort_unstable();
+    assert_eq!(folders, names);
+    let inputs = names
+        .iter()
+        .flat_map(|name| crate::corpus::read(name).unwrap());
+    let bytes: usize = inputs.map(|(_, input)| input.len()).sum();
+    assert!(bytes < 300 << 10, "the corpus has {bytes} bytes");
+}
+
+#[test]
+fn the_mutator_gives_the_same_inputs_for_the_same_seed_and_others_for_another() {
+    let corpus = [b"one".to_vec(), b"another".to_vec()];
+    let inputs = |seed| {
+        let mut mutator = crate::mutate::Mutator::new(seed, &corpus, &["token"], 64);
+        (0..200).map(|_| mutator.next_input()).collect::<Vec<_>>()
+    };
+    assert_eq!(inputs(1), inputs(1));
+    assert_ne!(inputs(1), inputs(2));
+    assert!(inputs(1).iter().all(|input| input.len() <= 64));
+}
