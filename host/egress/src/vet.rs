@@ -16,7 +16,7 @@ use std::time::Duration;
 use keyway_model::net::{HostName, Origin};
 use tokio::time::timeout;
 
-use crate::address::{AddressClass, classify};
+use crate::address::{AddressClass, classify, reached};
 use crate::config::EgressConfig;
 use crate::error::{EgressError, Wait};
 use crate::resolve::Resolve;
@@ -123,7 +123,7 @@ impl Vetting {
 
     fn class_of(&self, address: IpAddr) -> AddressClass {
         match classify(address) {
-            AddressClass::Public if self.also_denied.contains(&address.to_canonical()) => {
+            AddressClass::Public if self.also_denied.contains(&reached(address)) => {
                 AddressClass::OwnInterface
             }
             class => class,

@@ -150,7 +150,7 @@ async fn this_machines_own_public_address_is_denied() {
     let bench = Bench::builder()
         .with(|config| config.also_denied.push(own))
         .build();
-    for host in ["8.8.8.8", "[::ffff:8.8.8.8]"] {
+    for host in ["8.8.8.8", "[::ffff:8.8.8.8]", "[64:ff9b::8.8.8.8]"] {
         let error = bench.get(&format!("http://{host}/")).await.unwrap_err();
         let denied = AddressClass::OwnInterface;
         assert!(matches!(error, EgressError::AddressDenied { class, .. } if class == denied));
