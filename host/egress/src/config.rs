@@ -18,6 +18,10 @@ pub struct AllowedPlace {
     pub port: u16,
     /// Whether a credential may travel there in clear.
     pub cleartext: bool,
+    /// The addresses that the host may have there. With none named, any but
+    /// a cloud's metadata, multicast and unspecified ones: a name that turns to
+    /// those is not what was meant, unless the host is that very address.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// How the way out is set up.
@@ -113,6 +117,8 @@ pub struct Limits {
     pub request_body_bytes_max: u64,
     /// Bytes of a reply's head.
     pub reply_header_bytes_max: u32,
+    /// Interim replies (1xx) before a reply.
+    pub reply_interims_max: u32,
     /// Bytes of a reply's body, as received and as decoded, each.
     pub reply_body_bytes_max: u64,
     /// Connections open at once, over all tenants.
@@ -131,6 +137,7 @@ impl Default for Limits {
             request_header_bytes_max: 32 << 10,
             request_body_bytes_max: 64 << 20,
             reply_header_bytes_max: 64 << 10,
+            reply_interims_max: 16,
             reply_body_bytes_max: 64 << 20,
             connections_max: 1_024,
             idle_connections_max: 64,

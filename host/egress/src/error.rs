@@ -63,6 +63,8 @@ pub enum Limit {
     RequestBodyBytes,
     /// `reply_header_bytes_max`.
     ReplyHeaderBytes,
+    /// `reply_interims_max`, a count.
+    ReplyInterims,
     /// `reply_body_bytes_max`.
     ReplyBodyBytes,
     /// How many bytes one byte of an encoded reply may become.
@@ -76,6 +78,7 @@ impl Limit {
             Self::RequestHeaderBytes => "request_header_bytes_max",
             Self::RequestBodyBytes => "request_body_bytes_max",
             Self::ReplyHeaderBytes => "reply_header_bytes_max",
+            Self::ReplyInterims => "reply_interims_max",
             Self::ReplyBodyBytes => "reply_body_bytes_max",
             Self::ReplyExpansion => "expansion of an encoded reply",
         }

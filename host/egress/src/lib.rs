@@ -46,6 +46,7 @@ mod decode;
 mod dial;
 mod error;
 mod header;
+mod interim;
 mod pool;
 mod reply;
 mod request;

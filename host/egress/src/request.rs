@@ -3,9 +3,10 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Request, Uri};
+use http_body::Body;
 use keyway_authz::HttpSend;
 use keyway_model::net::Method;
 use zeroize::Zeroizing;
@@ -56,7 +57,16 @@ pub(crate) fn build(
     let named = header::check_request(&mut headers, limits)?;
     // An encoded reply could not be searched before it is decoded.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let mut request = Request::new(body.limited(limits.request_body_bytes_max, named)?);
+    let body = body.limited(limits.request_body_bytes_max, named)?;
+    // RFC 9110 section 8.6: where a body is expected, one of no bytes is said.
+    let expects_a_body = matches!(
+        operation.method(),
+        Method::Post | Method::Put | Method::Patch
+    );
+    if expects_a_body && body.is_end_stream() {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    let mut request = Request::new(body);
     *request.method_mut() = method_of(operation.method());
     *request.uri_mut() = uri_of(operation, place, query_secret.as_ref())?;
     *request.headers_mut() = headers;

@@ -11,9 +11,12 @@
 mod address_table;
 mod coding;
 mod headers;
+mod host_tricks;
 mod limits;
+mod misframing;
 mod places;
 mod pool;
+mod rebinding;
 mod requests;
 mod support;
 mod tls;

@@ -147,6 +147,18 @@ impl BenchBuilder {
             host: host.parse().unwrap(),
             port,
             cleartext,
+            addresses: Vec::new(),
+        });
+        self
+    }
+
+    /// Lets `host:port` be reached at this address.
+    pub(crate) fn allow_at(mut self, host: &str, port: u16, address: &str) -> Self {
+        self.0.allowed.push(AllowedPlace {
+            host: host.parse().unwrap(),
+            port,
+            cleartext: false,
+            addresses: vec![address.parse().unwrap()],
         });
         self
     }
