@@ -241,6 +241,15 @@ pub enum SetupError {
         /// What is wrong.
         detail: String,
     },
+    /// The roots of a connection cannot be read.
+    #[error("the connection's roots are not PEM certificates: {0}")]
+    Roots(String),
+    /// The client certificate of a connection cannot be read.
+    #[error("the client certificate is not in PEM: {0}")]
+    ClientCertificate(String),
+    /// The key of a client certificate cannot be read.
+    #[error("the key of the client certificate is not a private key in PEM")]
+    ClientKey,
     /// The TLS library refuses its own settings.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),

@@ -1,9 +1,9 @@
 //! Connections that are kept, each for one tenant's one connection.
 //!
-//! The key of a place is scope, connection and origin. Each place has an HTTP
-//! client with a pool of its own and TLS settings with a memory of sessions of
-//! its own, so neither a socket nor a session crosses from one to another.
-//! There is one TLS identity today; client certificates join the key with it.
+//! The key of a place is scope, connection, origin, and what the connection says
+//! about TLS. Each place has an HTTP client with a pool of its own and TLS
+//! settings with a memory of sessions of its own, so neither a socket nor a
+//! session crosses from one to another.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,7 +22,8 @@ use crate::body::RequestBody;
 use crate::config::{EgressConfig, Limits, Timeouts};
 use crate::dial::{Connector, Dialer};
 use crate::error::{EgressError, SetupError};
-use crate::tls::TlsTemplate;
+use crate::identity::{TlsId, TlsSettings};
+use crate::tls::{Known, TlsTemplate};
 use crate::vet::Vetting;
 
 /// Bytes of one HTTP/2 reply, and of all on one connection, on the way unread.
@@ -35,6 +36,14 @@ pub(crate) struct PlaceKey {
     pub(crate) scope: Scope,
     pub(crate) connection: ConnectionId,
     pub(crate) origin: Origin,
+    pub(crate) tls: Option<TlsId>,
+}
+
+/// How a place speaks TLS, where its connection says so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnTls<'a> {
+    pub(crate) settings: Option<&'a TlsSettings>,
+    pub(crate) known: Known,
 }
 
 /// One origin, as one connection of one tenant reaches it.
@@ -57,11 +66,11 @@ pub(crate) struct Pool {
 
 #[derive(Default)]
 struct Places {
-    known: HashMap<PlaceKey, Known>,
+    known: HashMap<PlaceKey, Kept>,
     uses: u64,
 }
 
-struct Known {
+struct Kept {
     place: Arc<Place>,
     last_use: u64,
 }
@@ -83,8 +92,8 @@ impl Pool {
         }))
     }
 
-    /// The place with this key.
-    pub(crate) fn place(&self, key: PlaceKey) -> Result<Arc<Place>, EgressError> {
+    /// The place with this key, whose TLS identity is that of `tls`.
+    pub(crate) fn place(&self, key: PlaceKey, tls: OwnTls<'_>) -> Result<Arc<Place>, EgressError> {
         let mut places = self.places.lock();
         places.uses += 1;
         let now = places.uses;
@@ -92,13 +101,13 @@ impl Pool {
             known.last_use = now;
             return Ok(Arc::clone(&known.place));
         }
-        let place = Arc::new(self.open(&key.origin)?);
+        let place = Arc::new(self.open(&key.origin, tls)?);
         if places.known.len() >= self.limits.places_max {
             places.forget_oldest();
         }
         places.known.insert(
             key,
-            Known {
+            Kept {
                 place: Arc::clone(&place),
                 last_use: now,
             },
@@ -109,7 +118,7 @@ impl Pool {
     /// Closes the unused connections to every other origin. Those in use end
     /// with their exchange.
     pub(crate) fn close_unused_except(&self, origin: &Origin) {
-        let forgotten: Vec<Known> = {
+        let forgotten: Vec<Kept> = {
             let mut places = self.places.lock();
             places
                 .known
@@ -123,7 +132,7 @@ impl Pool {
         );
     }
 
-    fn open(&self, origin: &Origin) -> Result<Place, EgressError> {
+    fn open(&self, origin: &Origin, own: OwnTls<'_>) -> Result<Place, EgressError> {
         let refuse = |detail| EgressError::Target {
             origin: origin.clone(),
             detail,
@@ -133,7 +142,8 @@ impl Pool {
             Scheme::Https => {
                 let name = ServerName::try_from(origin.host.as_str().to_owned())
                     .map_err(|_| refuse("TLS cannot name this host"))?;
-                Some((self.tls.for_one_place(), name))
+                let config = self.tls.for_one_place(own.settings, own.known);
+                Some((config.map_err(|_| refuse("TLS cannot be set up"))?, name))
             }
         };
         let dialer = Dialer {

@@ -1,6 +1,7 @@
 //! What is sent, beside the target, which only an entry names.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
@@ -15,6 +16,7 @@ use crate::body::RequestBody;
 use crate::config::Limits;
 use crate::error::EgressError;
 use crate::header;
+use crate::identity::TlsSettings;
 use crate::pool::Place;
 
 /// What is sent, beside the target.
@@ -26,6 +28,8 @@ pub struct Exchange {
     pub query_secret: Option<QuerySecret>,
     /// The body.
     pub body: RequestBody,
+    /// What the connection says about TLS, if it says anything.
+    pub tls: Option<Arc<TlsSettings>>,
 }
 
 /// A credential that is added to the query, percent-encoded. Does not print.
@@ -53,6 +57,7 @@ pub(crate) fn build(
         mut headers,
         query_secret,
         body,
+        tls: _,
     } = exchange;
     let named = header::check_request(&mut headers, limits)?;
     // An encoded reply could not be searched before it is decoded.

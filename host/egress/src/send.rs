@@ -14,9 +14,10 @@ use crate::body::RequestBody;
 use crate::config::{EgressConfig, Limits, Timeouts};
 use crate::error::{EgressError, SetupError, Wait};
 use crate::interim::Interims;
-use crate::pool::{Place, PlaceKey, Pool};
+use crate::pool::{OwnTls, Place, PlaceKey, Pool};
 use crate::reply::Reply;
 use crate::request::{self, Exchange};
+use crate::tls::Known;
 use crate::vet::Vetting;
 
 /// The way out. Cheap to clone; clones share connections and limits.
@@ -74,7 +75,16 @@ impl Egress {
         let operation = entry.operation();
         let origin = &operation.url().origin;
         self.refuse_clear_credential(operation, &exchange)?;
-        let place = pool.place(key_of(entry, origin)?)?;
+        let settings = exchange.tls.clone();
+        let tls = OwnTls {
+            settings: settings.as_deref(),
+            known: if operation.credential().is_some() {
+                Known::AsTheConnection
+            } else {
+                Known::AsNobody
+            },
+        };
+        let place = pool.place(key_of(entry, origin, tls)?, tls)?;
         let mut request = request::build(operation, &place, exchange, limits)?;
         let connection = capture_connection(&mut request);
         let started = Instant::now();
@@ -141,7 +151,11 @@ impl Egress {
     }
 }
 
-fn key_of(entry: &Entry<HttpSend>, origin: &Origin) -> Result<PlaceKey, EgressError> {
+fn key_of(
+    entry: &Entry<HttpSend>,
+    origin: &Origin,
+    tls: OwnTls<'_>,
+) -> Result<PlaceKey, EgressError> {
     let scope = entry.scope().ok_or_else(|| EgressError::Target {
         origin: origin.clone(),
         detail: "its entry is closed",
@@ -150,6 +164,7 @@ fn key_of(entry: &Entry<HttpSend>, origin: &Origin) -> Result<PlaceKey, EgressEr
         scope,
         connection: entry.operation().connection(),
         origin: origin.clone(),
+        tls: tls.settings.map(|settings| settings.id(tls.known)),
     })
 }
 

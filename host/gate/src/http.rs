@@ -191,6 +191,7 @@ impl Invocation {
             headers,
             query_secret: None,
             body,
+            tls: None,
         };
         if entry.operation().credential().is_some() {
             let secret = self

@@ -71,7 +71,7 @@ pub(crate) fn call(call: LocalCall) -> Result<Ended> {
     let egress = EgressConfig {
         allow,
         ca_files: call.ca_files.clone(),
-        deny_hosts: Vec::new(),
+        ..EgressConfig::default()
     };
     let config = Config {
         egress,
@@ -96,6 +96,7 @@ fn place_of(text: &str) -> Result<AllowedPlace> {
         host: host.parse()?,
         port: port.parse()?,
         cleartext: false,
+        addresses: Vec::new(),
     })
 }
 

@@ -20,3 +20,5 @@ mod rebinding;
 mod requests;
 mod support;
 mod tls;
+mod tls_hello;
+mod tls_own;
