@@ -197,6 +197,7 @@ impl Grant {
             url,
             path: path.clone(),
             connection: self.connection,
+            connector: self.actor.connector,
             credential: rule
                 .credential
                 .as_ref()

@@ -1,7 +1,7 @@
 //! Outward operations: each a type, so that a permit for one opens no other.
 
 use keyway_model::net::{Method, PathTemplate, RequestUrl};
-use keyway_model::{ConnectionId, CredentialSlot};
+use keyway_model::{ConnectionId, CredentialSlot, Digest};
 
 use crate::policy::PolicyRequest;
 use crate::record::Target;
@@ -29,6 +29,7 @@ pub struct HttpSend {
     pub(crate) path: PathTemplate,
     pub(crate) connection: ConnectionId,
     pub(crate) credential: Option<CredentialSlot>,
+    pub(crate) connector: Option<Digest>,
 }
 
 impl HttpSend {
@@ -47,6 +48,10 @@ impl HttpSend {
     /// The connection that this request is made for.
     pub const fn connection(&self) -> ConnectionId {
         self.connection
+    }
+    /// The connector that asks, if a guest does.
+    pub const fn connector(&self) -> Option<Digest> {
+        self.connector
     }
 }
 

@@ -123,6 +123,17 @@ pub struct Limits {
     pub reply_body_bytes_max: u64,
     /// Connections open at once, over all tenants.
     pub connections_max: usize,
+    /// Connections open at once for one connector of one tenant.
+    pub connections_each_max: usize,
+    /// New connections in a second for one connector of one tenant.
+    pub connects_per_second_max: u32,
+    /// Look-ups of names in a second for one connector of one tenant.
+    pub lookups_per_second_max: u32,
+    /// Bytes received in a minute for one connector of one tenant, as they are
+    /// on the wire. What goes over it is paid before the next exchange begins.
+    pub bytes_in_per_minute_max: u64,
+    /// Bytes sent, likewise.
+    pub bytes_out_per_minute_max: u64,
     /// Unused connections kept for one connection of a tenant and one origin.
     pub idle_connections_max: usize,
     /// Places whose connections are kept; the least recently used goes first.
@@ -140,6 +151,11 @@ impl Default for Limits {
             reply_interims_max: 16,
             reply_body_bytes_max: 64 << 20,
             connections_max: 1_024,
+            connections_each_max: 512,
+            connects_per_second_max: 512,
+            lookups_per_second_max: 512,
+            bytes_in_per_minute_max: 64 << 30,
+            bytes_out_per_minute_max: 64 << 30,
             idle_connections_max: 64,
             places_max: 1_024,
         }

@@ -69,6 +69,16 @@ pub enum Limit {
     ReplyBodyBytes,
     /// How many bytes one byte of an encoded reply may become.
     ReplyExpansion,
+    /// `connections_each_max`.
+    ConnectionsEach,
+    /// `connects_per_second_max`.
+    ConnectsPerSecond,
+    /// `lookups_per_second_max`.
+    LookupsPerSecond,
+    /// `bytes_in_per_minute_max`.
+    BytesInPerMinute,
+    /// `bytes_out_per_minute_max`.
+    BytesOutPerMinute,
 }
 
 impl Limit {
@@ -81,6 +91,11 @@ impl Limit {
             Self::ReplyInterims => "reply_interims_max",
             Self::ReplyBodyBytes => "reply_body_bytes_max",
             Self::ReplyExpansion => "expansion of an encoded reply",
+            Self::ConnectionsEach => "connections_each_max",
+            Self::ConnectsPerSecond => "connects_per_second_max",
+            Self::LookupsPerSecond => "lookups_per_second_max",
+            Self::BytesInPerMinute => "bytes_in_per_minute_max",
+            Self::BytesOutPerMinute => "bytes_out_per_minute_max",
         }
     }
 }
@@ -200,6 +215,16 @@ pub enum EgressError {
         /// Whether the request may have arrived.
         sent: Sent,
     },
+    /// One connector of one tenant uses more of the network than it may.
+    #[error("{} is {max} for one connector of a workspace: wait before the next request", limit.name())]
+    Quota {
+        /// Which limit.
+        limit: Limit,
+        /// Its value.
+        max: u64,
+        /// Whether the request may have arrived.
+        sent: Sent,
+    },
     /// The upstream does not speak HTTP as it should.
     #[error("{origin} does not answer in valid HTTP")]
     Protocol {
@@ -271,7 +296,9 @@ impl EgressError {
                 Wait::Resolve | Wait::Connect | Wait::Tls => Sent::No,
                 Wait::Head | Wait::Idle | Wait::Total => Sent::Maybe,
             },
-            Self::Reset { sent, .. } | Self::TooLarge { sent, .. } => *sent,
+            Self::Reset { sent, .. } | Self::TooLarge { sent, .. } | Self::Quota { sent, .. } => {
+                *sent
+            }
             Self::Protocol { .. } | Self::RequestBody { .. } | Self::ContentCoding { .. } => {
                 Sent::Maybe
             }

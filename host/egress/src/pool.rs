@@ -13,7 +13,7 @@ use http::uri::{Authority, Scheme as UriScheme};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use keyway_model::net::{HostName, Origin, Scheme};
-use keyway_model::{ConnectionId, Scope};
+use keyway_model::{ConnectionId, Digest, Scope};
 use parking_lot::Mutex;
 use rustls_pki_types::ServerName;
 use tokio::sync::Semaphore;
@@ -23,6 +23,7 @@ use crate::config::{EgressConfig, Limits, Timeouts};
 use crate::dial::{Connector, Dialer};
 use crate::error::{EgressError, SetupError};
 use crate::identity::{TlsId, TlsSettings};
+use crate::quota::{Account, Accounts, Owner};
 use crate::tls::{Known, TlsTemplate};
 use crate::vet::Vetting;
 
@@ -35,8 +36,18 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 pub(crate) struct PlaceKey {
     pub(crate) scope: Scope,
     pub(crate) connection: ConnectionId,
+    pub(crate) connector: Option<Digest>,
     pub(crate) origin: Origin,
     pub(crate) tls: Option<TlsId>,
+}
+
+impl PlaceKey {
+    const fn owner(&self) -> Owner {
+        Owner {
+            tenant: self.scope.tenant,
+            connector: self.connector,
+        }
+    }
 }
 
 /// How a place speaks TLS, where its connection says so.
@@ -51,6 +62,7 @@ pub(crate) struct Place {
     pub(crate) client: Client<Connector, RequestBody>,
     pub(crate) scheme: UriScheme,
     pub(crate) authority: Authority,
+    pub(crate) account: Arc<Account>,
 }
 
 /// All places, of which the least recently used goes first.
@@ -61,6 +73,7 @@ pub(crate) struct Pool {
     timeouts: Timeouts,
     limits: Limits,
     connections: Arc<Semaphore>,
+    accounts: Accounts,
     places: Mutex<Places>,
 }
 
@@ -88,6 +101,7 @@ impl Pool {
             timeouts: config.timeouts,
             limits: config.limits,
             connections: Arc::new(Semaphore::new(config.limits.connections_max)),
+            accounts: Accounts::new(config.limits),
             places: Mutex::default(),
         }))
     }
@@ -101,7 +115,8 @@ impl Pool {
             known.last_use = now;
             return Ok(Arc::clone(&known.place));
         }
-        let place = Arc::new(self.open(&key.origin, tls)?);
+        let account = self.accounts.of(key.owner());
+        let place = Arc::new(self.open(&key.origin, tls, account)?);
         if places.known.len() >= self.limits.places_max {
             places.forget_oldest();
         }
@@ -118,21 +133,40 @@ impl Pool {
     /// Closes the unused connections to every other origin. Those in use end
     /// with their exchange.
     pub(crate) fn close_unused_except(&self, origin: &Origin) {
-        let forgotten: Vec<Kept> = {
-            let mut places = self.places.lock();
-            places
-                .known
-                .extract_if(|key, _| key.origin != *origin)
-                .map(|(_, known)| known)
-                .collect()
-        };
+        let places = self.close_unused(|key| key.origin != *origin);
         tracing::warn!(
-            places = forgotten.len(),
+            places,
             "connections_max is reached: unused connections are closed"
         );
     }
 
-    fn open(&self, origin: &Origin, own: OwnTls<'_>) -> Result<Place, EgressError> {
+    /// The same, of one owner.
+    pub(crate) fn close_unused_of(&self, owner: Owner, except: &Origin) {
+        let places = self.close_unused(|key| key.owner() == owner && key.origin != *except);
+        tracing::warn!(
+            places,
+            "connections_each_max is reached: unused connections of its owner are closed"
+        );
+    }
+
+    fn close_unused(&self, which: impl Fn(&PlaceKey) -> bool) -> usize {
+        let forgotten: Vec<Kept> = {
+            let mut places = self.places.lock();
+            places
+                .known
+                .extract_if(|key, _| which(key))
+                .map(|(_, known)| known)
+                .collect()
+        };
+        forgotten.len()
+    }
+
+    fn open(
+        &self,
+        origin: &Origin,
+        own: OwnTls<'_>,
+        account: Arc<Account>,
+    ) -> Result<Place, EgressError> {
         let refuse = |detail| EgressError::Target {
             origin: origin.clone(),
             detail,
@@ -151,10 +185,12 @@ impl Pool {
             vetting: Arc::clone(&self.vetting),
             timeouts: self.timeouts,
             connections: Arc::clone(&self.connections),
+            account: Arc::clone(&account),
             tls,
             pool: Weak::clone(&self.this),
         };
         Ok(Place {
+            account,
             client: self.client(dialer),
             scheme: match origin.scheme {
                 Scheme::Http => UriScheme::HTTP,

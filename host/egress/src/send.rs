@@ -85,6 +85,7 @@ impl Egress {
             },
         };
         let place = pool.place(key_of(entry, origin, tls)?, tls)?;
+        place.account.has_paid()?;
         let mut request = request::build(operation, &place, exchange, limits)?;
         let connection = capture_connection(&mut request);
         let started = Instant::now();
@@ -163,6 +164,7 @@ fn key_of(
     Ok(PlaceKey {
         scope,
         connection: entry.operation().connection(),
+        connector: entry.operation().connector(),
         origin: origin.clone(),
         tls: tls.settings.map(|settings| settings.id(tls.known)),
     })

@@ -11,28 +11,36 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::client::TlsStream;
 
+use crate::metered::Metered;
+
+/// A socket, counted.
+pub(crate) type Wire = Metered<TcpStream>;
+
+/// A connection's place among all, and among those of its owner.
+pub(crate) type Counted = [OwnedSemaphorePermit; 2];
+
 /// One open connection. Gives its place in the count back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Stream {
     io: Io,
-    _counted: OwnedSemaphorePermit,
+    _counted: Counted,
 }
 
 #[derive(Debug)]
 enum Io {
-    Clear(TokioIo<TcpStream>),
-    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+    Clear(TokioIo<Wire>),
+    Tls(Box<TokioIo<TlsStream<Wire>>>),
 }
 
 impl Stream {
-    pub(crate) fn clear(tcp: TcpStream, counted: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn clear(tcp: Wire, counted: Counted) -> Self {
         Self {
             io: Io::Clear(TokioIo::new(tcp)),
             _counted: counted,
         }
     }
 
-    pub(crate) fn tls(tls: TlsStream<TcpStream>, counted: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn tls(tls: TlsStream<Wire>, counted: Counted) -> Self {
         Self {
             io: Io::Tls(Box::new(TokioIo::new(tls))),
             _counted: counted,

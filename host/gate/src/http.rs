@@ -371,6 +371,7 @@ fn refusal_of(error: &EgressError) -> Refusal {
     match error {
         EgressError::Timeout { .. } => Refusal::Timeout,
         EgressError::TooLarge { .. } => Refusal::TooLarge,
+        EgressError::Quota { .. } => Refusal::Busy,
         EgressError::Connect { .. }
         | EgressError::Tls { .. }
         | EgressError::Reset { .. }

@@ -16,6 +16,7 @@ mod limits;
 mod misframing;
 mod places;
 mod pool;
+mod quotas;
 mod rebinding;
 mod requests;
 mod support;

@@ -127,7 +127,10 @@ async fn a_name_that_changes_its_mind_never_reaches_loopback() {
         ],
         asked: AtomicUsize::new(0),
     });
-    let bench = Bench::builder().resolver(resolver.clone()).build();
+    let bench = Bench::builder()
+        .resolver(resolver.clone())
+        .with(|config| config.limits.connects_per_second_max = u32::MAX)
+        .build();
     let url = format!("http://rebinding.test:{}/", upstream.port);
     for asked in 1..=1_000 {
         let error = bench.get(&url).await.unwrap_err();

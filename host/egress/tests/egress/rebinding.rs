@@ -34,6 +34,8 @@ impl Stage {
             .allow_at(NAME, victim.port, HONEST)
             .with(|config| {
                 config.limits.idle_connections_max = 0;
+                config.limits.connects_per_second_max = u32::MAX;
+                config.limits.lookups_per_second_max = u32::MAX;
                 config.timeouts.resolve = Duration::from_millis(500);
             })
             .build();

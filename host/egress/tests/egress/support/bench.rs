@@ -14,7 +14,7 @@ use keyway_egress::{
 };
 use keyway_model::manifest::Capabilities;
 use keyway_model::net::{Method, RequestUrl};
-use keyway_model::{Clock, ConnectionId, CredentialSlot, Environment, Scope, TenantId};
+use keyway_model::{Clock, ConnectionId, CredentialSlot, Digest, Environment, Scope, TenantId};
 
 /// A sink that keeps nothing: what records hold is tested where they are made.
 #[derive(Debug)]
@@ -42,6 +42,7 @@ pub(crate) struct Bench {
     pub(crate) egress: Egress,
     pub(crate) scope: Scope,
     pub(crate) connection: ConnectionId,
+    pub(crate) connector: Option<Digest>,
 }
 
 /// Sets a bench up.
@@ -68,6 +69,15 @@ impl Bench {
             egress: self.egress.clone(),
             scope: any_scope(),
             connection: ConnectionId::random(),
+            connector: self.connector,
+        }
+    }
+
+    /// The same egress and tenant, for another connection of another connector.
+    pub(crate) fn other_connector(&self) -> Self {
+        Self {
+            connector: Some(Digest::of(b"another connector")),
+            ..self.other_connection()
         }
     }
 
@@ -78,6 +88,7 @@ impl Bench {
             egress: self.egress.clone(),
             scope: self.scope,
             connection,
+            connector: self.connector,
         }
     }
 
@@ -99,7 +110,8 @@ impl Bench {
             credential: (credential == Credential::Granted).then_some(granted),
             rule: "test".to_owned(),
         };
-        let actor = Actor::directly(Principal::Platform(0));
+        let mut actor = Actor::directly(Principal::Platform(0));
+        actor.connector = self.connector;
         let grant = Grant::new(
             actor,
             self.connection,
@@ -186,6 +198,7 @@ impl BenchBuilder {
             egress: Egress::new(self.0).unwrap(),
             scope: any_scope(),
             connection: ConnectionId::random(),
+            connector: Some(Digest::of(b"a connector")),
         }
     }
 }
