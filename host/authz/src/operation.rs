@@ -1,5 +1,6 @@
 //! Outward operations: each a type, so that a permit for one opens no other.
 
+use keyway_model::manifest::Redirects;
 use keyway_model::net::{Method, PathTemplate, RequestUrl};
 use keyway_model::{ConnectionId, CredentialSlot, Digest};
 
@@ -30,6 +31,7 @@ pub struct HttpSend {
     pub(crate) connection: ConnectionId,
     pub(crate) credential: Option<CredentialSlot>,
     pub(crate) connector: Option<Digest>,
+    pub(crate) redirects: Redirects,
 }
 
 impl HttpSend {
@@ -48,6 +50,10 @@ impl HttpSend {
     /// The connection that this request is made for.
     pub const fn connection(&self) -> ConnectionId {
         self.connection
+    }
+    /// What happens to a redirect from there.
+    pub const fn redirects(&self) -> Redirects {
+        self.redirects
     }
     /// The connector that asks, if a guest does.
     pub const fn connector(&self) -> Option<Digest> {

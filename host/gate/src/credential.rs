@@ -27,6 +27,9 @@ pub(crate) enum InjectError {
         "the connection's credential cannot be a header value: it holds a control character; create the connection again"
     )]
     Unfit,
+    /// The body streams and was sent already.
+    #[error("the body of the request was sent already and cannot be sent again")]
+    Gone,
 }
 
 impl InjectError {

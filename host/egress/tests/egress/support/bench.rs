@@ -12,7 +12,7 @@ use keyway_authz::{
 use keyway_egress::{
     AllowedPlace, Egress, EgressConfig, EgressError, Exchange, FixedResolver, Reply, Resolve,
 };
-use keyway_model::manifest::Capabilities;
+use keyway_model::manifest::{Capabilities, Redirects};
 use keyway_model::net::{Method, RequestUrl};
 use keyway_model::{Clock, ConnectionId, CredentialSlot, Digest, Environment, Scope, TenantId};
 
@@ -108,6 +108,7 @@ impl Bench {
             methods: vec![method],
             paths: vec!["/**".parse().unwrap()],
             credential: (credential == Credential::Granted).then_some(granted),
+            redirects: Redirects::Return,
             rule: "test".to_owned(),
         };
         let mut actor = Actor::directly(Principal::Platform(0));
