@@ -2,13 +2,14 @@
 //! close, answer. In this order, with no way around a step: each needs the
 //! value that the one before it made.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use keyway_authz::{
     Carry, Closing, Denial, DenialReason, Ending, Entry, HttpSend, OutcomeKind, Permit,
 };
-use keyway_egress::{EgressError, Exchange, Length, Reply, RequestBody};
+use keyway_egress::{EgressError, Exchange, Length, Reply, RequestBody, TlsSettings};
 use keyway_ipc::{BodyStart, HostReply, HttpRequest, Refusal, RequestId, Trap};
 use keyway_model::net::{Method, NetError, RequestUrl};
 use tokio::sync::mpsc;
@@ -21,6 +22,7 @@ use crate::invocation::{Bodies, Invocation};
 use crate::lane::Line;
 use crate::redirect::{Asked, Elsewhere, RedirectRefused};
 use crate::seen::{SeenBodies, SeenRequest, shown};
+use crate::tls::{Parts, TlsRecord};
 use crate::transfer::TransferEnds;
 
 /// A part of a request body.
@@ -47,6 +49,19 @@ pub(crate) enum Answer {
     Redirected(Asked),
     /// The answer is said to be elsewhere, and is not looked for.
     Refused(RedirectRefused),
+}
+
+/// What the connection says about TLS, if anything.
+fn own_tls(
+    tls: &TlsRecord,
+    client_key_pem: Option<&str>,
+) -> Result<Option<Arc<TlsSettings>>, credential::InjectError> {
+    if tls.is_empty() {
+        return Ok(None);
+    }
+    let settings = tls.settings(client_key_pem);
+    let settings = settings.map_err(credential::InjectError::Tls)?;
+    Ok(Some(Arc::new(settings)))
 }
 
 /// How a request ends whose answer is elsewhere.
@@ -248,9 +263,17 @@ impl Invocation {
                 .open_credential(entry)
                 .await
                 .map_err(credential::InjectError::vault)?;
-            let travelling = credential::inject(&mut exchange, entry.operation(), &secret)?;
-            let mask = self.gate.masks.of(self.basis.connection.id, travelling);
-            self.mask.lock().get_or_insert(mask);
+            let tls = &self.basis.connection.tls;
+            let parts = Parts::of(&secret, tls).ok_or(credential::InjectError::Unfit)?;
+            let travelling =
+                credential::inject(&mut exchange, entry.operation(), parts.credential)?;
+            if !travelling.is_empty() {
+                let mask = self.gate.masks.of(self.basis.connection.id, travelling);
+                self.mask.lock().get_or_insert(mask);
+            }
+            exchange.tls = own_tls(tls, parts.client_key_pem)?;
+        } else {
+            exchange.tls = own_tls(&self.basis.connection.tls, None)?;
         }
         Ok(exchange)
     }

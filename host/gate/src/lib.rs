@@ -34,6 +34,7 @@ pub mod resource;
 mod schema;
 mod seen;
 mod state;
+mod tls;
 mod transfer;
 
 pub use control::{Call, ControlError};
@@ -45,6 +46,7 @@ pub use mask::{MASKED, Mask, MaskStream};
 pub use registry::{Connector, Registry, View};
 pub use schema::{SchemaError, Schemas, check_against};
 pub use seen::{LogLine, Seen, SeenBodies, SeenDenial, SeenRequest};
+pub use tls::{TlsRecord, bundled};
 
 /// What every invocation needs.
 #[derive(Debug)]

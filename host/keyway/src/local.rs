@@ -187,6 +187,7 @@ async fn prepare(deployment: &Deployment, call: LocalCall) -> Result<Prepared> {
         parameters,
         credential,
         hosts: Default::default(),
+        tls: None,
     };
     deployment.create_connection(caller(), new).await?;
     Ok(Prepared {

@@ -124,6 +124,7 @@ fn credential(auth: &Auth) -> Option<String> {
         CredentialSlot::Basic => "as user name and password in header `authorization`".to_owned(),
         CredentialSlot::Header(name) => format!("in header `{name}`"),
         CredentialSlot::Query(name) => format!("in query parameter `{name}`"),
+        CredentialSlot::ClientCertificate => "as client certificate of TLS".to_owned(),
     };
     Some(format!(
         "{place}, to {}; the connector never sees it",
