@@ -32,3 +32,4 @@ mod reflections;
 mod routes;
 mod secrets;
 mod tidy;
+mod tls;

@@ -46,6 +46,7 @@ mod decode;
 mod dial;
 mod error;
 mod header;
+mod heads;
 mod identity;
 mod interim;
 mod metered;

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::client::TlsStream;
 
+use crate::heads::Heads;
 use crate::metered::Metered;
 
 /// A socket, counted.
@@ -28,21 +29,28 @@ pub(crate) struct Stream {
 
 #[derive(Debug)]
 enum Io {
-    Clear(TokioIo<Wire>),
-    Tls(Box<TokioIo<TlsStream<Wire>>>),
+    Clear(TokioIo<Heads<Wire>>),
+    Tls(Box<TokioIo<Heads<TlsStream<Wire>>>>),
+    /// HTTP/2, whose heads are not text.
+    Tls2(Box<TokioIo<TlsStream<Wire>>>),
 }
 
 impl Stream {
     pub(crate) fn clear(tcp: Wire, counted: Counted) -> Self {
         Self {
-            io: Io::Clear(TokioIo::new(tcp)),
+            io: Io::Clear(TokioIo::new(Heads::new(tcp))),
             _counted: counted,
         }
     }
 
     pub(crate) fn tls(tls: TlsStream<Wire>, counted: Counted) -> Self {
+        let io = if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
+            Io::Tls2(Box::new(TokioIo::new(tls)))
+        } else {
+            Io::Tls(Box::new(TokioIo::new(Heads::new(tls))))
+        };
         Self {
-            io: Io::Tls(Box::new(TokioIo::new(tls))),
+            io,
             _counted: counted,
         }
     }
@@ -51,9 +59,7 @@ impl Stream {
 impl Connection for Stream {
     fn connected(&self) -> Connected {
         match &self.io {
-            Io::Tls(tls) if tls.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
-                Connected::new().negotiated_h2()
-            }
+            Io::Tls2(_) => Connected::new().negotiated_h2(),
             Io::Tls(_) | Io::Clear(_) => Connected::new(),
         }
     }
@@ -68,6 +74,7 @@ impl Read for Stream {
         match &mut self.io {
             Io::Clear(io) => Pin::new(io).poll_read(cx, buf),
             Io::Tls(io) => Pin::new(io).poll_read(cx, buf),
+            Io::Tls2(io) => Pin::new(io).poll_read(cx, buf),
         }
     }
 }
@@ -81,6 +88,7 @@ impl Write for Stream {
         match &mut self.io {
             Io::Clear(io) => Pin::new(io).poll_write(cx, buf),
             Io::Tls(io) => Pin::new(io).poll_write(cx, buf),
+            Io::Tls2(io) => Pin::new(io).poll_write(cx, buf),
         }
     }
 
@@ -88,6 +96,7 @@ impl Write for Stream {
         match &mut self.io {
             Io::Clear(io) => Pin::new(io).poll_flush(cx),
             Io::Tls(io) => Pin::new(io).poll_flush(cx),
+            Io::Tls2(io) => Pin::new(io).poll_flush(cx),
         }
     }
 
@@ -95,6 +104,7 @@ impl Write for Stream {
         match &mut self.io {
             Io::Clear(io) => Pin::new(io).poll_shutdown(cx),
             Io::Tls(io) => Pin::new(io).poll_shutdown(cx),
+            Io::Tls2(io) => Pin::new(io).poll_shutdown(cx),
         }
     }
 
@@ -102,6 +112,7 @@ impl Write for Stream {
         match &self.io {
             Io::Clear(io) => io.is_write_vectored(),
             Io::Tls(io) => io.is_write_vectored(),
+            Io::Tls2(io) => io.is_write_vectored(),
         }
     }
 
@@ -113,6 +124,7 @@ impl Write for Stream {
         match &mut self.io {
             Io::Clear(io) => Pin::new(io).poll_write_vectored(cx, bufs),
             Io::Tls(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+            Io::Tls2(io) => Pin::new(io).poll_write_vectored(cx, bufs),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::support::{Bench, Upstream, next_request, read, reply};
 const SHORT: Duration = Duration::from_millis(80);
 
 /// Heads that are refused as they are.
-const HEADS: [(&str, &str); 22] = [
+const HEADS: [(&str, &str); 26] = [
     ("no HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n"),
     (
         "another version",
@@ -89,6 +89,19 @@ const HEADS: [(&str, &str); 22] = [
     (
         "a carriage return in a value",
         "HTTP/1.1 200 OK\r\nx-a: b\rc\r\ncontent-length: 0\r\n\r\n",
+    ),
+    ("bare line feeds", "HTTP/1.1 200 OK\ncontent-length: 0\n\n"),
+    (
+        "a bare line feed after a header",
+        "HTTP/1.1 200 OK\r\nx-a: b\ncontent-length: 0\r\n\r\n",
+    ),
+    (
+        "a bare line feed at the end",
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\n",
+    ),
+    (
+        "an empty line before the head",
+        "\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
     ),
     (
         "a switch of protocols",

@@ -129,7 +129,10 @@ async fn a_name_that_changes_its_mind_never_reaches_loopback() {
     });
     let bench = Bench::builder()
         .resolver(resolver.clone())
-        .with(|config| config.limits.connects_per_second_max = u32::MAX)
+        .with(|config| {
+            config.limits.connects_per_second_max = u32::MAX;
+            config.limits.lookups_per_second_max = u32::MAX;
+        })
         .build();
     let url = format!("http://rebinding.test:{}/", upstream.port);
     for asked in 1..=1_000 {

@@ -1,4 +1,10 @@
 //! Where replies lead, and with what.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on must stop"
+)]
 
 use bytes::Bytes;
 use http::HeaderValue;

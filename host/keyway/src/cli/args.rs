@@ -277,7 +277,7 @@ pub(crate) enum ConnectionVerb {
         #[command(flatten)]
         credential: CredentialSource,
         #[command(flatten)]
-        tls: TlsSource,
+        tls: Box<TlsSource>,
     },
     /// Lists connections, without their credentials
     List,
