@@ -1,5 +1,7 @@
 //! What an approved but malicious connector tries.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 
 use crate::harness::{CALL_IMPORT, Stage, artifact};
@@ -22,8 +24,13 @@ pub(crate) struct Attacker {
 impl Attacker {
     pub(crate) fn new() -> Self {
         let stage = Stage::configured("[limits]\ncpu_ms_max = 200\nwall_ms_max = 2000\n");
+        Self::in_stage(stage, |_| artifact("hostile.wasm"))
+    }
+
+    /// The same in this deployment, with this artifact.
+    pub(crate) fn in_stage(stage: Stage, artifact: impl FnOnce(&Stage) -> PathBuf) -> Self {
         stage.ok("workspace create acme");
-        stage.install("hostile.wasm", "hostile");
+        stage.install_file(&artifact(&stage), "hostile");
         stage.connect("target", "hostile");
         let hook = stage.apply("attempt", ATTEMPT).unwrap();
         Self { stage, hook }

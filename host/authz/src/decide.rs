@@ -10,47 +10,15 @@ mod scratch;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use keyway_model::manifest::{Capabilities, Capability};
+use keyway_model::manifest::{Capabilities, Capability, Redirects};
 use keyway_model::net::{Method, Origin, PathTemplate, RequestUrl, Scheme};
 use keyway_model::{ConnectionId, CredentialSlot};
-use serde::{Deserialize, Serialize};
 
+use crate::denial::{Denial, DenialReason, cut};
 use crate::inward::{Admitted, Inward, InwardDenied};
 use crate::operation::{HttpSend, StateChange, StateWrite};
 use crate::permit::Permit;
-use crate::policy::{Principal, Resource};
-use crate::record::{Actor, Decision, Intent, Record, Target};
-use crate::recorder::{Recorder, SinkError};
-
-/// Why something was denied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DenialReason {
-    /// No rule names the scheme, host and port.
-    Destination,
-    /// A rule names the destination, but not with this method.
-    Method,
-    /// A rule names destination and method, but not this path.
-    Path,
-    /// The request is not one that could be decided on.
-    Malformed,
-    /// The guest filled the slot of the credential, in the query or in a header.
-    Header,
-    /// A credential would travel in clear.
-    Cleartext,
-    /// The capability is not granted.
-    Capability,
-    /// The approval was revoked, or has ended.
-    Approval,
-    /// The owner of the job has lost the right.
-    Principal,
-    /// The platform's ceiling does not allow it.
-    Ceiling,
-    /// The role does not allow it.
-    Role,
-    /// A limit is exceeded.
-    Limit,
-}
+use crate::record::{Actor, Target};
 
 /// What a grant allows for HTTP: one line of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +31,19 @@ pub struct HttpRule {
     pub paths: Vec<PathTemplate>,
     /// Whether the connection's credential goes there.
     pub credential: Option<GrantedCredential>,
+    /// What happens to redirects from there.
+    pub redirects: Redirects,
     /// Where the rule stands, in words: the manifest's action and destination.
     pub rule: String,
+}
+
+/// Whether a request may carry the connection's credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carry {
+    /// Where the grant says so.
+    Credential,
+    /// Never: a redirect led to it from another origin.
+    Nothing,
 }
 
 /// A credential that may be injected.
@@ -107,20 +86,6 @@ pub struct Grant {
     source: String,
 }
 
-/// Why one operation was not allowed. Must be recorded, too.
-#[derive(Debug)]
-#[must_use = "a denial must be recorded"]
-pub struct Denial(Box<Denied>);
-
-#[derive(Debug)]
-struct Denied {
-    actor: Actor,
-    operation: String,
-    target: Target,
-    reason: DenialReason,
-    remedy: String,
-}
-
 impl Grant {
     /// A grant of exactly these capabilities, and of these rules where `http`
     /// is among them. `source` says where they stand: connector and version.
@@ -151,6 +116,21 @@ impl Grant {
     ///
     /// A [`Denial`] that says which line would allow the request.
     pub fn decide_http(&self, method: Method, url: RequestUrl) -> Result<Permit<HttpSend>, Denial> {
+        self.decide_http_carrying(method, url, Carry::Credential)
+    }
+
+    /// Decides one HTTP request, which carries the connection's credential, or
+    /// never does, even where a rule would let it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Grant::decide_http`].
+    pub fn decide_http_carrying(
+        &self,
+        method: Method,
+        url: RequestUrl,
+        carry: Carry,
+    ) -> Result<Permit<HttpSend>, Denial> {
         if !self.capabilities.contains(Capability::Http) {
             return Err(self.deny_http(method, &url, DenialReason::Capability));
         }
@@ -170,16 +150,15 @@ impl Grant {
         let Some((rule, path)) = matched else {
             return Err(self.deny_http(method, &url, DenialReason::Path));
         };
+        let credential = match carry {
+            Carry::Credential => rule.credential.as_ref(),
+            Carry::Nothing => None,
+        };
         let travels_in_clear = url.origin.scheme == Scheme::Http;
-        if travels_in_clear
-            && rule
-                .credential
-                .as_ref()
-                .is_some_and(|credential| !credential.cleartext)
-        {
+        if travels_in_clear && credential.is_some_and(|credential| !credential.cleartext) {
             return Err(self.deny_http(method, &url, DenialReason::Cleartext));
         }
-        let slot = rule.credential.as_ref().map(|granted| &granted.slot);
+        let slot = credential.map(|granted| &granted.slot);
         if let Some(CredentialSlot::Query(name)) = slot
             && url.names_parameter(name)
         {
@@ -199,10 +178,9 @@ impl Grant {
             url,
             path: path.clone(),
             connection: self.connection,
-            credential: rule
-                .credential
-                .as_ref()
-                .map(|credential| credential.slot.clone()),
+            connector: self.actor.connector,
+            credential: slot.cloned(),
+            redirects: rule.redirects,
         };
         Ok(Permit::mint(send, self.actor.clone(), rule.rule.clone()))
     }
@@ -310,7 +288,8 @@ impl Grant {
             | DenialReason::Principal
             | DenialReason::Ceiling
             | DenialReason::Role
-            | DenialReason::Limit => String::new(),
+            | DenialReason::Limit
+            | DenialReason::Redirect => String::new(),
         };
         self.deny_http_because(method.as_str(), &origin.to_string(), reason, remedy)
     }
@@ -320,82 +299,4 @@ fn capability_remedy(capability: Capability) -> String {
     format!(
         "approve the connector's digest with the capability `{capability}`, which its manifest must name in `capabilities`"
     )
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(200).collect()
-}
-
-impl Denial {
-    /// A denial with its remedy.
-    pub(crate) fn new(
-        actor: Actor,
-        operation: String,
-        target: Target,
-        reason: DenialReason,
-        remedy: String,
-    ) -> Self {
-        Self(Box::new(Denied {
-            actor,
-            operation,
-            target,
-            reason,
-            remedy,
-        }))
-    }
-
-    /// A refusal of something that never became a request to decide on: an
-    /// event over a limit, or one that cannot be read.
-    pub fn of_request(
-        principal: Principal,
-        operation: &str,
-        resource: &Resource,
-        reason: DenialReason,
-        why: &str,
-    ) -> Self {
-        let target = Target::Resource {
-            kind: resource.kind.to_owned(),
-            id: resource.id.clone(),
-        };
-        let actor = Actor::directly(principal);
-        Self::new(actor, operation.to_owned(), target, reason, cut(why))
-    }
-
-    /// Why.
-    pub fn reason(&self) -> DenialReason {
-        self.0.reason
-    }
-
-    /// What would allow it; for authors and administrators, never for guests.
-    pub fn remedy(&self) -> &str {
-        &self.0.remedy
-    }
-
-    /// Records the denial and waits until it is durable.
-    ///
-    /// # Errors
-    ///
-    /// The sink's error; the operation stays denied.
-    pub async fn record(self, recorder: &Recorder) -> Result<(), SinkError> {
-        let record = self.into_record(recorder);
-        recorder.sink().append(recorder.scope(), record).await
-    }
-
-    fn into_record(self, recorder: &Recorder) -> Record {
-        let Denied {
-            actor,
-            operation,
-            target,
-            reason,
-            remedy,
-        } = *self.0;
-        Record::Intent(Intent {
-            id: keyway_model::EntryId::random(),
-            at: recorder.clock().now(),
-            actor,
-            operation,
-            target,
-            decision: Decision::Denied { reason, remedy },
-        })
-    }
 }

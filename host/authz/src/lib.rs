@@ -10,6 +10,7 @@
 //! caller hands in.
 
 mod decide;
+mod denial;
 mod inward;
 pub mod log;
 mod operation;
@@ -18,7 +19,8 @@ mod policy;
 mod record;
 mod recorder;
 
-pub use decide::{Denial, DenialReason, Grant, GrantedCredential, HttpRule, HttpRules};
+pub use decide::{Carry, Grant, GrantedCredential, HttpRule, HttpRules};
+pub use denial::{Denial, DenialReason};
 pub use inward::{Admitted, Inward, InwardDenied};
 pub use operation::{
     ControlCall, HttpSend, NamesSecret, Operation, ScratchChange, ScratchEdit, StateChange,

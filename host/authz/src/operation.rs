@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use keyway_model::manifest::Redirects;
 use keyway_model::net::{Method, PathTemplate, RequestUrl};
-use keyway_model::{ConnectionId, CredentialSlot, ScratchName};
+use keyway_model::{ConnectionId, CredentialSlot, Digest, ScratchName};
 
 use crate::policy::PolicyRequest;
 use crate::record::Target;
@@ -31,6 +32,8 @@ pub struct HttpSend {
     pub(crate) path: PathTemplate,
     pub(crate) connection: ConnectionId,
     pub(crate) credential: Option<CredentialSlot>,
+    pub(crate) connector: Option<Digest>,
+    pub(crate) redirects: Redirects,
 }
 
 impl HttpSend {
@@ -49,6 +52,14 @@ impl HttpSend {
     /// The connection that this request is made for.
     pub const fn connection(&self) -> ConnectionId {
         self.connection
+    }
+    /// What happens to a redirect from there.
+    pub const fn redirects(&self) -> Redirects {
+        self.redirects
+    }
+    /// The connector that asks, if a guest does.
+    pub const fn connector(&self) -> Option<Digest> {
+        self.connector
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use keyway_model::{RecipeId, Scope, TokenId};
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{Denial, DenialReason};
+use crate::denial::{Denial, DenialReason};
 use crate::operation::ControlCall;
 use crate::permit::Permit;
 use crate::record::{Actor, Target};

@@ -8,7 +8,7 @@ use keyway_model::time::Timestamp;
 use keyway_model::{Digest, EntryId, InvocationId, JobId, RecipeId};
 use serde::{Deserialize, Serialize};
 
-use crate::decide::DenialReason;
+use crate::denial::DenialReason;
 use crate::policy::Principal;
 
 /// One audit record.

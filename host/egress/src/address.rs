@@ -75,6 +75,15 @@ pub fn classify(address: IpAddr) -> AddressClass {
     }
 }
 
+/// The address that is reached by dialling `address`: the IPv4 inside it, where
+/// it is only a form of one.
+pub(crate) fn reached(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => held_v4(v6).map_or(address, IpAddr::V4),
+    }
+}
+
 /// A block of addresses: all that share the first `bits` of `first`.
 struct Block<T> {
     first: T,
@@ -185,11 +194,10 @@ fn classify_v4(address: Ipv4Addr) -> AddressClass {
 }
 
 fn classify_v6(address: Ipv6Addr) -> AddressClass {
-    let bits = address.to_bits();
-    if HOLDS_V4.contains(&(bits >> 32)) {
-        let [.., a, b, c, d] = address.octets();
-        return classify_v4(Ipv4Addr::new(a, b, c, d));
+    if let Some(held) = held_v4(address) {
+        return classify_v4(held);
     }
+    let bits = address.to_bits();
     let found = V6
         .iter()
         .find(|block| (bits ^ block.first) >> (128 - block.bits) == 0);
@@ -197,6 +205,14 @@ fn classify_v6(address: Ipv6Addr) -> AddressClass {
         AddressClass::Public if is_isatap(address) => AddressClass::Transition,
         class => class,
     }
+}
+
+/// The IPv4 address that an IPv6 address reaches.
+fn held_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [.., a, b, c, d] = address.octets();
+    HOLDS_V4
+        .contains(&(address.to_bits() >> 32))
+        .then(|| Ipv4Addr::new(a, b, c, d))
 }
 
 /// An interface id that RFC 5214 gives a tunnel's end.

@@ -7,6 +7,7 @@ use hyper_util::client::legacy;
 use keyway_model::net::Origin;
 
 use crate::error::{EgressError, Limit, Sent, Source};
+use crate::heads::Unclear;
 
 impl EgressError {
     /// What the HTTP client reports before there is a reply.
@@ -28,6 +29,11 @@ impl EgressError {
             if let Some(ours) = error.downcast_ref::<Self>() {
                 return ours.clone();
             }
+            let unclear = error
+                .downcast_ref::<std::io::Error>()
+                .and_then(std::io::Error::get_ref)
+                .is_some_and(|inner| inner.is::<Unclear>());
+            malformed |= unclear;
             if let Some(http) = error.downcast_ref::<hyper::Error>() {
                 if http.is_parse_too_large() {
                     let limit_kind = Limit::ReplyHeaderBytes;

@@ -18,6 +18,10 @@ pub struct AllowedPlace {
     pub port: u16,
     /// Whether a credential may travel there in clear.
     pub cleartext: bool,
+    /// The addresses that the host may have there. With none named, any but
+    /// a cloud's metadata, multicast and unspecified ones: a name that turns to
+    /// those is not what was meant, unless the host is that very address.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// How the way out is set up.
@@ -113,10 +117,23 @@ pub struct Limits {
     pub request_body_bytes_max: u64,
     /// Bytes of a reply's head.
     pub reply_header_bytes_max: u32,
+    /// Interim replies (1xx) before a reply.
+    pub reply_interims_max: u32,
     /// Bytes of a reply's body, as received and as decoded, each.
     pub reply_body_bytes_max: u64,
     /// Connections open at once, over all tenants.
     pub connections_max: usize,
+    /// Connections open at once for one connector of one tenant.
+    pub connections_each_max: usize,
+    /// New connections in a second for one connector of one tenant.
+    pub connects_per_second_max: u32,
+    /// Look-ups of names in a second for one connector of one tenant.
+    pub lookups_per_second_max: u32,
+    /// Bytes received in a minute for one connector of one tenant, as they are
+    /// on the wire. What goes over it is paid before the next exchange begins.
+    pub bytes_in_per_minute_max: u64,
+    /// Bytes sent, likewise.
+    pub bytes_out_per_minute_max: u64,
     /// Unused connections kept for one connection of a tenant and one origin.
     pub idle_connections_max: usize,
     /// Places whose connections are kept; the least recently used goes first.
@@ -131,8 +148,14 @@ impl Default for Limits {
             request_header_bytes_max: 32 << 10,
             request_body_bytes_max: 64 << 20,
             reply_header_bytes_max: 64 << 10,
+            reply_interims_max: 16,
             reply_body_bytes_max: 64 << 20,
             connections_max: 1_024,
+            connections_each_max: 512,
+            connects_per_second_max: 512,
+            lookups_per_second_max: 512,
+            bytes_in_per_minute_max: 64 << 30,
+            bytes_out_per_minute_max: 64 << 30,
             idle_connections_max: 64,
             places_max: 1_024,
         }

@@ -24,8 +24,10 @@ use tower_service::Service;
 
 use crate::config::Timeouts;
 use crate::error::{EgressError, Wait};
+use crate::metered::Metered;
 use crate::pool::Pool;
-use crate::stream::Stream;
+use crate::quota::Account;
+use crate::stream::{Stream, Wire};
 use crate::vet::{Vetted, Vetting};
 
 /// Opens connections to one origin.
@@ -35,15 +37,23 @@ pub(crate) struct Dialer {
     pub(crate) vetting: Arc<Vetting>,
     pub(crate) timeouts: Timeouts,
     pub(crate) connections: Arc<Semaphore>,
+    pub(crate) account: Arc<Account>,
     pub(crate) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     pub(crate) pool: Weak<Pool>,
 }
 
 impl Dialer {
     async fn dial(&self) -> Result<Stream, EgressError> {
+        self.account.connect()?;
+        if self.origin.host.ip().is_none() {
+            self.account.look_up()?;
+        }
         let vetted = self.vetting.vet(&self.origin).await?;
-        let counted = self.count_one().await?;
-        let tcp = self.connect(&vetted).await?;
+        let counted = [
+            self.count_one_of_its_owner().await?,
+            self.count_one().await?,
+        ];
+        let tcp = Metered::new(self.connect(&vetted).await?, Arc::clone(&self.account));
         match &self.tls {
             None => Ok(Stream::clear(tcp, counted)),
             Some((config, name)) => {
@@ -52,6 +62,22 @@ impl Dialer {
                     .await?;
                 Ok(Stream::tls(tls, counted))
             }
+        }
+    }
+
+    /// Waits until fewer than `connections_each_max` of the same owner are open;
+    /// unused ones of its other places make room.
+    async fn count_one_of_its_owner(&self) -> Result<OwnedSemaphorePermit, EgressError> {
+        let free = Arc::clone(&self.account.connections);
+        if let Ok(counted) = Arc::clone(&free).try_acquire_owned() {
+            return Ok(counted);
+        }
+        if let Some(pool) = self.pool.upgrade() {
+            pool.close_unused_of(self.account.owner, &self.origin);
+        }
+        match timeout(self.timeouts.connect, free.acquire_owned()).await {
+            Ok(Ok(counted)) => Ok(counted),
+            Ok(Err(_)) | Err(_) => Err(self.account.too_many_connections()),
         }
     }
 
@@ -96,10 +122,10 @@ impl Dialer {
 
     async fn agree_on_tls(
         &self,
-        tcp: TcpStream,
+        tcp: Wire,
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
-    ) -> Result<TlsStream<TcpStream>, EgressError> {
+    ) -> Result<TlsStream<Wire>, EgressError> {
         match timeout(
             self.timeouts.tls,
             TlsConnector::from(config).connect(name, tcp),

@@ -63,10 +63,22 @@ pub enum Limit {
     RequestBodyBytes,
     /// `reply_header_bytes_max`.
     ReplyHeaderBytes,
+    /// `reply_interims_max`, a count.
+    ReplyInterims,
     /// `reply_body_bytes_max`.
     ReplyBodyBytes,
     /// How many bytes one byte of an encoded reply may become.
     ReplyExpansion,
+    /// `connections_each_max`.
+    ConnectionsEach,
+    /// `connects_per_second_max`.
+    ConnectsPerSecond,
+    /// `lookups_per_second_max`.
+    LookupsPerSecond,
+    /// `bytes_in_per_minute_max`.
+    BytesInPerMinute,
+    /// `bytes_out_per_minute_max`.
+    BytesOutPerMinute,
 }
 
 impl Limit {
@@ -76,8 +88,14 @@ impl Limit {
             Self::RequestHeaderBytes => "request_header_bytes_max",
             Self::RequestBodyBytes => "request_body_bytes_max",
             Self::ReplyHeaderBytes => "reply_header_bytes_max",
+            Self::ReplyInterims => "reply_interims_max",
             Self::ReplyBodyBytes => "reply_body_bytes_max",
             Self::ReplyExpansion => "expansion of an encoded reply",
+            Self::ConnectionsEach => "connections_each_max",
+            Self::ConnectsPerSecond => "connects_per_second_max",
+            Self::LookupsPerSecond => "lookups_per_second_max",
+            Self::BytesInPerMinute => "bytes_in_per_minute_max",
+            Self::BytesOutPerMinute => "bytes_out_per_minute_max",
         }
     }
 }
@@ -197,6 +215,16 @@ pub enum EgressError {
         /// Whether the request may have arrived.
         sent: Sent,
     },
+    /// One connector of one tenant uses more of the network than it may.
+    #[error("{} is {max} for one connector of a workspace: wait before the next request", limit.name())]
+    Quota {
+        /// Which limit.
+        limit: Limit,
+        /// Its value.
+        max: u64,
+        /// Whether the request may have arrived.
+        sent: Sent,
+    },
     /// The upstream does not speak HTTP as it should.
     #[error("{origin} does not answer in valid HTTP")]
     Protocol {
@@ -238,6 +266,15 @@ pub enum SetupError {
         /// What is wrong.
         detail: String,
     },
+    /// The roots of a connection cannot be read.
+    #[error("the connection's roots are not PEM certificates: {0}")]
+    Roots(String),
+    /// The client certificate of a connection cannot be read.
+    #[error("the client certificate is not in PEM: {0}")]
+    ClientCertificate(String),
+    /// The key of a client certificate cannot be read.
+    #[error("the key of the client certificate is not a private key in PEM")]
+    ClientKey,
     /// The TLS library refuses its own settings.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
@@ -259,7 +296,9 @@ impl EgressError {
                 Wait::Resolve | Wait::Connect | Wait::Tls => Sent::No,
                 Wait::Head | Wait::Idle | Wait::Total => Sent::Maybe,
             },
-            Self::Reset { sent, .. } | Self::TooLarge { sent, .. } => *sent,
+            Self::Reset { sent, .. } | Self::TooLarge { sent, .. } | Self::Quota { sent, .. } => {
+                *sent
+            }
             Self::Protocol { .. } | Self::RequestBody { .. } | Self::ContentCoding { .. } => {
                 Sent::Maybe
             }

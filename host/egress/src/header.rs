@@ -72,23 +72,40 @@ pub(crate) fn strip_reply(headers: &mut HeaderMap, limits: &Limits) -> Result<()
     })
 }
 
-/// Refuses a reply whose body is encoded for its transfer in any way but
-/// `chunked`: nobody here would undo it, and so nobody could search it.
-pub(crate) fn check_transfer_coding(headers: &HeaderMap) -> Result<(), EgressError> {
-    let codings = headers
-        .get_all(TRANSFER_ENCODING)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    for coding in codings {
-        let coding = String::from_utf8_lossy(coding).trim().to_ascii_lowercase();
-        if !matches!(coding.as_str(), "" | "chunked") {
-            return Err(EgressError::ContentCoding {
-                coding: coding.chars().take(40).collect(),
-                detail: "a transfer coding other than chunked is not undone",
-            });
-        }
+/// Why a reply's framing could be read in two ways, if it could.
+pub(crate) fn framing_problem(headers: &HeaderMap) -> Option<&'static str> {
+    let codings = headers.get_all(TRANSFER_ENCODING);
+    let lengths = headers.get_all(CONTENT_LENGTH);
+    // HTTP itself has refused lengths that differ. Some readers take the first
+    // of several, some the last, some none: a sender that means well sends one.
+    let several =
+        lengths.iter().count() > 1 || lengths.iter().any(|v| v.as_bytes().contains(&b','));
+    if several {
+        return Some("it has more than one content-length");
     }
-    Ok(())
+    if codings.iter().next().is_some() && lengths.iter().next().is_some() {
+        return Some("it has both transfer-encoding and content-length");
+    }
+    None
+}
+
+/// Refuses a reply whose body is encoded for its transfer in any way but
+/// `chunked`, once: nobody here would undo it, and so nobody could search it.
+pub(crate) fn check_transfer_coding(headers: &HeaderMap) -> Result<(), EgressError> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(first) = codings.next() else {
+        return Ok(());
+    };
+    let coding = String::from_utf8_lossy(first.as_bytes())
+        .trim()
+        .to_ascii_lowercase();
+    if coding == "chunked" && codings.next().is_none() {
+        return Ok(());
+    }
+    Err(EgressError::ContentCoding {
+        coding: coding.chars().take(40).collect(),
+        detail: "a transfer coding other than chunked, once, is not undone",
+    })
 }
 
 fn strip(headers: &mut HeaderMap) {

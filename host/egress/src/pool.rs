@@ -1,9 +1,9 @@
 //! Connections that are kept, each for one tenant's one connection.
 //!
-//! The key of a place is scope, connection and origin. Each place has an HTTP
-//! client with a pool of its own and TLS settings with a memory of sessions of
-//! its own, so neither a socket nor a session crosses from one to another.
-//! There is one TLS identity today; client certificates join the key with it.
+//! The key of a place is scope, connection, origin, and what the connection says
+//! about TLS. Each place has an HTTP client with a pool of its own and TLS
+//! settings with a memory of sessions of its own, so neither a socket nor a
+//! session crosses from one to another.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use http::uri::{Authority, Scheme as UriScheme};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use keyway_model::net::{HostName, Origin, Scheme};
-use keyway_model::{ConnectionId, Scope};
+use keyway_model::{ConnectionId, Digest, Scope};
 use parking_lot::Mutex;
 use rustls_pki_types::ServerName;
 use tokio::sync::Semaphore;
@@ -22,7 +22,9 @@ use crate::body::RequestBody;
 use crate::config::{EgressConfig, Limits, Timeouts};
 use crate::dial::{Connector, Dialer};
 use crate::error::{EgressError, SetupError};
-use crate::tls::TlsTemplate;
+use crate::identity::{TlsId, TlsSettings};
+use crate::quota::{Account, Accounts, Owner};
+use crate::tls::{Known, TlsTemplate};
 use crate::vet::Vetting;
 
 /// Bytes of one HTTP/2 reply, and of all on one connection, on the way unread.
@@ -34,7 +36,25 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 pub(crate) struct PlaceKey {
     pub(crate) scope: Scope,
     pub(crate) connection: ConnectionId,
+    pub(crate) connector: Option<Digest>,
     pub(crate) origin: Origin,
+    pub(crate) tls: Option<TlsId>,
+}
+
+impl PlaceKey {
+    const fn owner(&self) -> Owner {
+        Owner {
+            tenant: self.scope.tenant,
+            connector: self.connector,
+        }
+    }
+}
+
+/// How a place speaks TLS, where its connection says so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnTls<'a> {
+    pub(crate) settings: Option<&'a TlsSettings>,
+    pub(crate) known: Known,
 }
 
 /// One origin, as one connection of one tenant reaches it.
@@ -42,6 +62,7 @@ pub(crate) struct Place {
     pub(crate) client: Client<Connector, RequestBody>,
     pub(crate) scheme: UriScheme,
     pub(crate) authority: Authority,
+    pub(crate) account: Arc<Account>,
 }
 
 /// All places, of which the least recently used goes first.
@@ -52,16 +73,17 @@ pub(crate) struct Pool {
     timeouts: Timeouts,
     limits: Limits,
     connections: Arc<Semaphore>,
+    accounts: Accounts,
     places: Mutex<Places>,
 }
 
 #[derive(Default)]
 struct Places {
-    known: HashMap<PlaceKey, Known>,
+    known: HashMap<PlaceKey, Kept>,
     uses: u64,
 }
 
-struct Known {
+struct Kept {
     place: Arc<Place>,
     last_use: u64,
 }
@@ -79,12 +101,13 @@ impl Pool {
             timeouts: config.timeouts,
             limits: config.limits,
             connections: Arc::new(Semaphore::new(config.limits.connections_max)),
+            accounts: Accounts::new(config.limits),
             places: Mutex::default(),
         }))
     }
 
-    /// The place with this key.
-    pub(crate) fn place(&self, key: PlaceKey) -> Result<Arc<Place>, EgressError> {
+    /// The place with this key, whose TLS identity is that of `tls`.
+    pub(crate) fn place(&self, key: PlaceKey, tls: OwnTls<'_>) -> Result<Arc<Place>, EgressError> {
         let mut places = self.places.lock();
         places.uses += 1;
         let now = places.uses;
@@ -92,13 +115,14 @@ impl Pool {
             known.last_use = now;
             return Ok(Arc::clone(&known.place));
         }
-        let place = Arc::new(self.open(&key.origin)?);
+        let account = self.accounts.of(key.owner());
+        let place = Arc::new(self.open(&key.origin, tls, account)?);
         if places.known.len() >= self.limits.places_max {
             places.forget_oldest();
         }
         places.known.insert(
             key,
-            Known {
+            Kept {
                 place: Arc::clone(&place),
                 last_use: now,
             },
@@ -109,21 +133,40 @@ impl Pool {
     /// Closes the unused connections to every other origin. Those in use end
     /// with their exchange.
     pub(crate) fn close_unused_except(&self, origin: &Origin) {
-        let forgotten: Vec<Known> = {
-            let mut places = self.places.lock();
-            places
-                .known
-                .extract_if(|key, _| key.origin != *origin)
-                .map(|(_, known)| known)
-                .collect()
-        };
+        let places = self.close_unused(|key| key.origin != *origin);
         tracing::warn!(
-            places = forgotten.len(),
+            places,
             "connections_max is reached: unused connections are closed"
         );
     }
 
-    fn open(&self, origin: &Origin) -> Result<Place, EgressError> {
+    /// The same, of one owner.
+    pub(crate) fn close_unused_of(&self, owner: Owner, except: &Origin) {
+        let places = self.close_unused(|key| key.owner() == owner && key.origin != *except);
+        tracing::warn!(
+            places,
+            "connections_each_max is reached: unused connections of its owner are closed"
+        );
+    }
+
+    fn close_unused(&self, which: impl Fn(&PlaceKey) -> bool) -> usize {
+        let forgotten: Vec<Kept> = {
+            let mut places = self.places.lock();
+            places
+                .known
+                .extract_if(|key, _| which(key))
+                .map(|(_, known)| known)
+                .collect()
+        };
+        forgotten.len()
+    }
+
+    fn open(
+        &self,
+        origin: &Origin,
+        own: OwnTls<'_>,
+        account: Arc<Account>,
+    ) -> Result<Place, EgressError> {
         let refuse = |detail| EgressError::Target {
             origin: origin.clone(),
             detail,
@@ -133,7 +176,8 @@ impl Pool {
             Scheme::Https => {
                 let name = ServerName::try_from(origin.host.as_str().to_owned())
                     .map_err(|_| refuse("TLS cannot name this host"))?;
-                Some((self.tls.for_one_place(), name))
+                let config = self.tls.for_one_place(own.settings, own.known);
+                Some((config.map_err(|_| refuse("TLS cannot be set up"))?, name))
             }
         };
         let dialer = Dialer {
@@ -141,10 +185,12 @@ impl Pool {
             vetting: Arc::clone(&self.vetting),
             timeouts: self.timeouts,
             connections: Arc::clone(&self.connections),
+            account: Arc::clone(&account),
             tls,
             pool: Weak::clone(&self.this),
         };
         Ok(Place {
+            account,
             client: self.client(dialer),
             scheme: match origin.scheme {
                 Scheme::Http => UriScheme::HTTP,

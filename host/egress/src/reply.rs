@@ -64,11 +64,15 @@ impl Reply {
         deadline: Instant,
     ) -> Result<Self, EgressError> {
         let (mut parts, incoming) = response.into_parts();
-        if parts.status.is_informational() {
-            let source = BodyError::from("it switches protocols without being asked to");
+        let problem = if parts.status.is_informational() {
+            Some("it switches protocols without being asked to")
+        } else {
+            header::framing_problem(&parts.headers)
+        };
+        if let Some(problem) = problem {
             return Err(EgressError::Protocol {
                 origin: origin.clone(),
-                source: Arc::from(source),
+                source: Arc::from(BodyError::from(problem)),
             });
         }
         header::check_transfer_coding(&parts.headers)?;

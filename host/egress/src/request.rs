@@ -1,11 +1,13 @@
 //! What is sent, beside the target, which only an entry names.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Request, Uri};
+use http_body::Body;
 use keyway_authz::HttpSend;
 use keyway_model::net::Method;
 use zeroize::Zeroizing;
@@ -14,6 +16,7 @@ use crate::body::RequestBody;
 use crate::config::Limits;
 use crate::error::EgressError;
 use crate::header;
+use crate::identity::TlsSettings;
 use crate::pool::Place;
 
 /// What is sent, beside the target.
@@ -25,6 +28,8 @@ pub struct Exchange {
     pub query_secret: Option<QuerySecret>,
     /// The body.
     pub body: RequestBody,
+    /// What the connection says about TLS, if it says anything.
+    pub tls: Option<Arc<TlsSettings>>,
 }
 
 /// A credential that is added to the query, percent-encoded. Does not print.
@@ -52,11 +57,21 @@ pub(crate) fn build(
         mut headers,
         query_secret,
         body,
+        tls: _,
     } = exchange;
     let named = header::check_request(&mut headers, limits)?;
     // An encoded reply could not be searched before it is decoded.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    let mut request = Request::new(body.limited(limits.request_body_bytes_max, named)?);
+    let body = body.limited(limits.request_body_bytes_max, named)?;
+    // RFC 9110 section 8.6: where a body is expected, one of no bytes is said.
+    let expects_a_body = matches!(
+        operation.method(),
+        Method::Post | Method::Put | Method::Patch
+    );
+    if expects_a_body && body.is_end_stream() {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    let mut request = Request::new(body);
     *request.method_mut() = method_of(operation.method());
     *request.uri_mut() = uri_of(operation, place, query_secret.as_ref())?;
     *request.headers_mut() = headers;

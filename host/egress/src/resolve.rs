@@ -1,17 +1,20 @@
 //! From a name to addresses.
 //!
-//! Only looks up; what may be reached is decided in `vet`. The machine's own
-//! configuration is used (`/etc/resolv.conf`, `/etc/hosts`), but never its
-//! search list: a guest's name is a whole name.
+//! Only looks up; what may be reached is decided in `vet`. The name servers are
+//! those that the platform's configuration names, or the machine's own
+//! (`/etc/resolv.conf`); `/etc/hosts` is read, a search list never: a guest's
+//! name is a whole name. No environment variable has a say.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use async_trait::async_trait;
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{LookupIpStrategy, ResolverConfig};
+use hickory_resolver::config::{
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig,
+};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use keyway_model::net::HostName;
 
 /// Why a name has no addresses, in the resolver's words.
@@ -26,7 +29,7 @@ pub trait Resolve: Send + Sync + fmt::Debug {
     async fn resolve(&self, host: &HostName) -> Result<Vec<IpAddr>, ResolveError>;
 }
 
-/// Asks the machine's name servers.
+/// Asks the machine's name servers, or those that it was given.
 pub struct SystemResolver(Result<TokioResolver, String>);
 
 impl SystemResolver {
@@ -35,15 +38,36 @@ impl SystemResolver {
     pub fn new() -> Self {
         let builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
             tracing::warn!(%error, "no name servers are configured: only /etc/hosts answers");
-            TokioResolver::builder_with_config(
-                ResolverConfig::default(),
-                TokioRuntimeProvider::default(),
-            )
+            with_servers(&[])
         });
-        let mut builder = builder;
+        Self::from_builder(builder)
+    }
+
+    /// A resolver that asks these name servers, by UDP and TCP, in no
+    /// particular order.
+    pub fn asking(servers: &[SocketAddr]) -> Self {
+        Self::from_builder(with_servers(servers))
+    }
+
+    fn from_builder(mut builder: Builder) -> Self {
         builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
         Self(builder.build().map_err(|error| error.to_string()))
     }
+}
+
+type Builder = ResolverBuilder<TokioRuntimeProvider>;
+
+fn with_servers(servers: &[SocketAddr]) -> Builder {
+    let name_servers = servers.iter().map(|server| {
+        let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut way| {
+            way.port = server.port();
+            way
+        });
+        NameServerConfig::new(server.ip(), true, connections.to_vec())
+    });
+    let mut config = ResolverConfig::default();
+    config.name_servers = name_servers.collect();
+    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
 }
 
 impl Default for SystemResolver {

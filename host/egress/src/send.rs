@@ -3,15 +3,21 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::capture_connection;
 use keyway_authz::{Entry, HttpSend};
 use keyway_model::net::{Origin, Scheme};
 use tokio::time::{Instant, timeout_at};
 
+use crate::body::RequestBody;
 use crate::config::{EgressConfig, Limits, Timeouts};
 use crate::error::{EgressError, SetupError, Wait};
-use crate::pool::{PlaceKey, Pool};
+use crate::interim::Interims;
+use crate::pool::{OwnTls, Place, PlaceKey, Pool};
 use crate::reply::Reply;
 use crate::request::{self, Exchange};
+use crate::tls::Known;
 use crate::vet::Vetting;
 
 /// The way out. Cheap to clone; clones share connections and limits.
@@ -69,32 +75,60 @@ impl Egress {
         let operation = entry.operation();
         let origin = &operation.url().origin;
         self.refuse_clear_credential(operation, &exchange)?;
-        let place = pool.place(key_of(entry, origin)?)?;
-        let request = request::build(operation, &place, exchange, limits)?;
+        let settings = exchange.tls.clone();
+        let tls = OwnTls {
+            settings: settings.as_deref(),
+            known: if operation.credential().is_some() {
+                Known::AsTheConnection
+            } else {
+                Known::AsNobody
+            },
+        };
+        let place = pool.place(key_of(entry, origin, tls)?, tls)?;
+        place.account.has_paid()?;
+        let mut request = request::build(operation, &place, exchange, limits)?;
+        let connection = capture_connection(&mut request);
         let started = Instant::now();
         let deadline = started + timeouts.total;
-        let head = timeout_at(
-            deadline.min(started + timeouts.head),
-            place.client.request(request),
-        );
-        let response = match head.await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => {
-                return Err(EgressError::from_client(
-                    origin,
-                    limits.reply_header_bytes_max,
-                    error,
-                ));
-            }
-            Err(_) => {
-                let after = timeouts.head.min(timeouts.total);
-                return Err(EgressError::Timeout {
+        let head = self.head_of(origin, &place, request, started).await;
+        let reply =
+            head.and_then(|response| Reply::receive(response, origin, limits, timeouts, deadline));
+        // Where one reply ends and the next begins is in doubt from here on.
+        if reply.is_err()
+            && let Some(connection) = connection.connection_metadata().as_ref()
+        {
+            connection.poison();
+        }
+        reply
+    }
+
+    /// Sends, and waits for the reply's head for as long as it may take.
+    async fn head_of(
+        &self,
+        origin: &Origin,
+        place: &Place,
+        mut request: Request<RequestBody>,
+        started: Instant,
+    ) -> Result<Response<Incoming>, EgressError> {
+        let Shared {
+            limits, timeouts, ..
+        } = &*self.0;
+        let interims = Interims::of(&mut request, limits.reply_interims_max);
+        let after = timeouts.head.min(timeouts.total);
+        tokio::select! {
+            head = timeout_at(started + after, place.client.request(request)) => match head {
+                Ok(Ok(response)) => interims.check().map(|()| response),
+                Ok(Err(error)) => {
+                    let limit = limits.reply_header_bytes_max;
+                    Err(EgressError::from_client(origin, limit, error))
+                }
+                Err(_) => Err(EgressError::Timeout {
                     which: Wait::Head,
                     after,
-                });
-            }
-        };
-        Reply::receive(response, origin, limits, timeouts, deadline)
+                }),
+            },
+            over = interims.too_many() => Err(over),
+        }
     }
 
     /// The decision looked at this already; here it is looked at again with
@@ -118,7 +152,11 @@ impl Egress {
     }
 }
 
-fn key_of(entry: &Entry<HttpSend>, origin: &Origin) -> Result<PlaceKey, EgressError> {
+fn key_of(
+    entry: &Entry<HttpSend>,
+    origin: &Origin,
+    tls: OwnTls<'_>,
+) -> Result<PlaceKey, EgressError> {
     let scope = entry.scope().ok_or_else(|| EgressError::Target {
         origin: origin.clone(),
         detail: "its entry is closed",
@@ -126,7 +164,9 @@ fn key_of(entry: &Entry<HttpSend>, origin: &Origin) -> Result<PlaceKey, EgressEr
     Ok(PlaceKey {
         scope,
         connection: entry.operation().connection(),
+        connector: entry.operation().connector(),
         origin: origin.clone(),
+        tls: tls.settings.map(|settings| settings.id(tls.known)),
     })
 }
 

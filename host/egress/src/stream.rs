@@ -11,30 +11,46 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::client::TlsStream;
 
+use crate::heads::Heads;
+use crate::metered::Metered;
+
+/// A socket, counted.
+pub(crate) type Wire = Metered<TcpStream>;
+
+/// A connection's place among all, and among those of its owner.
+pub(crate) type Counted = [OwnedSemaphorePermit; 2];
+
 /// One open connection. Gives its place in the count back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Stream {
     io: Io,
-    _counted: OwnedSemaphorePermit,
+    _counted: Counted,
 }
 
 #[derive(Debug)]
 enum Io {
-    Clear(TokioIo<TcpStream>),
-    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+    Clear(TokioIo<Heads<Wire>>),
+    Tls(Box<TokioIo<Heads<TlsStream<Wire>>>>),
+    /// HTTP/2, whose heads are not text.
+    Tls2(Box<TokioIo<TlsStream<Wire>>>),
 }
 
 impl Stream {
-    pub(crate) fn clear(tcp: TcpStream, counted: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn clear(tcp: Wire, counted: Counted) -> Self {
         Self {
-            io: Io::Clear(TokioIo::new(tcp)),
+            io: Io::Clear(TokioIo::new(Heads::new(tcp))),
             _counted: counted,
         }
     }
 
-    pub(crate) fn tls(tls: TlsStream<TcpStream>, counted: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn tls(tls: TlsStream<Wire>, counted: Counted) -> Self {
+        let io = if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
+            Io::Tls2(Box::new(TokioIo::new(tls)))
+        } else {
+            Io::Tls(Box::new(TokioIo::new(Heads::new(tls))))
+        };
         Self {
-            io: Io::Tls(Box::new(TokioIo::new(tls))),
+            io,
             _counted: counted,
         }
     }
@@ -43,9 +59,7 @@ impl Stream {
 impl Connection for Stream {
     fn connected(&self) -> Connected {
         match &self.io {
-            Io::Tls(tls) if tls.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
-                Connected::new().negotiated_h2()
-            }
+            Io::Tls2(_) => Connected::new().negotiated_h2(),
             Io::Tls(_) | Io::Clear(_) => Connected::new(),
         }
     }
@@ -60,6 +74,7 @@ impl Read for Stream {
         match &mut self.io {
             Io::Clear(io) => Pin::new(io).poll_read(cx, buf),
             Io::Tls(io) => Pin::new(io).poll_read(cx, buf),
+            Io::Tls2(io) => Pin::new(io).poll_read(cx, buf),
         }
     }
 }
@@ -73,6 +88,7 @@ impl Write for Stream {
         match &mut self.io {
             Io::Clear(io) => Pin::new(io).poll_write(cx, buf),
             Io::Tls(io) => Pin::new(io).poll_write(cx, buf),
+            Io::Tls2(io) => Pin::new(io).poll_write(cx, buf),
         }
     }
 
@@ -80,6 +96,7 @@ impl Write for Stream {
         match &mut self.io {
             Io::Clear(io) => Pin::new(io).poll_flush(cx),
             Io::Tls(io) => Pin::new(io).poll_flush(cx),
+            Io::Tls2(io) => Pin::new(io).poll_flush(cx),
         }
     }
 
@@ -87,6 +104,7 @@ impl Write for Stream {
         match &mut self.io {
             Io::Clear(io) => Pin::new(io).poll_shutdown(cx),
             Io::Tls(io) => Pin::new(io).poll_shutdown(cx),
+            Io::Tls2(io) => Pin::new(io).poll_shutdown(cx),
         }
     }
 
@@ -94,6 +112,7 @@ impl Write for Stream {
         match &self.io {
             Io::Clear(io) => io.is_write_vectored(),
             Io::Tls(io) => io.is_write_vectored(),
+            Io::Tls2(io) => io.is_write_vectored(),
         }
     }
 
@@ -105,6 +124,7 @@ impl Write for Stream {
         match &mut self.io {
             Io::Clear(io) => Pin::new(io).poll_write_vectored(cx, bufs),
             Io::Tls(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+            Io::Tls2(io) => Pin::new(io).poll_write_vectored(cx, bufs),
         }
     }
 }

@@ -1,26 +1,42 @@
-//! Whom the way out trusts.
+//! Whom the way out trusts, and as whom it is known.
 //!
 //! Mozilla's roots, compiled in, and those that the platform's configuration
-//! names. Verification cannot be switched off. TLS 1.2 and 1.3, whose suites
-//! are all authenticated in this library.
+//! names; or, for a connection with [`TlsSettings`] of its own, only the roots
+//! that it names. Verification cannot be switched off: pins are asked for
+//! beside it, never in its place. TLS 1.2 and 1.3, whose suites are all
+//! authenticated in this library; certificates are not accepted compressed.
 
 use std::sync::Arc;
 
-use rustls::client::Resumption;
-use rustls::crypto::aws_lc_rs;
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use crate::error::SetupError;
+use crate::identity::TlsSettings;
+use crate::pin::Pinned;
 
 /// Sessions that one place remembers for resumption.
 const SESSIONS_MAX: usize = 8;
 
 /// The settings that every place begins with.
 #[derive(Clone, Debug)]
-pub(crate) struct TlsTemplate(ClientConfig);
+pub(crate) struct TlsTemplate {
+    roots: Arc<RootCertStore>,
+    plain: ClientConfig,
+}
+
+/// Whether a place may show the connection's client certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Known {
+    /// The request carries the connection's credential.
+    AsTheConnection,
+    /// It does not, and so shows no certificate.
+    AsNobody,
+}
 
 impl TlsTemplate {
     pub(crate) fn new(extra_roots_pem: &[String]) -> Result<Self, SetupError> {
@@ -28,39 +44,79 @@ impl TlsTemplate {
             roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
         };
         for (position, pem) in extra_roots_pem.iter().enumerate() {
-            add_roots(&mut roots, pem).map_err(|detail| SetupError::Root {
+            let refuse = |detail| SetupError::Root {
                 index: position + 1,
                 detail,
-            })?;
+            };
+            for certificate in certificates(pem).map_err(refuse)? {
+                let added = roots.add(certificate);
+                added.map_err(|error| refuse(error.to_string()))?;
+            }
         }
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&TLS13, &TLS12])?
-            .with_root_certificates(roots)
+        let roots = Arc::new(roots);
+        let plain = base()?
+            .with_root_certificates(Arc::clone(&roots))
             .with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self(config))
+        Ok(Self { roots, plain })
     }
 
     /// The settings of one place, with a memory of sessions of its own: one
     /// tenant's session is never resumed for another.
-    pub(crate) fn for_one_place(&self) -> Arc<ClientConfig> {
-        let mut config = self.0.clone();
+    pub(crate) fn for_one_place(
+        &self,
+        own: Option<&TlsSettings>,
+        known: Known,
+    ) -> Result<Arc<ClientConfig>, SetupError> {
+        let mut config = match own {
+            None => self.plain.clone(),
+            Some(own) => self.with(own, known)?,
+        };
         config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
-        Arc::new(config)
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    fn with(&self, own: &TlsSettings, known: Known) -> Result<ClientConfig, SetupError> {
+        let roots = own.roots.as_ref().unwrap_or(&self.roots);
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), provider())
+            .build()
+            .map_err(|error| SetupError::Roots(error.to_string()))?;
+        let pinned = Pinned {
+            verifier,
+            pins: own.pins.clone(),
+        };
+        // "Dangerous" is what the library calls any verifier of one's own; this
+        // one asks the library's first.
+        let builder = base()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(pinned));
+        Ok(match (&own.client, known) {
+            (Some(client), Known::AsTheConnection) => {
+                builder.with_client_auth_cert(client.chain.clone(), client.key.clone_key())?
+            }
+            _ => builder.with_no_client_auth(),
+        })
     }
 }
 
-fn add_roots(roots: &mut RootCertStore, pem: &str) -> Result<(), String> {
-    let mut found = 0_usize;
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        let certificate = certificate.map_err(|error| error.to_string())?;
-        roots.add(certificate).map_err(|error| error.to_string())?;
-        found += 1;
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+fn base() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, SetupError> {
+    Ok(
+        ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&TLS13, &TLS12])?,
+    )
+}
+
+/// The certificates of a PEM text, of which there is at least one.
+pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| error.to_string())?;
+    if found.is_empty() {
+        return Err("it holds no certificate".to_owned());
     }
-    if found == 0 {
-        Err("it holds no certificate".to_owned())
-    } else {
-        Ok(())
-    }
+    Ok(found)
 }

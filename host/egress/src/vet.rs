@@ -16,8 +16,8 @@ use std::time::Duration;
 use keyway_model::net::{HostName, Origin};
 use tokio::time::timeout;
 
-use crate::address::{AddressClass, classify};
-use crate::config::EgressConfig;
+use crate::address::{AddressClass, classify, reached};
+use crate::config::{AllowedPlace, EgressConfig};
 use crate::error::{EgressError, Wait};
 use crate::resolve::Resolve;
 
@@ -38,27 +38,13 @@ pub(crate) struct Vetting {
     resolve_timeout: Duration,
     addresses_max: usize,
     also_denied: Vec<IpAddr>,
-    allowed: HashMap<(HostName, u16), Clear>,
-}
-
-/// Whether a credential may travel in clear to an allowed place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Clear {
-    Yes,
-    No,
+    allowed: HashMap<(HostName, u16), AllowedPlace>,
 }
 
 impl Vetting {
     pub(crate) fn new(config: &EgressConfig) -> Self {
-        let mut allowed = HashMap::new();
-        for place in &config.allowed {
-            let clear = if place.cleartext {
-                Clear::Yes
-            } else {
-                Clear::No
-            };
-            allowed.insert((place.host.clone(), place.port), clear);
-        }
+        let by_place = |place: &AllowedPlace| ((place.host.clone(), place.port), place.clone());
+        let allowed = config.allowed.iter().map(by_place).collect();
         Self {
             resolver: Arc::clone(&config.resolver),
             resolve_timeout: config.timeouts.resolve,
@@ -72,15 +58,15 @@ impl Vetting {
     /// dialled.
     pub(crate) async fn vet(&self, origin: &Origin) -> Result<Vetted, EgressError> {
         let addresses = self.addresses_of(&origin.host).await?;
-        let listed = self
-            .allowed
-            .contains_key(&(origin.host.clone(), origin.port));
+        let listed = self.listed(origin);
         let mut denied = None;
         let mut vetted = Vec::with_capacity(addresses.len());
         for address in addresses {
             match self.class_of(address) {
                 AddressClass::Public => vetted.push(SocketAddr::new(address, origin.port)),
-                _ if listed => vetted.push(SocketAddr::new(address, origin.port)),
+                class if listed.is_some_and(|place| place.may_be_at(address, class)) => {
+                    vetted.push(SocketAddr::new(address, origin.port));
+                }
                 class => denied = denied.or(Some((address, class))),
             }
         }
@@ -101,7 +87,11 @@ impl Vetting {
 
     /// Whether the platform lets a credential travel in clear to this origin.
     pub(crate) fn allows_clear_credential(&self, origin: &Origin) -> bool {
-        self.allowed.get(&(origin.host.clone(), origin.port)) == Some(&Clear::Yes)
+        self.listed(origin).is_some_and(|place| place.cleartext)
+    }
+
+    fn listed(&self, origin: &Origin) -> Option<&AllowedPlace> {
+        self.allowed.get(&(origin.host.clone(), origin.port))
     }
 
     async fn addresses_of(&self, host: &HostName) -> Result<Vec<IpAddr>, EgressError> {
@@ -123,10 +113,25 @@ impl Vetting {
 
     fn class_of(&self, address: IpAddr) -> AddressClass {
         match classify(address) {
-            AddressClass::Public if self.also_denied.contains(&address.to_canonical()) => {
+            AddressClass::Public if self.also_denied.contains(&reached(address)) => {
                 AddressClass::OwnInterface
             }
             class => class,
+        }
+    }
+}
+
+impl AllowedPlace {
+    /// Whether the place is what the platform meant, with this address.
+    fn may_be_at(&self, address: IpAddr, class: AddressClass) -> bool {
+        if !self.addresses.is_empty() {
+            return self.addresses.contains(&reached(address));
+        }
+        match class {
+            AddressClass::CloudMetadata | AddressClass::Multicast | AddressClass::Unspecified => {
+                self.host.ip() == Some(address)
+            }
+            _ => true,
         }
     }
 }

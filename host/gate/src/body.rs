@@ -12,7 +12,8 @@ use keyway_ipc::{RequestId, ToWorker};
 use keyway_model::limit::FRAME_BODY_BYTES_MAX;
 use tokio::sync::mpsc;
 
-use crate::http::{BodyPart, Delivery};
+use crate::deliver::Delivery;
+use crate::http::BodyPart;
 use crate::lane::Line;
 use crate::mask::MaskStream;
 use crate::transfer::Window;

@@ -7,7 +7,6 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use keyway_authz::HttpSend;
 use keyway_egress::{Exchange, QuerySecret};
 use keyway_model::CredentialSlot;
-use keyway_vault::Secret;
 use zeroize::Zeroizing;
 
 use crate::headers::HeaderRefusal;
@@ -27,6 +26,12 @@ pub(crate) enum InjectError {
         "the connection's credential cannot be a header value: it holds a control character; create the connection again"
     )]
     Unfit,
+    /// What the connection says about TLS cannot be used.
+    #[error("the connection's TLS settings cannot be used: {0}; create the connection again")]
+    Tls(String),
+    /// The body streams and was sent already.
+    #[error("the body of the request was sent already and cannot be sent again")]
+    Gone,
 }
 
 impl InjectError {
@@ -39,12 +44,11 @@ impl InjectError {
 pub(crate) fn inject(
     exchange: &mut Exchange,
     send: &HttpSend,
-    secret: &Secret,
+    bytes: &[u8],
 ) -> Result<Vec<Travelling>, InjectError> {
-    let bytes = secret.expose();
     let mut travelling = vec![Zeroizing::new(bytes.to_vec())];
     match send.credential() {
-        None => return Ok(Vec::new()),
+        None | Some(CredentialSlot::ClientCertificate) => return Ok(Vec::new()),
         Some(CredentialSlot::Bearer) => {
             let value = Zeroizing::new([b"Bearer ", bytes].concat());
             put(&mut exchange.headers, "authorization", &value)?;

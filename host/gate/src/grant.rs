@@ -9,7 +9,7 @@ use keyway_authz::{
     Actor, DenialReason, Grant, GrantedCredential, HttpRule, HttpRules, Judgement, Policy,
     PolicyRequest, Resource,
 };
-use keyway_model::manifest::{Capabilities, Manifest, Parameters, Use};
+use keyway_model::manifest::{Capabilities, Manifest, Parameters, Redirects, Use};
 use keyway_model::net::{HostName, Origin, Scheme};
 use keyway_model::time::Timestamp;
 use keyway_model::{Digest, Name, Scope};
@@ -227,6 +227,7 @@ fn rules(basis: &Basis, ceiling: &Ceiling) -> Result<HttpRules, NoGrant> {
             if allowed_by_connection(connection, &origin)
                 && !ceiling.hosts_denied.contains(&origin.host)
             {
+                let used = (used, destination.redirects);
                 rules.push(rule(basis, used, origin, ceiling));
             }
         }
@@ -238,7 +239,12 @@ fn allowed_by_connection(connection: &ConnectionRecord, origin: &Origin) -> bool
     connection.hosts.is_empty() || connection.hosts.contains(&origin.host)
 }
 
-fn rule(basis: &Basis, used: &Use, origin: Origin, ceiling: &Ceiling) -> HttpRule {
+fn rule(
+    basis: &Basis,
+    (used, redirects): (&Use, Redirects),
+    origin: Origin,
+    ceiling: &Ceiling,
+) -> HttpRule {
     let manifest = &basis.connector.manifest;
     let cleartext = origin.scheme == Scheme::Http
         && ceiling
@@ -256,6 +262,7 @@ fn rule(basis: &Basis, used: &Use, origin: Origin, ceiling: &Ceiling) -> HttpRul
         methods: used.methods.clone(),
         paths: used.paths.to_vec(),
         credential,
+        redirects,
         rule: format!(
             "{} {}: {} uses {}",
             basis.connector.record.name,

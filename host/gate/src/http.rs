@@ -6,25 +6,24 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use keyway_authz::{Closing, Denial, DenialReason, Ending, Entry, HttpSend, OutcomeKind, Permit};
-use keyway_egress::{EgressError, Exchange, Length, Reply, RequestBody};
-use keyway_ipc::{
-    BodyStart, HostReply, HttpReply, HttpRequest, Refusal, RequestId, ToWorker, Trap,
+use keyway_authz::{
+    Carry, Closing, Denial, DenialReason, Ending, Entry, HttpSend, OutcomeKind, Permit,
 };
-use keyway_model::limit::FRAME_BODY_BYTES_MAX;
+use keyway_egress::{EgressError, Exchange, Length, Reply, RequestBody, TlsSettings};
+use keyway_ipc::{BodyStart, HostReply, HttpRequest, Refusal, RequestId, Trap};
 use keyway_model::net::{Method, NetError, RequestUrl};
 use tokio::sync::mpsc;
 
 use crate::body::Credit;
 use crate::credential;
+use crate::deliver::{Delivery, refusal_of};
 use crate::headers;
 use crate::invocation::{Bodies, Invocation};
 use crate::lane::Line;
-use crate::mask::{Mask, MaskStream};
-use crate::reply::{masked_headers, without_marks};
+use crate::redirect::{Asked, Elsewhere, RedirectRefused};
 use crate::seen::{SeenBodies, SeenRequest, shown};
-use crate::transfer::TransferEnds;
+use crate::tls::{Parts, TlsRecord};
+use crate::transfer::{TransferEnds, Window};
 
 /// A part of a request body.
 #[derive(Debug)]
@@ -37,16 +36,48 @@ pub(crate) enum BodyPart {
     Aborted,
 }
 
-/// How a host call ends for the guest.
-enum Answer {
-    /// It was answered already, with a body that streams.
+/// The parts of a request body that streams, as they arrive.
+struct Upload {
+    rest: mpsc::UnboundedReceiver<BodyPart>,
+    window: Arc<Window>,
+}
+
+/// What comes of one request.
+pub(crate) enum Answer {
+    /// The guest was answered already, with a body that streams.
     Streamed,
     /// This is the answer.
     Reply(HostReply),
+    /// The answer is elsewhere.
+    Redirected(Asked),
+    /// The answer is said to be elsewhere, and is not looked for.
+    Refused(RedirectRefused),
+}
+
+/// What the connection says about TLS, if anything.
+fn own_tls(
+    tls: &TlsRecord,
+    client_key_pem: Option<&str>,
+) -> Result<Option<Arc<TlsSettings>>, credential::InjectError> {
+    if tls.is_empty() {
+        return Ok(None);
+    }
+    let settings = tls.settings(client_key_pem);
+    let settings = settings.map_err(credential::InjectError::Tls)?;
+    Ok(Some(Arc::new(settings)))
+}
+
+/// How a request ends whose answer is elsewhere.
+fn redirected(reply: &Reply) -> Ending {
+    Ending {
+        status: Some(reply.status.as_u16()),
+        ..Ending::of(OutcomeKind::Done)
+    }
 }
 
 impl Invocation {
-    /// Serves one HTTP host call from beginning to end.
+    /// Serves one HTTP host call from beginning to end: one request, and those
+    /// that redirects lead to, each decided and recorded anew.
     pub(crate) async fn http(
         &self,
         line: &Line,
@@ -54,9 +85,42 @@ impl Invocation {
         http: HttpRequest,
         ends: TransferEnds,
     ) {
-        let answer = match self.permit(&http).await {
+        let to = Delivery {
+            line,
+            request,
+            credit: &ends.credit,
+        };
+        let mut upload = Some(Upload {
+            rest: ends.body,
+            window: ends.window,
+        });
+        let mut asked = Asked::by_the_guest(http);
+        let reply = loop {
+            match self.one(&to, &asked, &mut upload).await {
+                Answer::Streamed => return,
+                Answer::Reply(reply) => break reply,
+                Answer::Redirected(next) => asked = next,
+                Answer::Refused(refused) => {
+                    let RedirectRefused { reason, place, why } = refused;
+                    let denial = self.grant.deny_http_because(
+                        &asked.http.method,
+                        &place,
+                        reason,
+                        why.to_owned(),
+                    );
+                    self.deny(format!("redirect to {place}"), denial).await;
+                    break HostReply::Http(Err(Refusal::Denied));
+                }
+            }
+        };
+        line.reply(request, reply).await;
+    }
+
+    async fn one(&self, to: &Delivery<'_>, asked: &Asked, upload: &mut Option<Upload>) -> Answer {
+        let http = &asked.http;
+        match self.permit(asked).await {
             Ok(permit) => match permit.record(&self.recorder).await {
-                Ok(entry) => self.send(line, request, http, entry, ends).await,
+                Ok(entry) => self.send(to, asked, entry, upload).await,
                 Err(error) => Answer::Reply(HostReply::Trap(Trap::Host(error.to_string()))),
             },
             Err(denial) => {
@@ -67,14 +131,12 @@ impl Invocation {
                 .await;
                 Answer::Reply(HostReply::Http(Err(Refusal::Denied)))
             }
-        };
-        if let Answer::Reply(reply) = answer {
-            line.reply(request, reply).await;
         }
     }
 
     /// Decides on the request as it will be sent.
-    async fn permit(&self, http: &HttpRequest) -> Result<Permit<HttpSend>, Denial> {
+    async fn permit(&self, asked: &Asked) -> Result<Permit<HttpSend>, Denial> {
+        let http = &asked.http;
         let deny = |reason, remedy| {
             self.grant
                 .deny_http_because(&http.method, place_of(&http.url), reason, remedy)
@@ -85,25 +147,20 @@ impl Invocation {
         let malformed = |error: NetError| deny(DenialReason::Malformed, error.to_string());
         let method: Method = http.method.parse().map_err(malformed)?;
         let url: RequestUrl = http.url.parse().map_err(malformed)?;
-        self.grant.decide_http(method, url)
+        self.grant.decide_http_carrying(method, url, asked.carry)
     }
 
     async fn send(
         &self,
-        line: &Line,
-        request: RequestId,
-        http: HttpRequest,
+        to: &Delivery<'_>,
+        asked: &Asked,
         entry: Entry<HttpSend>,
-        ends: TransferEnds,
+        upload: &mut Option<Upload>,
     ) -> Answer {
         let started = Instant::now();
-        let mut seen = SeenRequest::of(&entry, &http);
-        let credit = Credit {
-            line: line.clone(),
-            request,
-            window: ends.window,
-        };
-        let exchange = match self.exchange(&http, &entry, ends.body, credit).await {
+        let http = &asked.http;
+        let mut seen = SeenRequest::of(&entry, http);
+        let exchange = match self.exchange(to, asked, &entry, upload).await {
             Ok(exchange) => exchange,
             Err(refused) => {
                 seen.failed = Some(refused.to_string());
@@ -140,12 +197,15 @@ impl Invocation {
             }
         };
         seen.status = Some(reply.status.as_u16());
-        let delivery = Delivery {
-            line,
-            request,
-            credit: &ends.credit,
+        let elsewhere = asked.redirected(entry.operation(), &reply, self.mask.lock().as_deref());
+        let (answer, ending) = match elsewhere {
+            Elsewhere::Nowhere => self.deliver(to, reply, &mut seen).await,
+            Elsewhere::Next(next) => (Answer::Redirected(next), redirected(&reply)),
+            Elsewhere::Refused(refused) => {
+                seen.failed = Some(refused.why.to_owned());
+                (Answer::Refused(refused), redirected(&reply))
+            }
         };
-        let (answer, ending) = self.deliver(delivery, reply, &mut seen).await;
         self.finish(
             seen,
             started,
@@ -160,11 +220,12 @@ impl Invocation {
     /// What goes out: the guest's headers and body, and the credential.
     async fn exchange(
         &self,
-        http: &HttpRequest,
+        to: &Delivery<'_>,
+        asked: &Asked,
         entry: &Entry<HttpSend>,
-        rest: mpsc::UnboundedReceiver<BodyPart>,
-        credit: Credit,
+        upload: &mut Option<Upload>,
     ) -> Result<Exchange, credential::InjectError> {
+        let http = &asked.http;
         let reserved: Vec<String> = entry
             .operation()
             .credential()
@@ -174,7 +235,9 @@ impl Invocation {
             .map(str::to_ascii_lowercase)
             .collect();
         let mut headers = headers::checked(&http.headers, &reserved)?;
-        if let Some((name, key)) = &self.idempotency {
+        if let Some((name, key)) = &self.idempotency
+            && asked.carry == Carry::Credential
+        {
             credential::put(&mut headers, name, key.as_bytes())?;
         }
         let body = match &http.body {
@@ -182,6 +245,13 @@ impl Invocation {
             BodyStart::Stream { first, length } => {
                 let limit = self.limits.request_body_bytes_max;
                 let length = length.map_or(Length::Unknown, Length::Known);
+                // A body that streams is sent once: no redirect is followed with it.
+                let Upload { rest, window } = upload.take().ok_or(credential::InjectError::Gone)?;
+                let credit = Credit {
+                    line: to.line.clone(),
+                    request: to.request,
+                    window,
+                };
                 RequestBody::stream(
                     crate::body::request(first.clone(), rest, limit, credit),
                     length,
@@ -192,6 +262,7 @@ impl Invocation {
             headers,
             query_secret: None,
             body,
+            tls: None,
         };
         if entry.operation().credential().is_some() {
             let secret = self
@@ -199,122 +270,23 @@ impl Invocation {
                 .open_credential(entry)
                 .await
                 .map_err(credential::InjectError::vault)?;
-            let travelling = credential::inject(&mut exchange, entry.operation(), &secret)?;
-            let mask = self.gate.masks.of(self.basis.connection.id, travelling);
-            self.mask.lock().get_or_insert(mask);
+            let tls = &self.basis.connection.tls;
+            let parts = Parts::of(&secret, tls).ok_or(credential::InjectError::Unfit)?;
+            let travelling =
+                credential::inject(&mut exchange, entry.operation(), parts.credential)?;
+            if !travelling.is_empty() {
+                let mask = self.gate.masks.of(self.basis.connection.id, travelling);
+                self.mask.lock().get_or_insert(mask);
+            }
+            exchange.tls = own_tls(tls, parts.client_key_pem)?;
+        } else {
+            exchange.tls = own_tls(&self.basis.connection.tls, None)?;
         }
         Ok(exchange)
     }
 
-    /// Searches the reply and hands it to the guest.
-    async fn deliver(
-        &self,
-        to: Delivery<'_>,
-        reply: Reply,
-        seen: &mut SeenRequest,
-    ) -> (Answer, Ending) {
-        let mask = self
-            .mask
-            .lock()
-            .clone()
-            .unwrap_or_else(|| Arc::new(Mask::nothing()));
-        let (mut headers, mut masked) = masked_headers(&reply.headers, &mask);
-        let status = reply.status.as_u16();
-        let mut body = reply.body;
-        let mut searched = MaskStream::new(&mask);
-        let (mut first, mut bytes_in, mut ended) = (Vec::new(), 0_u64, false);
-        while !ended && first.len() <= FRAME_BODY_BYTES_MAX {
-            match body.frame().await {
-                None => {
-                    first.extend(searched.finish());
-                    ended = true;
-                }
-                Some(Ok(frame)) => {
-                    let data = frame.into_data().unwrap_or_default();
-                    bytes_in += data.len() as u64;
-                    first.extend(searched.push(&data));
-                }
-                Some(Err(error)) => {
-                    seen.failed = Some(error.operator_text());
-                    let ending = Ending {
-                        status: Some(status),
-                        bytes_in,
-                        ..self.ending_of(&error)
-                    };
-                    return (
-                        Answer::Reply(HostReply::Http(Err(refusal_of(&error)))),
-                        ending,
-                    );
-                }
-            }
-        }
-        if let Some(bodies) = &mut seen.bodies {
-            bodies.reply = shown(&first);
-        }
-        let done = Ending {
-            status: Some(status),
-            bytes_in,
-            ..Ending::of(OutcomeKind::Done)
-        };
-        if ended {
-            masked += searched.count();
-            seen.masked = masked;
-            if masked > 0 {
-                without_marks(&mut headers, Some(first.len()));
-            }
-            let body = BodyStart::Whole(first.into());
-            let reply = HostReply::Http(Ok(HttpReply {
-                status,
-                headers,
-                body,
-            }));
-            return (Answer::Reply(reply), Ending { masked, ..done });
-        }
-        if !mask.is_empty() {
-            without_marks(&mut headers, None);
-        }
-        let body_start = BodyStart::Stream {
-            first: Bytes::new(),
-            length: None,
-        };
-        let head = HostReply::Http(Ok(HttpReply {
-            status,
-            headers,
-            body: body_start,
-        }));
-        to.line.reply(to.request, head).await;
-        let streamed = crate::body::stream(&to, first, &mut body, &mut searched).await;
-        masked += searched.count();
-        seen.masked = masked;
-        let bytes_in = bytes_in + streamed.bytes_in;
-        let ending = match &streamed.failed {
-            None => Ending {
-                masked,
-                bytes_in,
-                ..done
-            },
-            Some(error) => {
-                seen.failed = Some(error.operator_text());
-                Ending {
-                    status: Some(status),
-                    masked,
-                    bytes_in,
-                    ..self.ending_of(error)
-                }
-            }
-        };
-        let failed = streamed.failed.as_ref().map(refusal_of);
-        let end = ToWorker::ChunkEnd {
-            call: to.line.call,
-            request: to.request,
-            failed,
-        };
-        to.line.send(end).await;
-        (Answer::Streamed, ending)
-    }
-
     /// How a request ends that got no whole reply.
-    fn ending_of(&self, error: &EgressError) -> Ending {
+    pub(crate) fn ending_of(&self, error: &EgressError) -> Ending {
         let kind = match error.was_sent() {
             keyway_egress::Sent::No => OutcomeKind::Refused,
             // It may have had its effect: nobody knows.
@@ -332,13 +304,6 @@ impl Invocation {
         self.seen.lock().requests.push(seen);
         self.unit.close(closing);
     }
-}
-
-/// Where a reply goes.
-pub(crate) struct Delivery<'a> {
-    pub(crate) line: &'a Line,
-    pub(crate) request: RequestId,
-    pub(crate) credit: &'a tokio::sync::Semaphore,
 }
 
 /// Scheme, host and port of a URL that may be none, for records: what follows
@@ -359,23 +324,4 @@ fn place_of(url: &str) -> &str {
 /// The URL up to its query, for people.
 fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default()
-}
-
-/// What the guest may know of an error. That a name does not resolve and that
-/// its address is private are the same to it.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "whatever else it is, to the guest it was denied"
-)]
-fn refusal_of(error: &EgressError) -> Refusal {
-    match error {
-        EgressError::Timeout { .. } => Refusal::Timeout,
-        EgressError::TooLarge { .. } => Refusal::TooLarge,
-        EgressError::Connect { .. }
-        | EgressError::Tls { .. }
-        | EgressError::Reset { .. }
-        | EgressError::RequestBody { .. } => Refusal::Connection,
-        EgressError::Protocol { .. } | EgressError::ContentCoding { .. } => Refusal::Protocol,
-        _ => Refusal::Denied,
-    }
 }

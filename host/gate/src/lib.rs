@@ -19,6 +19,7 @@ mod alarm;
 mod body;
 mod control;
 mod credential;
+mod deliver;
 #[doc(hidden)]
 pub mod fuzz;
 mod grant;
@@ -29,6 +30,7 @@ mod inward;
 mod lane;
 mod logic;
 mod mask;
+mod redirect;
 mod registry;
 mod reply;
 pub mod resource;
@@ -36,6 +38,7 @@ mod schema;
 mod scratch;
 mod seen;
 mod state;
+mod tls;
 mod transfer;
 
 pub use alarm::{AlarmKind, AlarmRecord};
@@ -48,6 +51,7 @@ pub use mask::{MASKED, Mask, MaskStream};
 pub use registry::{Connector, Registry, View};
 pub use schema::{SchemaError, Schemas, check_against};
 pub use seen::{LogLine, Seen, SeenBodies, SeenDenial, SeenRequest};
+pub use tls::{TlsRecord, bundled};
 
 /// What every invocation needs.
 #[derive(Debug)]

@@ -9,6 +9,8 @@ use keyway_model::{ApprovalId, ConnectionId, Digest, Name, RecipeId};
 use keyway_store::{Change, Kind, NewResource, RowId, StoreError, TenantStore};
 use serde::{Deserialize, Serialize};
 
+use crate::tls::TlsRecord;
+
 /// An installed connector: the artifact itself is kept once for all, by digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectorRecord {
@@ -77,6 +79,10 @@ pub struct ConnectionRecord {
     /// If not empty, the only hosts that this connection may reach, whatever
     /// the manifest says.
     pub hosts: BTreeSet<HostName>,
+    /// What it says about TLS. The key of a client certificate is kept with
+    /// the credential.
+    #[serde(default, skip_serializing_if = "TlsRecord::is_empty")]
+    pub tls: TlsRecord,
     /// The version of the credential; 0 if there is none.
     pub credential_version: u64,
     /// Who created it.

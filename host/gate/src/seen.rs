@@ -3,7 +3,7 @@
 
 use keyway_authz::{Entry, HttpSend};
 use keyway_ipc::{HttpRequest, LogLevel};
-use keyway_model::Failure;
+use keyway_model::{CredentialSlot, Failure};
 use serde::{Deserialize, Serialize};
 
 impl SeenBodies {
@@ -122,9 +122,13 @@ impl SeenRequest {
             .iter()
             .map(|(name, _)| name.to_ascii_lowercase())
             .collect();
-        names.extend(send.credential().map(|slot| match slot.header() {
-            Some(header) => format!("{header}: ••• (filled by Keyway)"),
-            None => "query: ••• (filled by Keyway)".to_owned(),
+        names.extend(send.credential().map(|slot| match slot {
+            CredentialSlot::Query(_) => "query: ••• (filled by Keyway)".to_owned(),
+            CredentialSlot::ClientCertificate => "TLS: ••• (shown by Keyway)".to_owned(),
+            CredentialSlot::Bearer | CredentialSlot::Basic => {
+                "authorization: ••• (filled by Keyway)".to_owned()
+            }
+            CredentialSlot::Header(header) => format!("{header}: ••• (filled by Keyway)"),
         }));
         Self {
             method: send.method().to_string(),

@@ -417,6 +417,8 @@ pub enum Refusal {
     TooLarge,
     /// The upstream does not speak HTTP properly.
     Protocol,
+    /// The connector has used up its share of the network for now.
+    Busy,
 }
 
 /// Why state was not read or changed.

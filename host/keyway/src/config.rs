@@ -1,7 +1,7 @@
 //! `keyway.toml`: the platform's configuration. Strict: what is not known is
 //! refused with its line.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use keyway_model::Name;
@@ -61,6 +61,8 @@ pub struct EgressConfig {
     pub ca_files: Vec<PathBuf>,
     /// Hosts that nobody may reach.
     pub deny_hosts: Vec<HostName>,
+    /// The name servers to ask, as `address:port`; without any, the machine's.
+    pub name_servers: Vec<SocketAddr>,
 }
 
 /// One place that is reachable although its address is not public.
@@ -74,6 +76,10 @@ pub struct AllowedPlace {
     /// Whether a credential may travel there without TLS.
     #[serde(default)]
     pub cleartext: bool,
+    /// The addresses that the host may have there; without any, all but those
+    /// of a cloud's metadata and the like.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
 }
 
 /// `[workers]`: the processes that run guests.

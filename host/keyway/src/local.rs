@@ -74,7 +74,7 @@ pub(crate) fn call(call: LocalCall) -> Result<Ended> {
     let egress = EgressConfig {
         allow,
         ca_files: call.ca_files.clone(),
-        deny_hosts: Vec::new(),
+        ..EgressConfig::default()
     };
     let config = Config {
         egress,
@@ -99,6 +99,7 @@ fn place_of(text: &str) -> Result<AllowedPlace> {
         host: host.parse()?,
         port: port.parse()?,
         cleartext: false,
+        addresses: Vec::new(),
     })
 }
 
@@ -189,6 +190,7 @@ async fn prepare(deployment: &Deployment, call: LocalCall) -> Result<Prepared> {
         parameters,
         credential,
         hosts: Default::default(),
+        tls: None,
     };
     deployment.create_connection(caller(), new).await?;
     Ok(Prepared {

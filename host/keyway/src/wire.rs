@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use keyway_egress::{Egress, EgressConfig};
+use keyway_egress::{Egress, EgressConfig, SystemResolver};
 use keyway_gate::{Ceiling, Ended, Gate, Invocation, Lane, Registry, run_logic};
 use keyway_ipc::{CallOutcome, Entrance, Trap};
 use keyway_jobs::{EvaluateError, Jobs, StepRunner};
@@ -228,10 +228,16 @@ fn egress(config: &Config) -> Result<Egress> {
             host: place.host.clone(),
             port: place.port,
             cleartext: place.cleartext,
+            addresses: place.addresses.clone(),
         });
     // A public address of this very machine is not the outside.
     let interfaces = if_addrs::get_if_addrs().context("the addresses of this machine")?;
+    let resolver = match config.egress.name_servers.as_slice() {
+        [] => SystemResolver::new(),
+        servers => SystemResolver::asking(servers),
+    };
     let egress = EgressConfig {
+        resolver: Arc::new(resolver),
         allowed: allowed.collect(),
         extra_roots_pem: roots,
         also_denied: interfaces.iter().map(if_addrs::Interface::ip).collect(),

@@ -15,6 +15,8 @@ pub enum CredentialSlot {
     Header(String),
     /// A query parameter of this name.
     Query(String),
+    /// The client certificate in the agreement on TLS (RFC 8446 section 4.4.2).
+    ClientCertificate,
 }
 
 impl CredentialSlot {
@@ -23,7 +25,7 @@ impl CredentialSlot {
         match self {
             Self::Bearer | Self::Basic => Some("authorization"),
             Self::Header(name) => Some(name),
-            Self::Query(_) => None,
+            Self::Query(_) | Self::ClientCertificate => None,
         }
     }
 }

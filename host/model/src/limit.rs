@@ -138,3 +138,6 @@ pub const ITERATIONS_MAX: usize = 10_000;
 
 /// A webhook's body, in bytes, unless the configuration says less.
 pub const WEBHOOK_BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Redirects that the host follows for one request of a guest.
+pub const REDIRECTS_MAX: usize = 5;

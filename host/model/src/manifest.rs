@@ -31,7 +31,7 @@ mod tests;
 
 pub use action::{Action, Check, Trigger, TriggerKind, Use};
 pub use auth::Auth;
-pub use destination::{Destination, DestinationRole};
+pub use destination::{Destination, DestinationRole, Redirects};
 pub use error::ManifestError;
 pub use identity::{Capabilities, Capability, Identity};
 pub use imports::imports_beyond;

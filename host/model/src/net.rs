@@ -9,13 +9,15 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Host;
 
 mod header;
 mod path;
+mod target;
 
 pub use header::{has_reserved_prefix, is_reserved_header};
 pub use path::{PathTemplate, PathTemplateError};
+pub use target::RequestUrl;
 
 /// Why a URL, host, port or method was not accepted.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
@@ -260,81 +262,6 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A request's target, taken apart: what the decision is about and what the
-/// request is rebuilt from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RequestUrl {
-    /// Where the request goes.
-    pub origin: Origin,
-    /// The path, percent-encoded, beginning with `/`, without dot segments.
-    pub path: String,
-    /// The query without `?`, percent-encoded.
-    pub query: Option<String>,
-}
-
-impl RequestUrl {
-    /// `path?query`, as it stands in a request line.
-    pub fn path_and_query(&self) -> String {
-        match &self.query {
-            Some(query) => format!("{}?{query}", self.path),
-            None => self.path.clone(),
-        }
-    }
-
-    /// Whether the query names a parameter, however it is written: servers
-    /// differ in case and in what separates parameters.
-    pub fn names_parameter(&self, name: &str) -> bool {
-        let query = self.query.as_deref().unwrap_or_default();
-        query
-            .split(['&', ';'])
-            .flat_map(|part| url::form_urlencoded::parse(part.as_bytes()))
-            .any(|(known, _)| known.trim().eq_ignore_ascii_case(name))
-    }
-}
-
-impl FromStr for RequestUrl {
-    type Err = NetError;
-
-    fn from_str(text: &str) -> Result<Self, NetError> {
-        if let Some(bad) = text
-            .chars()
-            .find(|c| c.is_control() || *c == ' ' || *c == '\\')
-        {
-            return Err(NetError::Character(bad));
-        }
-        // The WHATWG parser takes any number of slashes, none as well.
-        let rest = text.split_once(':').map_or("", |(_, rest)| rest);
-        if !rest.starts_with("//") || rest.starts_with("///") {
-            return Err(NetError::NotAUrl("write `https://` and a host".to_owned()));
-        }
-        let url = Url::parse(text).map_err(|e| NetError::NotAUrl(e.to_string()))?;
-        let scheme: Scheme = url.scheme().parse()?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(NetError::UserInfo);
-        }
-        if url.fragment().is_some() {
-            return Err(NetError::Fragment);
-        }
-        let host = url.host().ok_or_else(|| NetError::Host(String::new()))?;
-        let port = url.port().unwrap_or(scheme.default_port());
-        if port == 0 {
-            return Err(NetError::Port("0".to_owned()));
-        }
-        if path::is_ambiguous(url.path()) {
-            return Err(NetError::AmbiguousPath);
-        }
-        Ok(Self {
-            origin: Origin {
-                scheme,
-                host: HostName::from_parsed(&host)?,
-                port,
-            },
-            path: url.path().to_owned(),
-            query: url.query().map(str::to_owned),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -395,6 +322,40 @@ mod tests {
         assert_eq!(url.path, "/b/c");
         assert_eq!(url.path_and_query(), "/b/c?x=1");
         assert_eq!(url.origin.to_string(), "https://host:443");
+    }
+
+    #[test]
+    fn a_reference_leads_where_rfc_3986_says_or_nowhere() {
+        let here: RequestUrl = "https://a.test:8443/b/c?d=e".parse().expect("a URL");
+        for (reference, there) in [
+            ("/x", "https://a.test:8443/x"),
+            ("x?y=z#fragment", "https://a.test:8443/b/x?y=z"),
+            ("../../x", "https://a.test:8443/x"),
+            ("?y", "https://a.test:8443/b/c?y"),
+            ("", "https://a.test:8443/b/c?d=e"),
+            ("//b.test/x", "https://b.test:443/x"),
+            ("http://B.test:80/", "http://b.test:80/"),
+            ("//2130706433/", "https://127.0.0.1:443/"),
+        ] {
+            let url = here.join(reference).expect("the case is a reference");
+            let found = format!("{}{}", url.origin, url.path_and_query());
+            assert_eq!(found, there, "{reference}");
+        }
+        for reference in [
+            "//user@b.test/",
+            "https://b.test:0/",
+            "ftp://b.test/",
+            "javascript:alert(1)",
+            "/\\b.test/",
+            "\\\\b.test/",
+            "/a b",
+            "/a\r\nx: y",
+            "\t//b.test/",
+            "/a%2f..",
+            "https://",
+        ] {
+            assert!(here.join(reference).is_err(), "{reference}");
+        }
     }
 
     #[test]

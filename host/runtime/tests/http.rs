@@ -227,6 +227,7 @@ async fn each_refusal_is_one_error_code() {
         (Refusal::Connection, "ConnectionTerminated"),
         (Refusal::TooLarge, "HttpResponseBodySize"),
         (Refusal::Protocol, "HttpProtocolError"),
+        (Refusal::Busy, "ConnectionLimitReached"),
     ];
     for (refusal, code) in codes {
         let (mut broker, call, request, _) = started("get", "/").await;

@@ -6,7 +6,7 @@ use keyway_model::time::Timestamp;
 use keyway_model::{Digest, EntryId, InvocationId, JobId, RecipeId};
 use serde::{Deserialize, Serialize};
 
-use crate::decide::DenialReason;
+use crate::denial::DenialReason;
 use crate::record::{Actor, Decision, OutcomeKind, Record, Target};
 
 /// One record, in the words of DESIGN section 3. Fields that do not apply are

@@ -1,23 +1,28 @@
 //! The table of addresses: both edges of every block, and their neighbours.
 
+use std::collections::BTreeSet;
+
 use keyway_egress::AddressClass::{
     Benchmarking, CarrierShared, CloudMetadata, Documentation, LinkLocal, Loopback, Multicast,
     Private, Public, Reserved, Transition, Unspecified,
 };
 use keyway_egress::{AddressClass, classify};
 
-const V4: [(&str, AddressClass); 68] = [
+const V4: [(&str, AddressClass); 83] = [
     ("0.0.0.0", Unspecified),
     ("0.255.255.255", Unspecified),
     ("1.0.0.0", Public),
     ("1.1.1.1", Public),
+    ("8.8.8.8", Public),
     ("9.255.255.255", Public),
     ("10.0.0.0", Private),
     ("10.255.255.255", Private),
     ("11.0.0.0", Public),
     ("100.63.255.255", Public),
     ("100.64.0.0", CarrierShared),
+    ("100.100.100.199", CarrierShared),
     ("100.100.100.200", CloudMetadata),
+    ("100.100.100.201", CarrierShared),
     ("100.127.255.255", CarrierShared),
     ("100.128.0.0", Public),
     ("126.255.255.255", Public),
@@ -30,8 +35,12 @@ const V4: [(&str, AddressClass); 68] = [
     ("168.63.129.17", Public),
     ("169.253.255.255", Public),
     ("169.254.0.0", LinkLocal),
+    ("169.254.169.253", LinkLocal),
     ("169.254.169.254", CloudMetadata),
+    ("169.254.169.255", LinkLocal),
+    ("169.254.170.1", LinkLocal),
     ("169.254.170.2", CloudMetadata),
+    ("169.254.170.3", LinkLocal),
     ("169.254.255.255", LinkLocal),
     ("169.255.0.0", Public),
     ("172.15.255.255", Public),
@@ -40,7 +49,11 @@ const V4: [(&str, AddressClass); 68] = [
     ("172.32.0.0", Public),
     ("191.255.255.255", Public),
     ("192.0.0.0", Reserved),
+    ("192.0.0.9", Reserved),
+    ("192.0.0.170", Reserved),
+    ("192.0.0.191", Reserved),
     ("192.0.0.192", CloudMetadata),
+    ("192.0.0.193", Reserved),
     ("192.0.0.255", Reserved),
     ("192.0.1.0", Public),
     ("192.0.1.255", Public),
@@ -69,15 +82,19 @@ const V4: [(&str, AddressClass); 68] = [
     ("203.0.114.0", Public),
     ("223.255.255.255", Public),
     ("224.0.0.0", Multicast),
+    ("224.0.0.255", Multicast),
+    ("233.251.255.255", Multicast),
     ("233.252.0.0", Documentation),
     ("233.252.0.255", Documentation),
+    ("233.252.1.0", Multicast),
     ("239.255.255.255", Multicast),
     ("240.0.0.0", Reserved),
+    ("240.0.0.1", Reserved),
     ("255.255.255.254", Reserved),
     ("255.255.255.255", Reserved),
 ];
 
-const V6: [(&str, AddressClass); 68] = [
+const V6: [(&str, AddressClass); 117] = [
     ("::", Unspecified),
     ("::1", Loopback),
     ("::2", Transition),
@@ -86,36 +103,60 @@ const V6: [(&str, AddressClass); 68] = [
     ("::1:0:0", Reserved),
     ("::fffe:8.8.8.8", Reserved),
     ("::ffff:0.0.0.0", Unspecified),
-    ("::ffff:127.0.0.1", Loopback),
-    ("::ffff:10.0.0.1", Private),
-    ("::ffff:169.254.169.254", CloudMetadata),
     ("::ffff:8.8.8.8", Public),
+    ("::ffff:10.0.0.1", Private),
+    ("::ffff:100.64.0.1", CarrierShared),
+    ("::ffff:127.0.0.1", Loopback),
+    ("::ffff:169.254.169.254", CloudMetadata),
+    ("::ffff:192.0.2.1", Documentation),
+    ("::ffff:192.168.255.255", Private),
+    ("::ffff:198.18.0.1", Benchmarking),
+    ("::ffff:224.0.0.1", Multicast),
     ("::ffff:255.255.255.255", Reserved),
     ("::1:0:0:0", Reserved),
+    ("::ffff:0:8.8.8.8", Reserved),
+    ("::ffff:0:127.0.0.1", Reserved),
     ("64:ff9a:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
     ("64:ff9b::", Unspecified),
-    ("64:ff9b::127.0.0.1", Loopback),
-    ("64:ff9b::192.168.1.1", Private),
     ("64:ff9b::8.8.8.8", Public),
+    ("64:ff9b::10.0.0.1", Private),
+    ("64:ff9b::100.64.0.1", CarrierShared),
+    ("64:ff9b::127.0.0.1", Loopback),
+    ("64:ff9b::169.254.169.254", CloudMetadata),
+    ("64:ff9b::192.168.1.1", Private),
+    ("64:ff9b::255.255.255.255", Reserved),
     ("64:ff9b::1:0:0", Reserved),
+    ("64:ff9b:0:ffff:ffff:ffff:ffff:ffff", Reserved),
     ("64:ff9b:1::", Transition),
+    ("64:ff9b:1::127.0.0.1", Transition),
     ("64:ff9b:1:ffff:ffff:ffff:ffff:ffff", Transition),
     ("64:ff9b:2::", Reserved),
+    ("ff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
     ("100::", Reserved),
     ("100::ffff:ffff:ffff:ffff", Reserved),
     ("100:0:0:1::", Reserved),
+    ("100:0:0:1:ffff:ffff:ffff:ffff", Reserved),
+    ("100:0:0:2::", Reserved),
     ("1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
     ("2000::", Public),
     ("2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Public),
     ("2001::", Transition),
+    ("2001:0:7f00:1::1", Transition),
     ("2001:0:ffff:ffff:ffff:ffff:ffff:ffff", Transition),
+    ("2001:1::", Reserved),
     ("2001:1::1", Reserved),
+    ("2001:1:0:0:0:0:0:2", Reserved),
     ("2001:1:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
     ("2001:2::", Benchmarking),
     ("2001:2:0:ffff:ffff:ffff:ffff:ffff", Benchmarking),
     ("2001:2:1::", Reserved),
+    ("2001:3::", Reserved),
+    ("2001:4:112::", Reserved),
     ("2001:10::", Reserved),
+    ("2001:1f:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
     ("2001:20::", Reserved),
+    ("2001:2f:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
+    ("2001:30::", Reserved),
     ("2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
     ("2001:200::", Public),
     ("2001:db7:ffff:ffff:ffff:ffff:ffff:ffff", Public),
@@ -123,34 +164,74 @@ const V6: [(&str, AddressClass); 68] = [
     ("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", Documentation),
     ("2001:db9::", Public),
     ("2001:4860:4860::8888", Public),
+    ("2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Public),
     ("2002::", Transition),
+    ("2002:808:808::1", Transition),
     ("2002:7f00:1::", Transition),
+    ("2002:a9fe:a9fe::1", Transition),
     ("2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Transition),
     ("2003::", Public),
-    ("2606:4700:4700::5efe:7f00:1", Transition),
-    ("2606:4700:4700::200:5efe:7f00:1", Transition),
+    ("2400::", Public),
     ("2606:4700:4700::1111", Public),
+    ("2606:4700:4700::5efd:7f00:1", Public),
+    ("2606:4700:4700::5efe:808:808", Transition),
+    ("2606:4700:4700::5efe:7f00:1", Transition),
+    ("2606:4700:4700::5eff:7f00:1", Public),
+    ("2606:4700:4700::100:5efe:7f00:1", Public),
+    ("2606:4700:4700::200:5efe:7f00:1", Transition),
+    ("2a00:1450::1", Public),
+    ("3ffd:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Public),
     ("3ffe::", Reserved),
+    ("3ffe:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
     ("3fff::", Documentation),
     ("3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", Documentation),
     ("3fff:1000::", Public),
+    ("3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Public),
     ("4000::", Reserved),
+    ("5eff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
     ("5f00::", Reserved),
+    ("5f00:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
+    ("5f01::", Reserved),
     ("fbff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
     ("fc00::", Private),
+    ("fd00:ec2::253", Private),
     ("fd00:ec2::254", CloudMetadata),
+    ("fd00:ec2::255", Private),
+    ("fd20:ce::253", Private),
+    ("fd20:ce::254", CloudMetadata),
     ("fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Private),
     ("fe00::", Reserved),
+    ("fe7f:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
     ("fe80::", LinkLocal),
+    ("fe80::1", LinkLocal),
+    ("fe80::a9fe:a9fe", LinkLocal),
     ("febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff", LinkLocal),
     ("fec0::", Private),
     ("feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Private),
+    ("ff00::", Multicast),
     ("ff02::1", Multicast),
+    ("ff0e::1", Multicast),
+    ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Multicast),
 ];
 
 #[test]
 fn every_block_is_known_at_both_edges() {
     for (address, class) in V4.iter().chain(&V6) {
         assert_eq!(classify(address.parse().unwrap()), *class, "{address}");
+    }
+    let different: BTreeSet<&str> = V4.iter().chain(&V6).map(|(address, _)| *address).collect();
+    assert!(different.len() >= 190, "{} rows", different.len());
+}
+
+/// The same host behind every IPv4 address of the table, in the two forms of
+/// IPv6 that reach it.
+#[test]
+fn an_ipv4_address_inside_an_ipv6_address_is_judged_as_what_it_reaches() {
+    for (address, class) in V4 {
+        for form in [format!("::ffff:{address}"), format!("64:ff9b::{address}")] {
+            assert_eq!(classify(form.parse().unwrap()), class, "{form}");
+        }
+        let local = format!("64:ff9b:1::{address}");
+        assert_eq!(classify(local.parse().unwrap()), Transition, "{local}");
     }
 }

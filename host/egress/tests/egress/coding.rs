@@ -111,3 +111,71 @@ async fn decoded_bytes_count_against_the_limit_of_the_body() {
         }
     ));
 }
+
+#[tokio::test]
+async fn a_bomb_in_any_wrapping_ends_at_the_limit_of_expansion() {
+    let zeros = vec![0; 10 << 20];
+    let mut deflate = ZlibEncoder::new(Vec::new(), Compression::best());
+    deflate.write_all(&zeros).unwrap();
+    let many_members = gzip(&vec![0; 60 << 10]).repeat(200);
+    let twice = gzip(&gzip(&zeros));
+    for (coding, body) in [
+        ("deflate", deflate.finish().unwrap()),
+        ("gzip", many_members),
+    ] {
+        let error = fetch(coding, &body, 64 << 20).await.unwrap_err();
+        let EgressError::TooLarge { limit, .. } = error else {
+            panic!("{coding}: {error:?}")
+        };
+        assert_eq!(limit, Limit::ReplyExpansion, "{coding}");
+    }
+    // One layer is undone and no more: what is inside stays as it is.
+    let inner = fetch("gzip", &twice, 64 << 20).await.unwrap();
+    assert_eq!(inner, gzip(&zeros));
+    let error = fetch("gzip, gzip", &twice, 64 << 20).await.unwrap_err();
+    assert!(
+        matches!(error, EgressError::ContentCoding { .. }),
+        "{error:?}"
+    );
+}
+
+/// Bytes of memory that this process has had at most since the mark was set
+/// back.
+fn memory_peak_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    kib << 10
+}
+
+#[tokio::test]
+async fn decoding_holds_less_than_twice_the_limit_in_memory() {
+    const MAX: u64 = 16 << 20;
+    // Compresses by about 20: under the limit of expansion, over that of the body.
+    let mut state = 1_u32;
+    let runs = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        [state.to_be_bytes()[0]; 40]
+    });
+    let body = gzip(&runs.take(1 << 20).flatten().collect::<Vec<u8>>());
+    let upstream = Upstream::answering(reply("content-encoding: gzip\r\n", &body)).await;
+    drop(body);
+    let bench = Bench::builder()
+        .allow("127.0.0.1", upstream.port)
+        .with(|config| config.limits.reply_body_bytes_max = MAX)
+        .build();
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let before = memory_peak_bytes();
+    let error = read(bench.get(&upstream.url("/")).await.unwrap())
+        .await
+        .unwrap_err();
+    let EgressError::TooLarge { limit, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(limit, Limit::ReplyBodyBytes);
+    let grown = memory_peak_bytes().saturating_sub(before);
+    assert!(grown < 2 * MAX, "{grown} bytes");
+}

@@ -5,15 +5,22 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test that cannot go on must stop"
 )]
 
 mod address_table;
 mod coding;
 mod headers;
+mod host_tricks;
 mod limits;
+mod misframing;
 mod places;
 mod pool;
+mod quotas;
+mod rebinding;
 mod requests;
 mod support;
 mod tls;
+mod tls_hello;
+mod tls_own;

@@ -127,7 +127,13 @@ async fn a_name_that_changes_its_mind_never_reaches_loopback() {
         ],
         asked: AtomicUsize::new(0),
     });
-    let bench = Bench::builder().resolver(resolver.clone()).build();
+    let bench = Bench::builder()
+        .resolver(resolver.clone())
+        .with(|config| {
+            config.limits.connects_per_second_max = u32::MAX;
+            config.limits.lookups_per_second_max = u32::MAX;
+        })
+        .build();
     let url = format!("http://rebinding.test:{}/", upstream.port);
     for asked in 1..=1_000 {
         let error = bench.get(&url).await.unwrap_err();
@@ -150,7 +156,7 @@ async fn this_machines_own_public_address_is_denied() {
     let bench = Bench::builder()
         .with(|config| config.also_denied.push(own))
         .build();
-    for host in ["8.8.8.8", "[::ffff:8.8.8.8]"] {
+    for host in ["8.8.8.8", "[::ffff:8.8.8.8]", "[64:ff9b::8.8.8.8]"] {
         let error = bench.get(&format!("http://{host}/")).await.unwrap_err();
         let denied = AddressClass::OwnInterface;
         assert!(matches!(error, EgressError::AddressDenied { class, .. } if class == denied));

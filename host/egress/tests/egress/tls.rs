@@ -8,7 +8,7 @@ use keyway_egress::{
     Egress, EgressConfig, EgressError, Exchange, RequestBody, Sent, SetupError, Wait,
 };
 use keyway_model::net::Method;
-use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
+use rcgen::{ExtendedKeyUsagePurpose, GeneralSubtree, NameConstraints, date_time_ymd};
 use rustls::ServerConfig;
 
 use crate::support::{Authority, Bench, TlsUpstream, Upstream, read, self_signed};
@@ -128,6 +128,18 @@ async fn a_certificate_that_does_not_hold_is_refused() {
             error.operator_text()
         );
     }
+}
+
+#[tokio::test]
+async fn an_authority_cannot_sign_for_names_outside_its_constraints() {
+    let authority = Authority::changed(|params| {
+        params.name_constraints = Some(NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DnsName("other.test".to_owned())],
+            excluded_subtrees: Vec::new(),
+        });
+    });
+    let error = refused(authority.server("upstream.test", |_| {}), &authority).await;
+    assert!(matches!(error, EgressError::Tls { .. }), "{error:?}");
 }
 
 #[tokio::test]

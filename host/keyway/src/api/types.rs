@@ -178,6 +178,31 @@ pub struct NewConnection {
     /// If given, the only hosts that it may reach.
     #[serde(default)]
     pub hosts: BTreeSet<String>,
+    /// What it says about TLS; without it, the platform's settings hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<NewTls>,
+}
+
+/// What a new connection says about TLS. The key never comes back.
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewTls {
+    /// Certificates in PEM that replace every other root.
+    pub roots: Option<String>,
+    /// Pins, as `sha256/` and base64: the server's key must be one of them.
+    pub pins: Vec<String>,
+    /// A client certificate and what it was signed with, in PEM.
+    pub client_certificate: Option<String>,
+    /// Its key, in PEM.
+    pub client_key: Option<String>,
+}
+
+impl std::fmt::Debug for NewTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewTls")
+            .field("pins", &self.pins)
+            .finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for NewConnection {
@@ -203,6 +228,15 @@ pub struct Connection {
     pub hosts: BTreeSet<String>,
     /// Whether it has a credential.
     pub has_credential: bool,
+    /// Whether it trusts roots of its own, and no others.
+    #[serde(default)]
+    pub own_roots: bool,
+    /// The keys that a server may have, if it names some.
+    #[serde(default)]
+    pub pins: Vec<String>,
+    /// Whether it shows a client certificate.
+    #[serde(default)]
+    pub has_client_certificate: bool,
     /// When it was created.
     pub created_at: String,
 }

@@ -272,6 +272,23 @@ pub(crate) struct CallLocally {
     pub(crate) allow: Vec<String>,
 }
 
+/// What a connection says about TLS.
+#[derive(Debug, Args)]
+pub(crate) struct TlsSource {
+    /// Trusts the certificates in this PEM file, and no other roots
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// The server's public key must be this one: sha256/ and base64; repeatable
+    #[arg(long = "pin", value_name = "PIN")]
+    pub(crate) pins: Vec<String>,
+    /// Shows this client certificate, a PEM file, where the credential goes
+    #[arg(long, value_name = "FILE", requires = "client_key_file")]
+    pub(crate) client_certificate: Option<PathBuf>,
+    /// The key of the client certificate, a PEM file that only you can read
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    pub(crate) client_key_file: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConnectionVerb {
     /// Creates a connection; the credential comes from a prompt, a file or a descriptor
@@ -289,6 +306,8 @@ pub(crate) enum ConnectionVerb {
         hosts: Vec<String>,
         #[command(flatten)]
         credential: CredentialSource,
+        #[command(flatten)]
+        tls: Box<TlsSource>,
     },
     /// Lists connections, without their credentials
     List,

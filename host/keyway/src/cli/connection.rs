@@ -1,14 +1,15 @@
 //! `keyway connection`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use super::args::{ConnectionVerb, Global};
+use super::args::{ConnectionVerb, Global, TlsSource};
 use super::client::Client;
 use super::{credential, output};
-use crate::api::types::{Checked, Connection, NewConnection};
+use crate::api::types::{Checked, Connection, NewConnection, NewTls};
 
 pub(crate) fn run(global: &Global, verb: ConnectionVerb) -> Result<ExitCode> {
     let client = Client::new(global)?;
@@ -19,6 +20,7 @@ pub(crate) fn run(global: &Global, verb: ConnectionVerb) -> Result<ExitCode> {
             parameters,
             hosts,
             credential: source,
+            tls,
         } => {
             let secret = credential::read(&source)?;
             let credential = secret
@@ -31,6 +33,7 @@ pub(crate) fn run(global: &Global, verb: ConnectionVerb) -> Result<ExitCode> {
                 parameters: pairs(&parameters)?,
                 credential,
                 hosts: hosts.into_iter().collect(),
+                tls: read_tls(&tls)?,
             };
             let made: Connection = client.post(&client.scoped("connections")?, &new)?;
             if global.json {
@@ -76,6 +79,32 @@ pub(crate) fn run(global: &Global, verb: ConnectionVerb) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is said about TLS, if anything.
+fn read_tls(source: &TlsSource) -> Result<Option<NewTls>> {
+    let TlsSource {
+        ca_file,
+        pins,
+        client_certificate,
+        client_key_file,
+    } = source;
+    let pem = |path: &PathBuf| {
+        std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))
+    };
+    let key = |path: &PathBuf| {
+        let secret = credential::read_secret_file(path)?;
+        String::from_utf8(secret.expose().to_vec())
+            .with_context(|| format!("{}: not a PEM text", path.display()))
+    };
+    let tls = NewTls {
+        roots: ca_file.as_ref().map(pem).transpose()?,
+        pins: pins.clone(),
+        client_certificate: client_certificate.as_ref().map(pem).transpose()?,
+        client_key: client_key_file.as_ref().map(key).transpose()?,
+    };
+    let is_empty = ca_file.is_none() && pins.is_empty() && client_certificate.is_none();
+    Ok((!is_empty).then_some(tls))
 }
 
 fn row(connection: &Connection) -> [String; 5] {

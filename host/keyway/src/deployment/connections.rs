@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use keyway_gate::resource::ConnectionRecord;
-use keyway_gate::{Basis, ControlError, Purpose, View};
+use keyway_gate::{Basis, ControlError, Purpose, TlsRecord, View, bundled};
 use keyway_ipc::{CallOutcome, Entrance};
 use keyway_model::manifest::Parameters;
 use keyway_model::net::HostName;
-use keyway_model::{ConnectionId, Name};
+use keyway_model::{ConnectionId, CredentialSlot, Name};
 use keyway_vault::Secret;
+use zeroize::Zeroizing;
 
 use super::{Allowed, Caller, Deployment};
-use crate::api::types::{Checked, Connection, NewConnection};
+use crate::api::types::{Checked, Connection, NewConnection, NewTls};
 
 /// A shorter credential cannot be told from ordinary text where it comes back
 /// (MSK-07).
@@ -40,8 +41,13 @@ impl Deployment {
         };
         let (scope, store) = (allowed.scope, self.gate.store().tenant(allowed.scope));
         let mut changes = vec![record.change(&store).await?];
-        if let Some(credential) = new.credential {
-            let secret = Secret::new(credential.into_bytes());
+        if record.credential_version > 0 {
+            let credential = new.credential.unwrap_or_default();
+            let client_key = new.tls.and_then(|tls| tls.client_key);
+            let secret = match client_key {
+                Some(key) => bundled(credential.as_bytes(), &key),
+                None => Secret::new(credential.into_bytes()),
+            };
             changes.push(
                 store
                     .credential(record.id, record.credential_version, &secret)
@@ -104,7 +110,28 @@ impl Deployment {
                 .map_err(|error| invalid(error.to_string()))?;
         }
         let credential_bytes = new.credential.as_ref().map(|credential| credential.len());
+        let tls = tls_of(new.tls.clone().unwrap_or_default()).map_err(invalid)?;
+        let has_certificate = tls.client_chain_pem.is_some();
         match (&manifest.auth.slot, credential_bytes) {
+            (None, None) if has_certificate => {
+                return Err(invalid(format!(
+                    "connector `{}` takes no credential: leave the client certificate out",
+                    new.connector
+                )));
+            }
+            (Some(CredentialSlot::ClientCertificate), Some(_)) => {
+                return Err(invalid(format!(
+                    "the credential of connector `{}` is its client certificate: pass --no-credential",
+                    new.connector
+                )));
+            }
+            (Some(CredentialSlot::ClientCertificate), None) if has_certificate => {}
+            (Some(CredentialSlot::ClientCertificate), None) => {
+                return Err(invalid(format!(
+                    "connector `{}` needs a client certificate: pass --client-certificate and --client-key-file",
+                    new.connector
+                )));
+            }
             (Some(_), None) => {
                 return Err(invalid(format!(
                     "connector `{}` needs a credential: pass one",
@@ -133,7 +160,8 @@ impl Deployment {
             parameters: new.parameters.clone(),
             hosts: hosts
                 .map_err(|error: keyway_model::net::NetError| invalid(error.to_string()))?,
-            credential_version: u64::from(credential_bytes.is_some()),
+            credential_version: u64::from(credential_bytes.is_some() || has_certificate),
+            tls,
             created_by: allowed.principal,
             created_at: self.gate.clock().now(),
         })
@@ -238,6 +266,21 @@ impl Deployment {
     }
 }
 
+/// What is kept of it, after the whole was found usable.
+fn tls_of(new: NewTls) -> Result<TlsRecord, String> {
+    let key = new.client_key.map(Zeroizing::new);
+    if key.is_some() != new.client_certificate.is_some() {
+        return Err("a client certificate and its key go together: pass both".to_owned());
+    }
+    let record = TlsRecord {
+        roots_pem: new.roots,
+        pins: new.pins,
+        client_chain_pem: new.client_certificate,
+    };
+    record.settings(key.as_ref().map(|key| key.as_str()))?;
+    Ok(record)
+}
+
 fn shown(record: &ConnectionRecord) -> Connection {
     Connection {
         id: record.id,
@@ -246,6 +289,9 @@ fn shown(record: &ConnectionRecord) -> Connection {
         parameters: record.parameters.clone(),
         hosts: record.hosts.iter().map(ToString::to_string).collect(),
         has_credential: record.credential_version > 0,
+        own_roots: record.tls.roots_pem.is_some(),
+        pins: record.tls.pins.clone(),
+        has_client_certificate: record.tls.client_chain_pem.is_some(),
         created_at: record.created_at.to_string(),
     }
 }

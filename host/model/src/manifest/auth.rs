@@ -35,13 +35,15 @@ enum AuthScheme {
     Bearer,
     Basic,
     ApiKey,
+    ClientCertificate,
 }
 
-const SCHEMES: [(&str, AuthScheme); 4] = [
+const SCHEMES: [(&str, AuthScheme); 5] = [
     ("none", AuthScheme::None),
     ("bearer", AuthScheme::Bearer),
     ("basic", AuthScheme::Basic),
     ("api-key", AuthScheme::ApiKey),
+    ("client-certificate", AuthScheme::ClientCertificate),
 ];
 
 pub(super) fn read(
@@ -71,6 +73,7 @@ pub(super) fn read(
         AuthScheme::Bearer => CredentialSlot::Bearer,
         AuthScheme::Basic => CredentialSlot::Basic,
         AuthScheme::ApiKey => read_key_slot(&table)?,
+        AuthScheme::ClientCertificate => CredentialSlot::ClientCertificate,
     };
     let destinations = table
         .required("destinations", "destinations = [\"api\"]")?

@@ -44,6 +44,22 @@ impl DestinationRole {
     ];
 }
 
+/// What happens to a reply that points elsewhere (3xx with `location`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Redirects {
+    /// The connector gets it as it is.
+    #[default]
+    Return,
+    /// The host asks there, if the action may: each hop is a request of its own,
+    /// with its own decision and its own record.
+    Follow,
+}
+
+impl Redirects {
+    const WORDS: [(&'static str, Self); 2] = [("return", Self::Return), ("follow", Self::Follow)];
+}
+
 /// One place: `[destinations.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Destination {
@@ -59,6 +75,8 @@ pub struct Destination {
     /// The port.
     #[serde(serialize_with = "as_text")]
     pub port: PortPattern,
+    /// What happens to redirects from there.
+    pub redirects: Redirects,
 }
 
 fn as_text<T: fmt::Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
@@ -145,7 +163,11 @@ impl fmt::Display for Destination {
 type Declared = BTreeMap<Name, Parameter>;
 
 pub(super) fn read(node: &Node<'_>, declared: &Declared) -> Result<Destination, ManifestError> {
-    let table = node.table(&["role", "schemes", "scheme", "host", "port"])?;
+    let table = node.table(&["role", "schemes", "scheme", "host", "port", "redirects"])?;
+    let redirects = table
+        .optional("redirects")
+        .map(|n| n.choice(&Redirects::WORDS))
+        .transpose()?;
     let role = table
         .optional("role")
         .map(|n| n.choice(&DestinationRole::WORDS))
@@ -156,6 +178,7 @@ pub(super) fn read(node: &Node<'_>, declared: &Declared) -> Result<Destination, 
     let host = table.required("host", "host = \"api.example.com\"")?;
     Ok(Destination {
         role: role.unwrap_or_default(),
+        redirects: redirects.unwrap_or_default(),
         scheme: read_scheme(&table, schemes.len(), declared)?,
         schemes,
         host: read_host(&host, declared)?,

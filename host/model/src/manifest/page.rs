@@ -8,7 +8,7 @@ use std::fmt::Display;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Auth, Capability, Manifest, Schema, Use, Version};
+use super::{Auth, Capability, Manifest, Redirects, Schema, Use, Version};
 use crate::call::EffectClass;
 use crate::credential::CredentialSlot;
 use crate::id::Digest;
@@ -90,6 +90,8 @@ pub struct Requests {
     pub paths: Vec<PathTemplate>,
     /// Whether the credential goes along.
     pub with_credential: bool,
+    /// What happens to redirects from there.
+    pub redirects: Redirects,
 }
 
 impl CapabilityPage {
@@ -122,6 +124,7 @@ fn credential(auth: &Auth) -> Option<String> {
         CredentialSlot::Basic => "as user name and password in header `authorization`".to_owned(),
         CredentialSlot::Header(name) => format!("in header `{name}`"),
         CredentialSlot::Query(name) => format!("in query parameter `{name}`"),
+        CredentialSlot::ClientCertificate => "as client certificate of TLS".to_owned(),
     };
     Some(format!(
         "{place}, to {}; the connector never sees it",
@@ -183,6 +186,11 @@ fn requests(manifest: &Manifest, uses: &[Use]) -> Vec<Requests> {
         methods: used.methods.clone(),
         paths: used.paths.clone(),
         with_credential: manifest.auth.slot_for(&used.destination).is_some(),
+        redirects: manifest
+            .destinations
+            .get(&used.destination)
+            .map(|destination| destination.redirects)
+            .unwrap_or_default(),
     };
     uses.iter().map(one).collect()
 }

@@ -337,3 +337,40 @@ fn a_diff_tells_widening_from_narrowing() {
     );
     assert_eq!(page::diff(&old, &old), []);
 }
+
+#[test]
+fn redirects_are_followed_only_where_the_manifest_says_so() {
+    let manifest = orders();
+    let redirects = |manifest: &Manifest| {
+        let destination = manifest.destinations.get(&name("api")).unwrap();
+        destination.redirects
+    };
+    assert_eq!(redirects(&manifest), Redirects::Return);
+    let with = |word: &str| {
+        let line = format!("[destinations.api]\nredirects = {word}");
+        Manifest::parse(&ORDERS.replacen("[destinations.api]", &line, 1))
+    };
+    assert_eq!(redirects(&with("\"return\"").unwrap()), Redirects::Return);
+    let follows = with("\"follow\"").unwrap();
+    assert_eq!(redirects(&follows), Redirects::Follow);
+    let widened = page::diff(&manifest, &follows);
+    let follows_now = |change: &page::Change| {
+        change.direction == page::Direction::Widening
+            && change
+                .sentence
+                .starts_with("actions.create follows redirects from ")
+    };
+    assert!(widened.iter().any(follows_now), "{widened:?}");
+    let shown = page::CapabilityPage::of(&follows, crate::Digest::of(b""), Vec::new()).render(200);
+    assert!(shown.contains("redirects are followed"), "{shown}");
+    for word in [
+        "true",
+        "5",
+        "\"Follow\"",
+        "\"all\"",
+        "[\"follow\"]",
+        "{ max = 5 }",
+    ] {
+        assert!(with(word).is_err(), "{word}");
+    }
+}

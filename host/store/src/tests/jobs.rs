@@ -330,6 +330,7 @@ fn sending(deployment: &Deployment, connection: ConnectionId) -> (Grant, Recorde
             slot: keyway_model::CredentialSlot::Bearer,
             cleartext: false,
         }),
+        redirects: keyway_model::manifest::Redirects::Return,
         rule: "the manifest".to_owned(),
     };
     let actor = keyway_authz::Actor::directly(Principal::Platform(0));

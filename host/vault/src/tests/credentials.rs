@@ -6,7 +6,7 @@ use keyway_authz::{
     Actor, Entry, Grant, GrantedCredential, HttpRule, HttpRules, HttpSend, Principal, Record,
     Recorder, Sink, SinkError,
 };
-use keyway_model::manifest::Capabilities;
+use keyway_model::manifest::{Capabilities, Redirects};
 use keyway_model::net::{Method, RequestUrl};
 use keyway_model::{ConnectionId, CredentialSlot};
 
@@ -38,6 +38,7 @@ fn entry(
             slot,
             cleartext: false,
         }),
+        redirects: Redirects::Return,
         rule: "test".to_owned(),
     };
     let grant = Grant::new(

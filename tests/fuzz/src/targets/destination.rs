@@ -137,6 +137,7 @@ fn rule(line: &Line) -> HttpRule {
             .credential
             .clone()
             .map(|(slot, cleartext)| GrantedCredential { slot, cleartext }),
+        redirects: keyway_model::manifest::Redirects::default(),
         rule: "a rule".to_owned(),
     }
 }

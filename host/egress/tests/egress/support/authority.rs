@@ -10,12 +10,17 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use keyway_egress::ClientSpec;
 use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
+use zeroize::Zeroizing;
 
 use super::{Seen, Upstream};
 
@@ -24,6 +29,8 @@ use super::{Seen, Upstream};
 pub(crate) struct TlsRequest {
     pub(crate) server_name: Option<String>,
     pub(crate) resumed: bool,
+    /// The client's certificate, if it showed one.
+    pub(crate) client: Option<Vec<u8>>,
     pub(crate) version: Version,
     pub(crate) authority: Option<String>,
     pub(crate) headers: HeaderMap,
@@ -37,9 +44,15 @@ pub(crate) struct Authority {
 
 impl Authority {
     pub(crate) fn new() -> Self {
+        Self::changed(|_| {})
+    }
+
+    /// An authority whose own certificate is changed.
+    pub(crate) fn changed(change: impl FnOnce(&mut CertificateParams)) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        change(&mut params);
         let pem = params.self_signed(&key).unwrap().pem();
         Self {
             issuer: Issuer::new(params, key),
@@ -62,6 +75,38 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// Settings of the same server, which wants a certificate of this authority
+    /// from its clients.
+    pub(crate) fn server_for_known_clients(&self, host: &str) -> ServerConfig {
+        let mut roots = RootCertStore::empty();
+        let own = CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap();
+        roots.add(own).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .allow_unauthenticated()
+            .build()
+            .unwrap();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        server_config_for(clients, certificate.der().clone(), &key)
+    }
+
+    /// A client's certificate, also in DER, with its key.
+    pub(crate) fn client(&self, name: &str) -> (ClientSpec, Vec<u8>) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let client = ClientSpec {
+            chain_pem: certificate.pem(),
+            key_pem: Zeroizing::new(key.serialize_pem()),
+        };
+        (client, certificate.der().to_vec())
+    }
+}
+
 /// Settings of a server that signed its own certificate.
 pub(crate) fn self_signed(host: &str) -> ServerConfig {
     let key = KeyPair::generate().unwrap();
@@ -71,12 +116,20 @@ pub(crate) fn self_signed(host: &str) -> ServerConfig {
 }
 
 fn server_config(certificate: CertificateDer<'static>, key: &KeyPair) -> ServerConfig {
+    server_config_for(WebPkiClientVerifier::no_client_auth(), certificate, key)
+}
+
+fn server_config_for(
+    clients: Arc<dyn ClientCertVerifier>,
+    certificate: CertificateDer<'static>,
+    key: &KeyPair,
+) -> ServerConfig {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(vec![certificate], key)
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -114,8 +167,13 @@ async fn serve(tcp: TcpStream, acceptor: TlsAcceptor, noted: Arc<Mutex<Vec<TlsRe
     let session = tls.get_ref().1;
     let server_name = session.server_name().map(str::to_owned);
     let resumed = session.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+    let client = session
+        .peer_certificates()
+        .and_then(|chain| chain.first())
+        .map(|certificate| certificate.to_vec());
     let answer = service_fn(move |request: Request<Incoming>| {
         noted.lock().push(TlsRequest {
+            client: client.clone(),
             server_name: server_name.clone(),
             resumed,
             version: request.version(),

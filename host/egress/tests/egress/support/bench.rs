@@ -12,9 +12,9 @@ use keyway_authz::{
 use keyway_egress::{
     AllowedPlace, Egress, EgressConfig, EgressError, Exchange, FixedResolver, Reply, Resolve,
 };
-use keyway_model::manifest::Capabilities;
+use keyway_model::manifest::{Capabilities, Redirects};
 use keyway_model::net::{Method, RequestUrl};
-use keyway_model::{Clock, ConnectionId, CredentialSlot, Environment, Scope, TenantId};
+use keyway_model::{Clock, ConnectionId, CredentialSlot, Digest, Environment, Scope, TenantId};
 
 /// A sink that keeps nothing: what records hold is tested where they are made.
 #[derive(Debug)]
@@ -42,6 +42,7 @@ pub(crate) struct Bench {
     pub(crate) egress: Egress,
     pub(crate) scope: Scope,
     pub(crate) connection: ConnectionId,
+    pub(crate) connector: Option<Digest>,
 }
 
 /// Sets a bench up.
@@ -68,6 +69,15 @@ impl Bench {
             egress: self.egress.clone(),
             scope: any_scope(),
             connection: ConnectionId::random(),
+            connector: self.connector,
+        }
+    }
+
+    /// The same egress and tenant, for another connection of another connector.
+    pub(crate) fn other_connector(&self) -> Self {
+        Self {
+            connector: Some(Digest::of(b"another connector")),
+            ..self.other_connection()
         }
     }
 
@@ -78,6 +88,7 @@ impl Bench {
             egress: self.egress.clone(),
             scope: self.scope,
             connection,
+            connector: self.connector,
         }
     }
 
@@ -97,9 +108,11 @@ impl Bench {
             methods: vec![method],
             paths: vec!["/**".parse().unwrap()],
             credential: (credential == Credential::Granted).then_some(granted),
+            redirects: Redirects::Return,
             rule: "test".to_owned(),
         };
-        let actor = Actor::directly(Principal::Platform(0));
+        let mut actor = Actor::directly(Principal::Platform(0));
+        actor.connector = self.connector;
         let grant = Grant::new(
             actor,
             self.connection,
@@ -147,6 +160,18 @@ impl BenchBuilder {
             host: host.parse().unwrap(),
             port,
             cleartext,
+            addresses: Vec::new(),
+        });
+        self
+    }
+
+    /// Lets `host:port` be reached at this address.
+    pub(crate) fn allow_at(mut self, host: &str, port: u16, address: &str) -> Self {
+        self.0.allowed.push(AllowedPlace {
+            host: host.parse().unwrap(),
+            port,
+            cleartext: false,
+            addresses: vec![address.parse().unwrap()],
         });
         self
     }
@@ -174,6 +199,7 @@ impl BenchBuilder {
             egress: Egress::new(self.0).unwrap(),
             scope: any_scope(),
             connection: ConnectionId::random(),
+            connector: Some(Digest::of(b"a connector")),
         }
     }
 }

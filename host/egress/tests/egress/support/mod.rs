@@ -2,10 +2,12 @@
 
 mod authority;
 mod bench;
+mod dns;
 mod upstream;
 
 pub(crate) use authority::{Authority, TlsUpstream, self_signed};
 pub(crate) use bench::{Bench, BenchBuilder, Credential};
+pub(crate) use dns::{DnsAnswer, DnsRecord, NameServer};
 pub(crate) use upstream::{Seen, Upstream, next_request, reply};
 
 use bytes::Bytes;

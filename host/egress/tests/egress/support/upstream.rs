@@ -38,8 +38,13 @@ impl Upstream {
     /// Answers every request on every connection with these bytes, then keeps
     /// the connection.
     pub(crate) async fn answering(reply: impl Into<Vec<u8>>) -> Self {
+        Self::answering_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), reply)
+    }
+
+    /// The same, where a test listens already.
+    pub(crate) fn answering_on(listener: TcpListener, reply: impl Into<Vec<u8>>) -> Self {
         let reply: Arc<[u8]> = reply.into().into();
-        Self::scripted(move |mut tcp, seen| {
+        Self::scripted_on(listener, move |mut tcp, seen| {
             let reply = Arc::clone(&reply);
             async move {
                 while next_request(&mut tcp, &seen).await.is_some() {
@@ -49,7 +54,6 @@ impl Upstream {
                 }
             }
         })
-        .await
     }
 
     /// Does to each connection what `script` says.
@@ -57,7 +61,16 @@ impl Upstream {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::scripted_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
+    }
+
+    fn scripted_on<F>(
+        listener: TcpListener,
+        script: impl Fn(TcpStream, Seen) -> F + Send + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let port = listener.local_addr().unwrap().port();
         let seen = Seen::default();
         let counted = seen.clone();
@@ -82,7 +95,7 @@ impl Drop for Upstream {
     }
 }
 
-/// Reads one request, with a body if it has a content-length, and notes it.
+/// Reads one request with its body, if it has one, and notes it.
 pub(crate) async fn next_request(tcp: &mut TcpStream, seen: &Seen) -> Option<String> {
     let mut text = String::new();
     let mut buffer = [0; 4096];
@@ -92,7 +105,8 @@ pub(crate) async fn next_request(tcp: &mut TcpStream, seen: &Seen) -> Option<Str
                 .lines()
                 .find_map(|line| line.strip_prefix("content-length: "))
                 .map_or(0, |digits| digits.parse().unwrap());
-            if body.len() >= length {
+            let chunked = head.contains("transfer-encoding: chunked");
+            if body.len() >= length && (!chunked || body.ends_with("0\r\n\r\n")) {
                 seen.requests.lock().push(text.clone());
                 return Some(text);
             }

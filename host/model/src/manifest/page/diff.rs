@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::super::{Manifest, Schema};
+use super::super::{Manifest, Redirects, Schema};
 use super::{credential, requests};
 use crate::call::EffectClass;
 
@@ -85,6 +85,11 @@ impl Facts {
                 } else {
                     ""
                 };
+                if request.redirects == Redirects::Follow {
+                    facts
+                        .permits
+                        .insert(format!("{what} follows redirects from {}", request.place));
+                }
                 for (method, path) in request
                     .methods
                     .iter()

@@ -1,6 +1,6 @@
 //! The capability page as plain text.
 
-use super::{Ability, Capability, CapabilityPage, Requests, list};
+use super::{Ability, Capability, CapabilityPage, Redirects, Requests, list};
 
 const NARROWEST: usize = 40;
 const INDENT: &str = "    ";
@@ -94,6 +94,10 @@ fn render_requests(text: &mut Text, requests: &Requests) {
     } else {
         "without credential"
     };
+    let redirects = match requests.redirects {
+        Redirects::Return => "",
+        Redirects::Follow => ", redirects are followed to where the action may go",
+    };
     let Requests {
         destination,
         place,
@@ -102,7 +106,10 @@ fn render_requests(text: &mut Text, requests: &Requests) {
     } = requests;
     text.line(
         INDENT,
-        &format!("{} {place} ({destination}, {credential})", list(methods)),
+        &format!(
+            "{} {place} ({destination}, {credential}{redirects})",
+            list(methods)
+        ),
     );
     for path in &requests.paths {
         text.line("        ", &path.to_string());

@@ -1,0 +1,180 @@
+//! What one connector of one tenant may use of the network, while others go on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyway_egress::{EgressError, Exchange, Limit, Reply, RequestBody, Sent, SystemResolver};
+use keyway_model::net::Method;
+
+use crate::support::{Bench, DnsAnswer, NameServer, Upstream, next_request, read, reply};
+
+/// The limit that was named, and its value.
+fn quota(result: Result<Reply, EgressError>) -> (Limit, u64) {
+    match result {
+        Err(EgressError::Quota { limit, max, sent }) => {
+            assert_eq!(sent, Sent::No);
+            (limit, max)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Another connector of the tenant and another tenant are not held up.
+async fn others_go_on(bench: &Bench, url: &str) {
+    for other in [bench.other_connector(), bench.other_tenant()] {
+        other.get(url).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn connections_over_the_quota_wait_and_then_fail_with_its_name_and_value() {
+    let upstream = Upstream::scripted(|mut tcp, seen| async move {
+        while let Some(request) = next_request(&mut tcp, &seen).await {
+            if request.starts_with("GET /held ") {
+                std::future::pending::<()>().await;
+            }
+            use tokio::io::AsyncWriteExt;
+            tcp.write_all(&reply("", b"")).await.unwrap();
+        }
+    })
+    .await;
+    let bench = Bench::builder()
+        .allow("127.0.0.1", upstream.port)
+        .with(|config| {
+            config.limits.connections_each_max = 2;
+            config.timeouts.connect = Duration::from_millis(50);
+            config.timeouts.head = Duration::from_millis(400);
+        })
+        .build();
+    let (held, free) = (upstream.url("/held"), upstream.url("/"));
+    // Two connections of one connector count together.
+    let same_connector = bench.other_connection();
+    let third = async {
+        while upstream.seen.connections() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let third = bench.get(&free).await;
+        others_go_on(&bench, &free).await;
+        third
+    };
+    let (_, _, third) = tokio::join!(bench.get(&held), same_connector.get(&held), third);
+    assert_eq!(quota(third), (Limit::ConnectionsEach, 2));
+    // What is held no more makes room.
+    read(bench.get(&free).await.unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn unused_connections_of_the_same_owner_make_room_and_those_of_others_do_not() {
+    let first = Upstream::answering(reply("", b"")).await;
+    let second = Upstream::answering(reply("", b"")).await;
+    let bench = Bench::builder()
+        .allow("127.0.0.1", first.port)
+        .allow("127.0.0.1", second.port)
+        .with(|config| config.limits.connections_each_max = 1)
+        .build();
+    let other = bench.other_tenant();
+    for (bench, upstream) in [
+        (&other, &first),
+        (&bench, &first),
+        (&bench, &second),
+        (&other, &first),
+    ] {
+        read(bench.get(&upstream.url("/")).await.unwrap())
+            .await
+            .unwrap();
+    }
+    let opened = (first.seen.connections(), second.seen.connections());
+    assert_eq!(opened, (2, 1), "the other tenant kept its connection");
+}
+
+#[tokio::test]
+async fn new_connections_in_a_second_are_counted() {
+    let upstream = Upstream::answering(reply("", b"")).await;
+    let bench = Bench::builder()
+        .allow("127.0.0.1", upstream.port)
+        .with(|config| {
+            config.limits.connects_per_second_max = 3;
+            config.limits.idle_connections_max = 0;
+        })
+        .build();
+    let url = upstream.url("/");
+    let refused = loop {
+        let result = bench.get(&url).await;
+        if result.is_err() {
+            break result;
+        }
+        assert!(upstream.seen.connections() < 100, "nothing refuses a flood");
+    };
+    assert_eq!(quota(refused), (Limit::ConnectsPerSecond, 3));
+    others_go_on(&bench, &url).await;
+}
+
+#[tokio::test]
+async fn look_ups_of_names_in_a_second_are_counted_and_reach_no_name_server() {
+    let dns = NameServer::answering(|_, _| DnsAnswer::NoName).await;
+    let bench = Bench::builder()
+        .resolver(Arc::new(SystemResolver::asking(&[dns.address])))
+        .with(|config| config.limits.lookups_per_second_max = 3)
+        .build();
+    let mut tried = 0;
+    let refused = loop {
+        tried += 1;
+        let result = bench.get(&format!("http://scan-{tried}.test/")).await;
+        if !matches!(result, Err(EgressError::Unresolvable { .. })) {
+            break result;
+        }
+        assert!(tried < 100, "nothing refuses a flood");
+    };
+    assert_eq!(quota(refused), (Limit::LookupsPerSecond, 3));
+    assert_eq!(dns.asked_for(&format!("scan-{tried}.test")), 0);
+    let error = bench
+        .other_tenant()
+        .get("http://other.test/")
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, EgressError::Unresolvable { .. }),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn bytes_received_over_the_quota_are_paid_before_the_next_exchange() {
+    let upstream = Upstream::answering(reply("", &vec![b'x'; 100_000])).await;
+    let bench = Bench::builder()
+        .allow("127.0.0.1", upstream.port)
+        .with(|config| config.limits.bytes_in_per_minute_max = 50_000)
+        .build();
+    let url = upstream.url("/");
+    let whole = read(bench.get(&url).await.unwrap()).await.unwrap();
+    assert_eq!(whole.len(), 100_000, "what was begun is not cut");
+    assert_eq!(
+        quota(bench.get(&url).await),
+        (Limit::BytesInPerMinute, 50_000)
+    );
+    assert_eq!(upstream.seen.requests().len(), 1);
+    others_go_on(&bench, &url).await;
+}
+
+#[tokio::test]
+async fn bytes_sent_are_counted_with_their_heads() {
+    let upstream = Upstream::answering(reply("", b"")).await;
+    let bench = Bench::builder()
+        .allow("127.0.0.1", upstream.port)
+        .with(|config| config.limits.bytes_out_per_minute_max = 50_000)
+        .build();
+    let exchange = Exchange {
+        body: RequestBody::whole(vec![b'x'; 49_990]),
+        ..Exchange::default()
+    };
+    let url = upstream.url("/");
+    bench.send(Method::Post, &url, exchange).await.unwrap();
+    let error = bench.get(&url).await;
+    let said = error.as_ref().unwrap_err().operator_text();
+    assert_eq!(
+        said,
+        "bytes_out_per_minute_max is 50000 for one connector of a workspace: wait before the next request"
+    );
+    assert_eq!(quota(error), (Limit::BytesOutPerMinute, 50_000));
+    others_go_on(&bench, &url).await;
+}

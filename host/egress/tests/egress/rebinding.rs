@@ -1,0 +1,228 @@
+//! Names through the real resolver, asked of a name server that lies.
+//!
+//! The place `rebinding.test` may be at 127.0.0.2, where an honest upstream
+//! listens, and nowhere else that is not public; the victim listens on
+//! 127.0.0.1, at the same port.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyway_egress::{AddressClass, EgressError, Sent, SystemResolver, Wait};
+use tokio::net::TcpListener;
+
+use crate::support::{Bench, DnsAnswer, DnsRecord, NameServer, Upstream, reply};
+
+const HONEST: &str = "127.0.0.2";
+const VICTIM: &str = "127.0.0.1";
+const NAME: &str = "rebinding.test";
+
+struct Stage {
+    victim: Upstream,
+    honest: Upstream,
+    dns: NameServer,
+    bench: Bench,
+}
+
+impl Stage {
+    async fn answering(answer: impl Fn(&str, usize) -> DnsAnswer + Send + 'static) -> Self {
+        let victim = Upstream::answering(reply("", b"victim")).await;
+        let listener = TcpListener::bind((HONEST, victim.port)).await.unwrap();
+        let honest = Upstream::answering_on(listener, reply("", b"honest"));
+        let dns = NameServer::answering(answer).await;
+        let bench = Bench::builder()
+            .resolver(Arc::new(SystemResolver::asking(&[dns.address])))
+            .allow_at(NAME, victim.port, HONEST)
+            .with(|config| {
+                config.limits.idle_connections_max = 0;
+                config.limits.connects_per_second_max = u32::MAX;
+                config.limits.lookups_per_second_max = u32::MAX;
+                config.timeouts.resolve = Duration::from_millis(500);
+            })
+            .build();
+        Self {
+            victim,
+            honest,
+            dns,
+            bench,
+        }
+    }
+
+    async fn get(&self) -> Result<(), EgressError> {
+        let url = format!("http://{NAME}:{}/", self.victim.port);
+        self.bench.get(&url).await.map(|_| ())
+    }
+}
+
+fn address(text: &str) -> DnsRecord {
+    DnsRecord::Address(text.parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_name_that_rebinds_to_loopback_never_gets_there_in_a_thousand_tries() {
+    let stage = Stage::answering(|_, turn| match turn % 2 {
+        1 => DnsAnswer::addresses([HONEST]),
+        _ => DnsAnswer::addresses([VICTIM]),
+    })
+    .await;
+    let mut arrived = 0;
+    for turn in 1..=1_000 {
+        match (stage.get().await, turn % 2) {
+            (Ok(()), 1) => arrived += 1,
+            (Err(EgressError::AddressDenied { class, .. }), 0) => {
+                assert_eq!(class, AddressClass::Loopback);
+            }
+            (other, _) => panic!("turn {turn}: {other:?}"),
+        }
+        let asked = stage.dns.asked_for(NAME);
+        assert_eq!(asked, turn, "one look-up for one dial");
+    }
+    assert_eq!(stage.victim.seen.connections(), 0);
+    assert_eq!((arrived, stage.honest.seen.connections()), (500, 500));
+}
+
+#[tokio::test]
+async fn of_several_addresses_only_those_that_may_be_reached_are_dialled() {
+    let answers = [
+        vec![address(VICTIM), address(HONEST)],
+        vec![address("::1"), address("10.0.0.1"), address(HONEST)],
+        vec![
+            address("::ffff:127.0.0.1"),
+            address(HONEST),
+            address(VICTIM),
+        ],
+        vec![address("fd00:ec2::254"), address(HONEST)],
+    ];
+    let tries = answers.len();
+    let stage =
+        Stage::answering(move |_, turn| DnsAnswer::Records(answers[turn - 1].clone())).await;
+    for _ in 0..tries {
+        stage.get().await.unwrap();
+    }
+    let connections = [&stage.victim, &stage.honest].map(|upstream| upstream.seen.connections());
+    assert_eq!(connections, [0, tries]);
+}
+
+#[tokio::test]
+async fn a_name_whose_addresses_are_all_denied_is_refused_by_what_they_are() {
+    let stage = Stage::answering(|_, _| {
+        DnsAnswer::addresses([VICTIM, "10.0.0.1", "::1", "169.254.169.254", "fe80::1"])
+    })
+    .await;
+    let error = stage.get().await.unwrap_err();
+    assert!(
+        matches!(error, EgressError::AddressDenied { .. }),
+        "{error:?}"
+    );
+    assert_eq!(error.was_sent(), Sent::No);
+    assert_eq!(stage.victim.seen.connections(), 0);
+}
+
+#[tokio::test]
+async fn an_alias_of_an_internal_name_is_judged_by_its_address() {
+    let stage = Stage::answering(|_, _| {
+        DnsAnswer::Records(vec![
+            DnsRecord::Alias("", "alias.test"),
+            DnsRecord::Alias("alias.test", "metadata.internal"),
+            DnsRecord::Foreign("metadata.internal", "169.254.169.254".parse().unwrap()),
+        ])
+    })
+    .await;
+    let error = stage.get().await.unwrap_err();
+    let EgressError::AddressDenied { class, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(class, AddressClass::CloudMetadata);
+}
+
+#[tokio::test]
+async fn an_address_of_another_name_is_not_taken_for_an_answer() {
+    let stage = Stage::answering(|_, _| {
+        DnsAnswer::Records(vec![DnsRecord::Foreign(
+            "other.test",
+            HONEST.parse().unwrap(),
+        )])
+    })
+    .await;
+    let error = stage.get().await.unwrap_err();
+    assert!(
+        matches!(error, EgressError::Unresolvable { .. }),
+        "{error:?}"
+    );
+    assert_eq!(stage.honest.seen.connections(), 0);
+}
+
+#[tokio::test]
+async fn no_name_and_no_address_are_unresolvable() {
+    for answer in [DnsAnswer::NoName, DnsAnswer::addresses([])] {
+        let stage = Stage::answering(move |_, _| answer.clone()).await;
+        let error = stage.get().await.unwrap_err();
+        assert!(
+            matches!(error, EgressError::Unresolvable { .. }),
+            "{error:?}"
+        );
+        assert_eq!(error.was_sent(), Sent::No);
+    }
+}
+
+#[tokio::test]
+async fn addresses_over_the_limit_are_not_looked_at() {
+    let stage = Stage::answering(|_, _| {
+        let mut records: Vec<_> = (1..=16).map(|n| address(&format!("10.0.0.{n}"))).collect();
+        records.push(address(HONEST));
+        DnsAnswer::Records(records)
+    })
+    .await;
+    let error = stage.get().await.unwrap_err();
+    assert!(
+        matches!(error, EgressError::AddressDenied { .. }),
+        "{error:?}"
+    );
+    assert_eq!(stage.honest.seen.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_name_server_that_says_nothing_is_not_waited_for() {
+    let stage = Stage::answering(|_, _| DnsAnswer::Silence).await;
+    let error = stage.get().await.unwrap_err();
+    let EgressError::Timeout { which, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(which, Wait::Resolve);
+    assert_eq!(stage.honest.seen.connections(), 0);
+}
+
+#[tokio::test]
+async fn an_address_is_not_asked_for_and_a_name_is_asked_for_whole() {
+    let stage = Stage::answering(|_, _| DnsAnswer::NoName).await;
+    let port = stage.victim.port;
+    for host in ["127.0.0.1", "0x7f.1", "[::1]"] {
+        stage
+            .bench
+            .get(&format!("http://{host}:{port}/"))
+            .await
+            .unwrap_err();
+    }
+    assert_eq!(stage.dns.queries(), 0);
+    stage
+        .bench
+        .get(&format!("http://single:{port}/"))
+        .await
+        .unwrap_err();
+    assert_eq!(stage.dns.asked_for("single"), 1, "without a search list");
+}
+
+#[tokio::test]
+async fn a_listed_name_that_turns_to_a_clouds_metadata_is_refused() {
+    for turned in ["169.254.169.254", "fd00:ec2::254", "0.0.0.0", "224.0.0.1"] {
+        let dns = NameServer::answering(move |_, _| DnsAnswer::addresses([turned])).await;
+        let bench = Bench::builder()
+            .resolver(Arc::new(SystemResolver::asking(&[dns.address])))
+            .allow(NAME, 80)
+            .build();
+        let error = bench.get(&format!("http://{NAME}/")).await.unwrap_err();
+        assert!(
+            matches!(error, EgressError::AddressDenied { .. }),
+            "{turned}: {error:?}"
+        );
+    }
+}

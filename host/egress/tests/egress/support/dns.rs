@@ -1,0 +1,185 @@
+//! A name server of our own on loopback, which answers as a test says.
+//!
+//! Writes its messages by hand, so that it can say what no honest server would.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::net::UdpSocket;
+use tokio::task::JoinHandle;
+
+const A: u16 = 1;
+const CNAME: u16 = 5;
+const AAAA: u16 = 28;
+const CODE_NAME_ERROR: u8 = 3;
+
+/// One record of an answer.
+#[derive(Clone, Debug)]
+pub(crate) enum DnsRecord {
+    /// The name that was asked for has this address.
+    Address(IpAddr),
+    /// Another name has this address.
+    Foreign(&'static str, IpAddr),
+    /// The first name is another name of the second; an empty first name is
+    /// the one that was asked for.
+    Alias(&'static str, &'static str),
+}
+
+/// What is said to one query.
+#[derive(Clone, Debug)]
+pub(crate) enum DnsAnswer {
+    /// These records, each with a TTL of 0, as far as they are of the type
+    /// that was asked for.
+    Records(Vec<DnsRecord>),
+    /// There is no such name.
+    NoName,
+    /// Nothing.
+    Silence,
+}
+
+impl DnsAnswer {
+    pub(crate) fn addresses<const N: usize>(addresses: [&str; N]) -> Self {
+        let record = |text: &str| DnsRecord::Address(text.parse().unwrap());
+        Self::Records(addresses.into_iter().map(record).collect())
+    }
+}
+
+/// Listens on 127.0.0.1 until it is dropped.
+pub(crate) struct NameServer {
+    pub(crate) address: SocketAddr,
+    asked: Arc<Mutex<Vec<(String, u16)>>>,
+    task: JoinHandle<()>,
+}
+
+impl NameServer {
+    /// Says to the n-th query for the IPv4 addresses of a name what `answer`
+    /// gives for `(name, n)`, and to queries for IPv6 addresses the same.
+    pub(crate) async fn answering(
+        answer: impl Fn(&str, usize) -> DnsAnswer + Send + 'static,
+    ) -> Self {
+        let socket = bind().await;
+        let address = socket.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&asked);
+        let task = tokio::spawn(async move {
+            let mut buffer = [0; 1500];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+                let query = buffer.get(..length).unwrap();
+                let (name, kind) = question(query);
+                noted.lock().push((name.clone(), kind));
+                let turn = noted
+                    .lock()
+                    .iter()
+                    .filter(|(n, k)| (n, *k) == (&name, kind))
+                    .count();
+                if let Some(reply) = message(query, &name, kind, &answer(&name, turn)) {
+                    socket.send_to(&reply, from).await.unwrap();
+                }
+            }
+        });
+        Self {
+            address,
+            asked,
+            task,
+        }
+    }
+
+    /// How often the IPv4 addresses of a name were asked for.
+    pub(crate) fn asked_for(&self, name: &str) -> usize {
+        self.asked
+            .lock()
+            .iter()
+            .filter(|(n, k)| n == name && *k == A)
+            .count()
+    }
+
+    /// How many queries there were.
+    pub(crate) fn queries(&self) -> usize {
+        self.asked.lock().len()
+    }
+}
+
+impl Drop for NameServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the name server of the tests")]
+async fn bind() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").await.unwrap()
+}
+
+/// Name and type of a message's one question, which begins at byte 12.
+fn question(query: &[u8]) -> (String, u16) {
+    let mut labels = Vec::new();
+    let mut rest = query.get(12..).unwrap();
+    while let Some((length @ 1.., after)) = rest.split_first() {
+        let (label, after) = after.split_at(usize::from(*length));
+        labels.push(String::from_utf8_lossy(label).to_ascii_lowercase());
+        rest = after;
+    }
+    let kind = rest.get(1..3).unwrap();
+    (
+        labels.join("."),
+        u16::from_be_bytes(kind.try_into().unwrap()),
+    )
+}
+
+fn message(query: &[u8], name: &str, kind: u16, answer: &DnsAnswer) -> Option<Vec<u8>> {
+    let (records, code) = match answer {
+        DnsAnswer::Records(records) => (written(records, name, kind), 0),
+        DnsAnswer::NoName => (Vec::new(), CODE_NAME_ERROR),
+        DnsAnswer::Silence => return None,
+    };
+    let question_end = 12 + wire_name(name).len() + 4;
+    let count = u16::try_from(records.len()).unwrap().to_be_bytes();
+    let header = [&[0x81, 0x80 | code, 0, 1], &count[..], &[0, 0, 0, 0]].concat();
+    let parts = [
+        query.get(..2).unwrap(),
+        &header,
+        query.get(12..question_end).unwrap(),
+    ];
+    Some([parts.concat(), records.concat()].concat())
+}
+
+fn written(records: &[DnsRecord], asked: &str, kind: u16) -> Vec<Vec<u8>> {
+    let address = |name: &str, address: &IpAddr| {
+        let (this, bytes) = match address {
+            IpAddr::V4(v4) => (A, v4.octets().to_vec()),
+            IpAddr::V6(v6) => (AAAA, v6.octets().to_vec()),
+        };
+        (this == kind).then(|| record(name, this, &bytes))
+    };
+    let one = |entry: &DnsRecord| match entry {
+        DnsRecord::Address(ip) => address(asked, ip),
+        DnsRecord::Foreign(name, ip) => address(name, ip),
+        DnsRecord::Alias("", to) => Some(record(asked, CNAME, &wire_name(to))),
+        DnsRecord::Alias(from, to) => Some(record(from, CNAME, &wire_name(to))),
+    };
+    records.iter().filter_map(one).collect()
+}
+
+fn record(name: &str, kind: u16, content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).unwrap();
+    let (kind, class_and_ttl) = (kind.to_be_bytes(), [0, 1, 0, 0, 0, 0]);
+    [
+        &wire_name(name),
+        &kind[..],
+        &class_and_ttl,
+        &length.to_be_bytes(),
+        content,
+    ]
+    .concat()
+}
+
+fn wire_name(name: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for label in name.split('.') {
+        bytes.push(u8::try_from(label.len()).unwrap());
+        bytes.extend_from_slice(label.as_bytes());
+    }
+    bytes.push(0);
+    bytes
+}

@@ -1,0 +1,154 @@
+//! Hands a reply to the guest, searched for the credential: whole, or as a
+//! stream. Nothing of a reply goes to a guest by any other way.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use keyway_authz::{Ending, OutcomeKind};
+use keyway_egress::{EgressError, Reply};
+use keyway_ipc::{BodyStart, HostReply, HttpReply, Refusal, RequestId, ToWorker};
+use keyway_model::limit::FRAME_BODY_BYTES_MAX;
+
+use crate::http::Answer;
+use crate::invocation::Invocation;
+use crate::lane::Line;
+use crate::mask::{Mask, MaskStream};
+use crate::reply::{masked_headers, without_marks};
+use crate::seen::{SeenRequest, shown};
+
+/// Where a reply goes.
+pub(crate) struct Delivery<'a> {
+    pub(crate) line: &'a Line,
+    pub(crate) request: RequestId,
+    pub(crate) credit: &'a tokio::sync::Semaphore,
+}
+
+impl Invocation {
+    /// Searches the reply and hands it to the guest.
+    pub(crate) async fn deliver(
+        &self,
+        to: &Delivery<'_>,
+        reply: Reply,
+        seen: &mut SeenRequest,
+    ) -> (Answer, Ending) {
+        let mask = self
+            .mask
+            .lock()
+            .clone()
+            .unwrap_or_else(|| Arc::new(Mask::nothing()));
+        let (mut headers, mut masked) = masked_headers(&reply.headers, &mask);
+        let status = reply.status.as_u16();
+        let mut body = reply.body;
+        let mut searched = MaskStream::new(&mask);
+        let (mut first, mut bytes_in, mut ended) = (Vec::new(), 0_u64, false);
+        while !ended && first.len() <= FRAME_BODY_BYTES_MAX {
+            match body.frame().await {
+                None => {
+                    first.extend(searched.finish());
+                    ended = true;
+                }
+                Some(Ok(frame)) => {
+                    let data = frame.into_data().unwrap_or_default();
+                    bytes_in += data.len() as u64;
+                    first.extend(searched.push(&data));
+                }
+                Some(Err(error)) => {
+                    seen.failed = Some(error.operator_text());
+                    let ending = Ending {
+                        status: Some(status),
+                        bytes_in,
+                        ..self.ending_of(&error)
+                    };
+                    return (
+                        Answer::Reply(HostReply::Http(Err(refusal_of(&error)))),
+                        ending,
+                    );
+                }
+            }
+        }
+        if let Some(bodies) = &mut seen.bodies {
+            bodies.reply = shown(&first);
+        }
+        let done = Ending {
+            status: Some(status),
+            bytes_in,
+            ..Ending::of(OutcomeKind::Done)
+        };
+        if ended {
+            masked += searched.count();
+            seen.masked = masked;
+            if masked > 0 {
+                without_marks(&mut headers, Some(first.len()));
+            }
+            let body = BodyStart::Whole(first.into());
+            let reply = HostReply::Http(Ok(HttpReply {
+                status,
+                headers,
+                body,
+            }));
+            return (Answer::Reply(reply), Ending { masked, ..done });
+        }
+        if !mask.is_empty() {
+            without_marks(&mut headers, None);
+        }
+        let body_start = BodyStart::Stream {
+            first: Bytes::new(),
+            length: None,
+        };
+        let head = HostReply::Http(Ok(HttpReply {
+            status,
+            headers,
+            body: body_start,
+        }));
+        to.line.reply(to.request, head).await;
+        let streamed = crate::body::stream(to, first, &mut body, &mut searched).await;
+        masked += searched.count();
+        seen.masked = masked;
+        let bytes_in = bytes_in + streamed.bytes_in;
+        let ending = match &streamed.failed {
+            None => Ending {
+                masked,
+                bytes_in,
+                ..done
+            },
+            Some(error) => {
+                seen.failed = Some(error.operator_text());
+                Ending {
+                    status: Some(status),
+                    masked,
+                    bytes_in,
+                    ..self.ending_of(error)
+                }
+            }
+        };
+        let failed = streamed.failed.as_ref().map(refusal_of);
+        let end = ToWorker::ChunkEnd {
+            call: to.line.call,
+            request: to.request,
+            failed,
+        };
+        to.line.send(end).await;
+        (Answer::Streamed, ending)
+    }
+}
+
+/// What the guest may know of an error. That a name does not resolve and that
+/// its address is private are the same to it.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever else it is, to the guest it was denied"
+)]
+pub(crate) fn refusal_of(error: &EgressError) -> Refusal {
+    match error {
+        EgressError::Timeout { .. } => Refusal::Timeout,
+        EgressError::TooLarge { .. } => Refusal::TooLarge,
+        EgressError::Quota { .. } => Refusal::Busy,
+        EgressError::Connect { .. }
+        | EgressError::Tls { .. }
+        | EgressError::Reset { .. }
+        | EgressError::RequestBody { .. } => Refusal::Connection,
+        EgressError::Protocol { .. } | EgressError::ContentCoding { .. } => Refusal::Protocol,
+        _ => Refusal::Denied,
+    }
+}
