@@ -1,18 +1,21 @@
 //! Bodies that are too long for one frame: streamed, with a window, so that a
 //! slow reader slows the writer and nothing piles up in the broker.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
 use keyway_egress::{EgressError, ReplyBody};
 use keyway_ipc::{RequestId, ToWorker};
-use keyway_model::limit::FRAME_BODY_BYTES_MAX;
+use keyway_model::limit::{CallLimits, FRAME_BODY_BYTES_MAX};
 use tokio::sync::mpsc;
 
 use crate::http::{BodyPart, Delivery};
 use crate::lane::Line;
 use crate::mask::MaskStream;
+use crate::over::{Over, Traffic};
 
 /// Why a request body did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +23,16 @@ pub(crate) enum BodyError {
     /// The guest gave it up.
     #[error("the guest gave the request body up")]
     Aborted,
-    /// Over the limit.
-    #[error("the request body exceeds `request_body_bytes_max` ({0})")]
-    TooLarge(u64),
+    /// Over a limit.
+    #[error(transparent)]
+    Over(#[from] Over),
+}
+
+/// What the bodies of one guest call are counted against.
+#[derive(Clone, Debug)]
+pub(crate) struct Allowance {
+    pub(crate) limits: CallLimits,
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 /// Lets the worker send more of one request body.
@@ -48,12 +58,13 @@ impl Credit {
 pub(crate) fn request(
     first: Bytes,
     rest: mpsc::UnboundedReceiver<BodyPart>,
-    limit: u64,
+    allowance: Allowance,
     credit: Credit,
 ) -> UnsyncBoxBody<Bytes, keyway_egress::BodyError> {
     let start = (Some(BodyPart::Bytes(first)), rest, 0_u64, credit);
-    let parts =
-        futures_util::stream::unfold(start, move |(ready, mut rest, so_far, credit)| async move {
+    let parts = futures_util::stream::unfold(start, move |(ready, mut rest, so_far, credit)| {
+        let Allowance { limits, traffic } = allowance.clone();
+        async move {
             let part = match ready {
                 Some(part) => Some(part),
                 None => {
@@ -69,10 +80,10 @@ pub(crate) fn request(
                 Some(BodyPart::End) => None,
                 Some(BodyPart::Bytes(bytes)) => {
                     let so_far = so_far + bytes.len() as u64;
-                    let item = if so_far > limit {
-                        Err(failed(BodyError::TooLarge(limit)))
-                    } else {
-                        Ok(Frame::data(bytes))
+                    let counted = traffic.sent(bytes.len(), so_far, &limits);
+                    let item = match counted {
+                        Ok(()) => Ok(Frame::data(bytes)),
+                        Err(over) => Err(failed(over.into())),
                     };
                     Some((item, (None, rest, so_far, credit)))
                 }
@@ -81,7 +92,8 @@ pub(crate) fn request(
                     (None, rest, so_far, credit),
                 )),
             }
-        });
+        }
+    });
     StreamBody::new(parts).boxed_unsync()
 }
 
@@ -93,7 +105,26 @@ fn failed(error: BodyError) -> keyway_egress::BodyError {
 #[derive(Debug)]
 pub(crate) struct Streamed {
     pub(crate) bytes_in: u64,
-    pub(crate) failed: Option<EgressError>,
+    pub(crate) failed: Option<Broken>,
+}
+
+/// Why a reply is not given to the guest, or not to its end.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// It did not come.
+    Egress(EgressError),
+    /// It is over a limit.
+    Over(Over),
+}
+
+impl Broken {
+    /// For operators.
+    pub(crate) fn operator_text(&self) -> String {
+        match self {
+            Self::Egress(error) => error.operator_text(),
+            Self::Over(over) => over.to_string(),
+        }
+    }
 }
 
 /// Streams the rest of a reply to the guest, searched, within its window. A
@@ -103,6 +134,7 @@ pub(crate) async fn stream(
     first: Vec<u8>,
     body: &mut ReplyBody,
     searched: &mut MaskStream<'_>,
+    mut count: impl FnMut(usize) -> Result<(), Over>,
 ) -> Streamed {
     let mut streamed = Streamed {
         bytes_in: 0,
@@ -117,10 +149,14 @@ pub(crate) async fn stream(
             Some(Ok(frame)) => {
                 let data = frame.into_data().unwrap_or_default();
                 streamed.bytes_in += data.len() as u64;
+                if let Err(over) = count(data.len()) {
+                    streamed.failed = Some(Broken::Over(over));
+                    return streamed;
+                }
                 (searched.push(&data), false)
             }
             Some(Err(error)) => {
-                streamed.failed = Some(error);
+                streamed.failed = Some(Broken::Egress(error));
                 return streamed;
             }
         };

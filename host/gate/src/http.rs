@@ -16,9 +16,9 @@ use keyway_model::limit::FRAME_BODY_BYTES_MAX;
 use keyway_model::net::{Method, NetError, RequestUrl};
 use tokio::sync::mpsc;
 
-use crate::body::Credit;
-use crate::credential;
-use crate::headers;
+use crate::body::{Allowance, Broken, Credit};
+use crate::credential::{self, InjectError};
+use crate::headers::{self, HeaderRefusal};
 use crate::invocation::{Bodies, Invocation};
 use crate::lane::Line;
 use crate::mask::{Mask, MaskStream};
@@ -54,17 +54,26 @@ impl Invocation {
         http: HttpRequest,
         ends: TransferEnds,
     ) {
+        let asked = || format!("{} {}", http.method, without_query(&http.url));
+        // Counted before it is decided: a flood of denials is a flood, too.
+        let _pass = match self.meters.http().await {
+            Ok(pass) => pass,
+            Err(over) => {
+                let (method, place) = (&http.method, place_of(&http.url));
+                let (reason, remedy) = (DenialReason::Limit, over.to_string());
+                let denial = self.grant.deny_http_because(method, place, reason, remedy);
+                self.deny(asked(), denial).await;
+                let reply = HostReply::Http(Err(Refusal::Throttled));
+                return line.reply(request, reply).await;
+            }
+        };
         let answer = match self.permit(&http).await {
             Ok(permit) => match permit.record(&self.recorder).await {
                 Ok(entry) => self.send(line, request, http, entry, ends).await,
                 Err(error) => Answer::Reply(HostReply::Trap(Trap::Host(error.to_string()))),
             },
             Err(denial) => {
-                self.deny(
-                    format!("{} {}", http.method, without_query(&http.url)),
-                    denial,
-                )
-                .await;
+                self.deny(asked(), denial).await;
                 Answer::Reply(HostReply::Http(Err(Refusal::Denied)))
             }
         };
@@ -111,7 +120,15 @@ impl Invocation {
                     started,
                     entry.close(Ending::of(OutcomeKind::Refused).because(refused.to_string())),
                 );
-                return Answer::Reply(HostReply::Http(Err(Refusal::Denied)));
+                let refusal = match refused {
+                    InjectError::Header(HeaderRefusal::Over(_)) | InjectError::Over(_) => {
+                        Refusal::TooLarge
+                    }
+                    InjectError::Header(_) | InjectError::Vault(_) | InjectError::Unfit => {
+                        Refusal::Denied
+                    }
+                };
+                return Answer::Reply(HostReply::Http(Err(refusal)));
             }
         };
         let sent = match &http.body {
@@ -133,6 +150,7 @@ impl Invocation {
         let reply = match result {
             Ok(reply) => reply,
             Err(error) => {
+                let error = Broken::Egress(error);
                 seen.failed = Some(error.operator_text());
                 self.finish(seen, started, entry.close(self.ending_of(&error)));
                 return Answer::Reply(HostReply::Http(Err(refusal_of(&error))));
@@ -172,17 +190,24 @@ impl Invocation {
             .chain(self.idempotency.as_ref().map(|(header, _)| header.as_str()))
             .map(str::to_ascii_lowercase)
             .collect();
-        let mut headers = headers::checked(&http.headers, &reserved)?;
+        let mut headers = headers::checked(&http.headers, &reserved, &self.limits)?;
         if let Some((name, key)) = &self.idempotency {
             credential::put(&mut headers, name, key.as_bytes())?;
         }
         let body = match &http.body {
-            BodyStart::Whole(bytes) => RequestBody::whole(bytes.clone()),
+            BodyStart::Whole(bytes) => {
+                let all = bytes.len();
+                self.traffic.sent(all, all as u64, &self.limits)?;
+                RequestBody::whole(bytes.clone())
+            }
             BodyStart::Stream { first, length } => {
-                let limit = self.limits.request_body_bytes_max;
+                let allowance = Allowance {
+                    limits: self.limits,
+                    traffic: Arc::clone(&self.traffic),
+                };
                 let length = length.map_or(Length::Unknown, Length::Known);
                 RequestBody::stream(
-                    crate::body::request(first.clone(), rest, limit, credit),
+                    crate::body::request(first.clone(), rest, allowance, credit),
                     length,
                 )
             }
@@ -217,8 +242,11 @@ impl Invocation {
             .lock()
             .clone()
             .unwrap_or_else(|| Arc::new(Mask::nothing()));
-        let (mut headers, mut masked) = masked_headers(&reply.headers, &mask);
         let status = reply.status.as_u16();
+        if let Err(over) = headers::checked_reply(&reply.headers, &self.limits) {
+            return self.withheld(Broken::Over(over), (status, 0), seen);
+        }
+        let (mut headers, mut masked) = masked_headers(&reply.headers, &mask);
         let mut body = reply.body;
         let mut searched = MaskStream::new(&mask);
         let (mut first, mut bytes_in, mut ended) = (Vec::new(), 0_u64, false);
@@ -231,19 +259,14 @@ impl Invocation {
                 Some(Ok(frame)) => {
                     let data = frame.into_data().unwrap_or_default();
                     bytes_in += data.len() as u64;
+                    let counted = self.traffic.received(data.len(), bytes_in, &self.limits);
+                    if let Err(over) = counted {
+                        return self.withheld(Broken::Over(over), (status, bytes_in), seen);
+                    }
                     first.extend(searched.push(&data));
                 }
                 Some(Err(error)) => {
-                    seen.failed = Some(error.operator_text());
-                    let ending = Ending {
-                        status: Some(status),
-                        bytes_in,
-                        ..self.ending_of(&error)
-                    };
-                    return (
-                        Answer::Reply(HostReply::Http(Err(refusal_of(&error)))),
-                        ending,
-                    );
+                    return self.withheld(Broken::Egress(error), (status, bytes_in), seen);
                 }
             }
         }
@@ -282,7 +305,12 @@ impl Invocation {
             body: body_start,
         }));
         to.line.reply(to.request, head).await;
-        let streamed = crate::body::stream(&to, first, &mut body, &mut searched).await;
+        let mut so_far = bytes_in;
+        let count = |bytes: usize| {
+            so_far += bytes as u64;
+            self.traffic.received(bytes, so_far, &self.limits)
+        };
+        let streamed = crate::body::stream(&to, first, &mut body, &mut searched, count).await;
         masked += searched.count();
         seen.masked = masked;
         let bytes_in = bytes_in + streamed.bytes_in;
@@ -312,9 +340,30 @@ impl Invocation {
         (Answer::Streamed, ending)
     }
 
+    /// A reply that the guest does not get.
+    fn withheld(
+        &self,
+        why: Broken,
+        (status, bytes_in): (u16, u64),
+        seen: &mut SeenRequest,
+    ) -> (Answer, Ending) {
+        seen.failed = Some(why.operator_text());
+        let ending = Ending {
+            status: Some(status),
+            bytes_in,
+            ..self.ending_of(&why)
+        };
+        let refusal = HostReply::Http(Err(refusal_of(&why)));
+        (Answer::Reply(refusal), ending)
+    }
+
     /// How a request ends that got no whole reply.
-    fn ending_of(&self, error: &EgressError) -> Ending {
-        let kind = match error.was_sent() {
+    fn ending_of(&self, error: &Broken) -> Ending {
+        let sent = match error {
+            Broken::Egress(error) => error.was_sent(),
+            Broken::Over(_) => keyway_egress::Sent::Maybe,
+        };
+        let kind = match sent {
             keyway_egress::Sent::No => OutcomeKind::Refused,
             // It may have had its effect: nobody knows.
             keyway_egress::Sent::Maybe => {
@@ -366,7 +415,11 @@ fn without_query(url: &str) -> &str {
     clippy::wildcard_enum_match_arm,
     reason = "whatever else it is, to the guest it was denied"
 )]
-fn refusal_of(error: &EgressError) -> Refusal {
+fn refusal_of(error: &Broken) -> Refusal {
+    let error = match error {
+        Broken::Egress(error) => error,
+        Broken::Over(_) => return Refusal::TooLarge,
+    };
     match error {
         EgressError::Timeout { .. } => Refusal::Timeout,
         EgressError::TooLarge { .. } => Refusal::TooLarge,

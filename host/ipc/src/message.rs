@@ -338,6 +338,9 @@ pub enum Refusal {
     Connection,
     /// A body or header over a limit.
     TooLarge,
+    /// Over a rate of the connector's, or over how much may be under way: it
+    /// may try again later.
+    Throttled,
     /// The upstream does not speak HTTP properly.
     Protocol,
 }

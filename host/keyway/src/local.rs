@@ -47,7 +47,13 @@ pub(crate) fn validate_recipe(text: &str) -> Result<Name> {
             workers: one_worker(),
             ..Config::default()
         },
-        async |deployment| Ok(deployment.jobs_engine().runner().check(request).await?),
+        async |deployment| {
+            Ok(deployment
+                .jobs_engine()
+                .runner()
+                .check(keyway_store::PLATFORM, request)
+                .await?)
+        },
     )?;
     match compile::finish(&recipe, &response) {
         Ok(_) => Ok(recipe.name),
@@ -254,8 +260,7 @@ impl Prepared {
             actor,
         };
         let unit = gate.store().unit(scope);
-        let limits = deployment.config().limits;
-        let invocation = gate.open(basis, unit.clone(), limits, key)?.with_bodies();
+        let invocation = gate.open(basis, unit.clone(), key)?.with_bodies();
         let ended = deployment
             .jobs_engine()
             .runner()

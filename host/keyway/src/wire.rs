@@ -10,9 +10,9 @@ use keyway_egress::{Egress, EgressConfig};
 use keyway_gate::{Ceiling, Ended, Gate, Invocation, Lane, Registry, run_logic};
 use keyway_ipc::{CallOutcome, Entrance, Trap};
 use keyway_jobs::{EvaluateError, Jobs, StepRunner};
-use keyway_model::Digest;
-use keyway_model::limit::CallLimits;
+use keyway_model::limit::{CallLimits, GUEST_CALLS_PER_WORKER_MAX, LimitSet, PlatformLimits};
 use keyway_model::time::Clock;
+use keyway_model::{Digest, Scope};
 use keyway_roles::Roles;
 use keyway_store::{Store, StoreOptions};
 
@@ -32,9 +32,8 @@ pub const ROOT_KEY: &str = "root.key";
 pub struct Runner {
     artifacts: Arc<Artifacts>,
     workers: Arc<Workers>,
-    store: Store,
+    gate: Arc<Gate>,
     expressions: Digest,
-    limits: CallLimits,
 }
 
 impl Runner {
@@ -56,7 +55,7 @@ impl Runner {
         if digest == self.expressions {
             return Ok(EXPRESSIONS.to_vec());
         }
-        let found = self.store.artifact(digest).await;
+        let found = self.gate.store().artifact(digest).await;
         found
             .map_err(|error| CompileError::Refused(error.to_string()))?
             .ok_or_else(|| {
@@ -66,12 +65,14 @@ impl Runner {
             })
     }
 
-    async fn logic(&self, entrance: Entrance) -> Result<String, EvaluateError> {
+    async fn logic(&self, scope: Scope, entrance: Entrance) -> Result<String, EvaluateError> {
+        let limits = self.gate.limits(scope, &LimitSet::default());
+        let _place = self.gate.place_for_logic(scope, &limits).await;
         let lane = self
             .lane_with(self.expressions)
             .await
             .map_err(|error| EvaluateError::Failed(format!("the expression component: {error}")))?;
-        let (outcome, _) = run_logic(&lane, self.expressions, entrance, self.limits).await;
+        let (outcome, _) = run_logic(&lane, self.expressions, entrance, limits.call).await;
         match outcome {
             CallOutcome::Value(answer) => Ok(answer),
             CallOutcome::Trap(Trap::WorkerGone) => Err(EvaluateError::WorkerGone),
@@ -105,15 +106,17 @@ impl From<LoadError> for CompileError {
 
 #[async_trait]
 impl StepRunner for Runner {
-    async fn evaluate(&self, request: String) -> Result<String, EvaluateError> {
-        self.logic(Entrance::Run { input: request }).await
+    async fn evaluate(&self, scope: Scope, request: String) -> Result<String, EvaluateError> {
+        self.logic(scope, Entrance::Run { input: request }).await
     }
 
-    async fn check(&self, request: String) -> Result<String, EvaluateError> {
-        self.logic(Entrance::CheckExpressions { request }).await
+    async fn check(&self, scope: Scope, request: String) -> Result<String, EvaluateError> {
+        self.logic(scope, Entrance::CheckExpressions { request })
+            .await
     }
 
     async fn run(&self, invocation: &Invocation, entrance: Entrance) -> Ended {
+        let _place = invocation.place().await;
         match self.lane_with(invocation.artifact()).await {
             Ok(lane) => invocation.run(&lane, entrance).await,
             Err(error) => Ended::without_running(Trap::Component(error.to_string())),
@@ -142,15 +145,16 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
         program,
         clock,
     } = plan;
+    let limits = config.platform_limits().map_err(anyhow::Error::msg)?;
     let store = open_store(&data, clock.clone()).await?;
     let roles = Arc::new(Roles::new().context("the roles' own policies")?);
     let registry = Arc::new(Registry::default());
     let gate = Gate::new(
-        egress(&config)?,
+        egress(&config, &limits.ceiling.call)?,
         store.clone(),
         roles.clone(),
         registry,
-        ceiling(&config),
+        ceiling(&config, limits),
         clock,
     );
     let cache_key = crate::deployment::cache_key(&store).await?;
@@ -167,17 +171,16 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
         program,
         config.workers.processes,
         config.workers.lanes(),
-        config.limits,
+        limits.ceiling.call,
     )
     .await?;
     let runner = Arc::new(Runner {
         artifacts: Arc::clone(&artifacts),
         workers: Arc::clone(&workers),
-        store,
+        gate: Arc::clone(&gate),
         expressions,
-        limits: config.limits,
     });
-    let jobs = Jobs::new(Arc::clone(&gate), runner, config.limits);
+    let jobs = Jobs::new(Arc::clone(&gate), runner);
     let deployment = Deployment::new(gate, roles, artifacts, workers, jobs, config);
     deployment.load().await?;
     Ok(deployment)
@@ -193,7 +196,7 @@ async fn open_store(data: &Path, clock: Clock) -> Result<Store> {
         .with_context(|| format!("data directory {}", data.display()))
 }
 
-fn egress(config: &Config) -> Result<Egress> {
+fn egress(config: &Config, limits: &CallLimits) -> Result<Egress> {
     let mut roots = Vec::new();
     for path in &config.egress.ca_files {
         let pem = std::fs::read_to_string(path)
@@ -215,13 +218,16 @@ fn egress(config: &Config) -> Result<Egress> {
         allowed: allowed.collect(),
         extra_roots_pem: roots,
         also_denied: interfaces.iter().map(if_addrs::Interface::ip).collect(),
+        limits: keyway_egress::Limits::of(limits),
         ..EgressConfig::default()
     };
     Egress::new(egress).context("[egress]")
 }
 
-fn ceiling(config: &Config) -> Ceiling {
+fn ceiling(config: &Config, limits: PlatformLimits) -> Ceiling {
     Ceiling {
+        limits,
+        guest_calls: config.workers.processes * GUEST_CALLS_PER_WORKER_MAX as usize,
         hosts_denied: config.egress.deny_hosts.clone(),
         cleartext: config
             .egress

@@ -26,6 +26,8 @@ pub(crate) struct Line {
 pub(crate) struct LogBook {
     lines_max: u32,
     line_bytes_max: usize,
+    /// Bytes that may still be kept.
+    bytes_left: usize,
     written: u32,
     dropped: u32,
     /// Standard output and error: what has no line end yet.
@@ -39,6 +41,7 @@ impl LogBook {
         Self {
             lines_max: limits.log_lines_max,
             line_bytes_max: limits.log_line_bytes_max as usize,
+            bytes_left: limits.log_bytes_max as usize,
             written: 0,
             dropped: 0,
             unfinished: [Vec::new(), Vec::new()],
@@ -51,17 +54,16 @@ impl LogBook {
         (self.written, self.dropped)
     }
 
-    /// Counts one line; `None` if there were too many.
+    /// Counts one line; `None` if there were too many, or too many bytes.
     pub(crate) fn line(&mut self, level: LogLevel, message: String) -> Option<Line> {
         self.written = self.written.saturating_add(1);
-        if self.written > self.lines_max {
+        let message = self.cut(message);
+        if self.written > self.lines_max || message.len() > self.bytes_left {
             self.dropped = self.dropped.saturating_add(1);
             return None;
         }
-        Some(Line {
-            level,
-            message: self.cut(message),
-        })
+        self.bytes_left -= message.len();
+        Some(Line { level, message })
     }
 
     fn cut(&self, mut message: String) -> String {
@@ -160,6 +162,17 @@ mod tests {
             .line(LogLevel::Info, "ääää".to_owned())
             .map(|line| line.message);
         assert_eq!(line.as_deref(), Some("ää … (cut)"));
+    }
+
+    #[test]
+    fn bytes_over_the_limit_of_all_lines_are_counted_and_dropped() {
+        let mut book = LogBook::new(&CallLimits {
+            log_bytes_max: 10,
+            ..CallLimits::default()
+        });
+        book.print(Stdio::Output, b"12345\n67890\n1\n2\n");
+        assert_eq!(sent(&mut book), ["12345", "67890"]);
+        assert_eq!(book.counts(), (4, 2));
     }
 
     #[test]

@@ -126,5 +126,6 @@ pub(super) const fn error(refusal: Refusal) -> Error {
         Refusal::Connection => Error::ConnectionTerminated,
         Refusal::TooLarge => Error::HttpResponseBodySize(None),
         Refusal::Protocol => Error::HttpProtocolError,
+        Refusal::Throttled => Error::ConnectionLimitReached,
     }
 }

@@ -35,6 +35,8 @@ pub enum Kind {
     RecipeVersion,
     /// Where a poll trigger is.
     PollCursor,
+    /// What the tenant has lowered of its limits.
+    Limits,
 }
 
 impl Kind {
@@ -46,12 +48,15 @@ impl Kind {
             Self::Recipe => 4,
             Self::RecipeVersion => 5,
             Self::PollCursor => 6,
+            Self::Limits => 7,
         }
     }
 
     const fn class(self) -> KeyClass {
         match self {
-            Self::Connector | Self::Approval | Self::Connection => KeyClass::Directory,
+            Self::Connector | Self::Approval | Self::Connection | Self::Limits => {
+                KeyClass::Directory
+            }
             Self::Recipe | Self::RecipeVersion => KeyClass::Recipe,
             Self::PollCursor => KeyClass::State,
         }
@@ -66,6 +71,7 @@ impl Kind {
             Self::Recipe => "recipe",
             Self::RecipeVersion => "recipe version",
             Self::PollCursor => "poll cursor",
+            Self::Limits => "limits",
         }
     }
 
@@ -78,6 +84,7 @@ impl Kind {
             Self::Recipe => "resource/recipe",
             Self::RecipeVersion => "resource/recipe-version",
             Self::PollCursor => "resource/poll-cursor",
+            Self::Limits => "resource/limits",
         };
         Place {
             table,

@@ -17,6 +17,7 @@ fn act(name: &str, input: String) -> Result<String, Failure> {
         "panic" => panic!("a guest's own fault: {input}"),
         "exit" => std::process::exit(3),
         "recursion" => drop(black_box(recursion(1))),
+        "deep" => drop(black_box(deep(1))),
         "log-flood" => (0..2_000).for_each(|line| log::write(Level::Info, &line.to_string())),
         "print-flood" => (0..2_000).for_each(|line| println!("{line}")),
         "host-call-flood" => loop {
@@ -49,6 +50,12 @@ fn memory() {
 fn recursion(depth: u64) -> u64 {
     let frame = black_box([depth; 64]);
     recursion(depth + 1) + frame[0]
+}
+
+/// Little on the guest's own stack, so that the machine's ends first.
+#[expect(unconditional_recursion, reason = "this is what the guest is for")]
+fn deep(depth: u64) -> u64 {
+    deep(black_box(depth + 1)) + depth
 }
 
 fn handles() {
