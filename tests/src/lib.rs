@@ -24,6 +24,7 @@ mod harness;
 mod http;
 mod jobs;
 mod kill;
+mod limits;
 mod promises;
 mod reflections;
 mod routes;

@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 use crate::Gate;
 use crate::admission::{LineOf, Place, Wish};
 use crate::grant::{Basis, Lost, standing};
-use crate::lane::{END_GRACE, Event, Lane, Line, RunningCall, WorkerGone};
+use crate::lane::{END_GRACE, Event, Lane, Line, RunningCall, WorkerGone, group_of};
 use crate::mask::Mask;
 use crate::over::{Over, Traffic, within};
 use crate::seen::{Seen, SeenDenial};
@@ -140,6 +140,7 @@ impl Invocation {
     pub async fn run(&self, lane: &Arc<Lane>, entrance: Entrance) -> Ended {
         let invoke = Invoke {
             call: keyway_ipc::CallId(0),
+            group: group_of(self.basis.scope.tenant),
             artifact: self.basis.connector.record.digest,
             entrance,
             limits: self.limits,

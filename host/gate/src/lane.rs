@@ -16,7 +16,7 @@ use keyway_ipc::{
     CallId, CallOutcome, HostCall, Invoke, Link, Receiver, RequestId, Sender, ToBroker, ToWorker,
     Trap, Usage,
 };
-use keyway_model::Digest;
+use keyway_model::{Digest, TenantId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
@@ -27,6 +27,14 @@ pub(crate) const END_GRACE: Duration = Duration::from_millis(100);
 /// Events of one guest call that may wait unread: a worker that exceeds this
 /// is not keeping the protocol and loses the call.
 const EVENTS_MAX: usize = 4_096;
+
+/// The group of a tenant's calls. A worker sees no id: only which of its calls
+/// belong together.
+pub(crate) fn group_of(tenant: TenantId) -> u64 {
+    let digest = Digest::of(&tenant.bits().to_be_bytes());
+    let first = digest.as_bytes().first_chunk().copied();
+    u64::from_be_bytes(first.unwrap_or_default())
+}
 
 /// What a guest call's worker says about it.
 #[derive(Debug)]

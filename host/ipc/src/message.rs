@@ -169,6 +169,9 @@ pub enum ToBroker {
 pub struct Invoke {
     /// Names it on this link.
     pub call: CallId,
+    /// Calls of one group share one turn on a processor: those of one tenant,
+    /// by a number that says nothing else.
+    pub group: u64,
     /// Which component.
     pub artifact: Digest,
     /// Which of its functions, with what.

@@ -72,7 +72,8 @@ impl Runner {
             .lane_with(self.expressions)
             .await
             .map_err(|error| EvaluateError::Failed(format!("the expression component: {error}")))?;
-        let (outcome, _) = run_logic(&lane, self.expressions, entrance, limits.call).await;
+        let (outcome, _) =
+            run_logic(&lane, scope.tenant, self.expressions, entrance, limits.call).await;
         match outcome {
             CallOutcome::Value(answer) => Ok(answer),
             CallOutcome::Trap(Trap::WorkerGone) => Err(EvaluateError::WorkerGone),

@@ -6,9 +6,6 @@ use std::mem;
 use keyway_ipc::LogLevel;
 use keyway_model::limit::CallLimits;
 
-/// Marks a line that was cut.
-const CUT: &str = " … (cut)";
-
 /// Which standard stream a guest writes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stdio {
@@ -69,7 +66,8 @@ impl LogBook {
     fn cut(&self, mut message: String) -> String {
         if message.len() > self.line_bytes_max {
             message.truncate(message.floor_char_boundary(self.line_bytes_max));
-            message.push_str(CUT);
+            let mark = format!(" … (cut at log_line_bytes_max ({}))", self.line_bytes_max);
+            message.push_str(&mark);
         }
         message
     }
@@ -161,7 +159,10 @@ mod tests {
         let line = book
             .line(LogLevel::Info, "ääää".to_owned())
             .map(|line| line.message);
-        assert_eq!(line.as_deref(), Some("ää … (cut)"));
+        assert_eq!(
+            line.as_deref(),
+            Some("ää … (cut at log_line_bytes_max (5))")
+        );
     }
 
     #[test]

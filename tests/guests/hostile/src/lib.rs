@@ -17,7 +17,7 @@ fn act(name: &str, input: String) -> Result<String, Failure> {
         "panic" => panic!("a guest's own fault: {input}"),
         "exit" => std::process::exit(3),
         "recursion" => drop(black_box(recursion(1))),
-        "deep" => drop(black_box(deep(1))),
+        "deep" => drop(black_box(deep(black_box(1)))),
         "log-flood" => (0..2_000).for_each(|line| log::write(Level::Info, &line.to_string())),
         "print-flood" => (0..2_000).for_each(|line| println!("{line}")),
         "host-call-flood" => loop {
@@ -52,10 +52,12 @@ fn recursion(depth: u64) -> u64 {
     recursion(depth + 1) + frame[0]
 }
 
-/// Little on the guest's own stack, so that the machine's ends first.
-#[expect(unconditional_recursion, reason = "this is what the guest is for")]
+/// Nothing on the guest's own stack, so that the machine's ends first.
 fn deep(depth: u64) -> u64 {
-    deep(black_box(depth + 1)) + depth
+    if depth == u64::MAX {
+        return depth;
+    }
+    (deep(depth + 1).wrapping_mul(3) ^ depth).rotate_left(7)
 }
 
 fn handles() {
