@@ -75,6 +75,12 @@ fn routes(job: &str, digest: &str) -> Vec<(&'static str, String, Value)> {
             format!("/jobs/{job}/rerun"),
             json!({ "from": "trigger" }),
         ),
+        ("GET", "/limits".into(), Value::Null),
+        (
+            "POST",
+            "/limits".into(),
+            json!({ "set": { "log_lines_max": 500 }, "unset": ["cpu_ms_max"] }),
+        ),
         ("GET", "/audit".into(), Value::Null),
         ("GET", "/audit/export".into(), Value::Null),
         ("GET", "/audit/key".into(), Value::Null),

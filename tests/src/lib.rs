@@ -25,6 +25,7 @@ mod harness;
 mod http;
 mod jobs;
 mod kill;
+mod limits;
 mod listener;
 mod network;
 mod processes;

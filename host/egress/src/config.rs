@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyway_model::limit::{ADDRESSES_MAX, CallLimits, UPSTREAM_CONNECTIONS_MAX};
 use keyway_model::net::HostName;
 
 use crate::resolve::{Resolve, SystemResolver};
@@ -142,15 +143,22 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
+        Self::of(&CallLimits::default())
+    }
+}
+
+impl Limits {
+    /// What no exchange may exceed where the calls' own limits are these.
+    pub fn of(call: &CallLimits) -> Self {
         Self {
-            addresses_max: 16,
-            request_headers_max: 64,
-            request_header_bytes_max: 32 << 10,
-            request_body_bytes_max: 64 << 20,
-            reply_header_bytes_max: 64 << 10,
+            addresses_max: ADDRESSES_MAX,
+            request_headers_max: call.request_headers_max as usize,
+            request_header_bytes_max: call.request_header_bytes_max as usize,
+            request_body_bytes_max: call.request_body_bytes_max,
+            reply_header_bytes_max: call.response_header_bytes_max,
             reply_interims_max: 16,
-            reply_body_bytes_max: 64 << 20,
-            connections_max: 1_024,
+            reply_body_bytes_max: call.response_body_bytes_max,
+            connections_max: UPSTREAM_CONNECTIONS_MAX,
             connections_each_max: 512,
             connects_per_second_max: 512,
             lookups_per_second_max: 512,

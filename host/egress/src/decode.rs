@@ -10,14 +10,15 @@ use std::io::{self, Write};
 use bytes::{Bytes, BytesMut};
 use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
+use keyway_model::limit::{RESPONSE_EXPANSION_FREE_BYTES, RESPONSE_EXPANSION_MAX};
 
 use crate::error::{EgressError, Limit, Sent};
 
 /// How many bytes one byte of input may become.
-const EXPANSION_MAX: u64 = 100;
+const EXPANSION_MAX: u64 = RESPONSE_EXPANSION_MAX;
 
 /// Output up to this size is not held to the expansion: short texts repeat.
-const EXPANSION_FREE_BYTES: u64 = 64 << 10;
+const EXPANSION_FREE_BYTES: u64 = RESPONSE_EXPANSION_FREE_BYTES;
 
 /// Input that is decoded at a time; with deflate's own bound of 1,032 to 1,
 /// what is in memory between two checks stays near 4 MiB.

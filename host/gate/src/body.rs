@@ -9,13 +9,14 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
 use keyway_egress::{EgressError, ReplyBody};
 use keyway_ipc::{RequestId, ToWorker};
-use keyway_model::limit::FRAME_BODY_BYTES_MAX;
+use keyway_model::limit::{CallLimits, FRAME_BODY_BYTES_MAX};
 use tokio::sync::mpsc;
 
 use crate::deliver::Delivery;
 use crate::http::BodyPart;
 use crate::lane::Line;
 use crate::mask::MaskStream;
+use crate::over::{Over, Traffic};
 use crate::transfer::Window;
 
 /// Why a request body did not come to its end.
@@ -24,9 +25,16 @@ pub(crate) enum BodyError {
     /// The guest gave it up.
     #[error("the guest gave the request body up")]
     Aborted,
-    /// Over the limit.
-    #[error("the request body exceeds `request_body_bytes_max` ({0})")]
-    TooLarge(u64),
+    /// Over a limit.
+    #[error(transparent)]
+    Over(#[from] Over),
+}
+
+/// What the bodies of one guest call are counted against.
+#[derive(Clone, Debug)]
+pub(crate) struct Allowance {
+    pub(crate) limits: CallLimits,
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 /// Lets the worker send more of one request body.
@@ -54,12 +62,13 @@ impl Credit {
 pub(crate) fn request(
     first: Bytes,
     rest: mpsc::UnboundedReceiver<BodyPart>,
-    limit: u64,
+    allowance: Allowance,
     credit: Credit,
 ) -> UnsyncBoxBody<Bytes, keyway_egress::BodyError> {
     let start = (Some(BodyPart::Bytes(first)), rest, 0_u64, credit);
-    let parts =
-        futures_util::stream::unfold(start, move |(ready, mut rest, so_far, credit)| async move {
+    let parts = futures_util::stream::unfold(start, move |(ready, mut rest, so_far, credit)| {
+        let Allowance { limits, traffic } = allowance.clone();
+        async move {
             let part = match ready {
                 Some(part) => Some(part),
                 None => {
@@ -75,10 +84,10 @@ pub(crate) fn request(
                 Some(BodyPart::End) => None,
                 Some(BodyPart::Bytes(bytes)) => {
                     let so_far = so_far + bytes.len() as u64;
-                    let item = if so_far > limit {
-                        Err(failed(BodyError::TooLarge(limit)))
-                    } else {
-                        Ok(Frame::data(bytes))
+                    let counted = traffic.sent(bytes.len(), so_far, &limits);
+                    let item = match counted {
+                        Ok(()) => Ok(Frame::data(bytes)),
+                        Err(over) => Err(failed(over.into())),
                     };
                     Some((item, (None, rest, so_far, credit)))
                 }
@@ -87,7 +96,8 @@ pub(crate) fn request(
                     (None, rest, so_far, credit),
                 )),
             }
-        });
+        }
+    });
     StreamBody::new(parts).boxed_unsync()
 }
 
@@ -99,7 +109,26 @@ fn failed(error: BodyError) -> keyway_egress::BodyError {
 #[derive(Debug)]
 pub(crate) struct Streamed {
     pub(crate) bytes_in: u64,
-    pub(crate) failed: Option<EgressError>,
+    pub(crate) failed: Option<Broken>,
+}
+
+/// Why a reply is not given to the guest, or not to its end.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// It did not come.
+    Egress(EgressError),
+    /// It is over a limit.
+    Over(Over),
+}
+
+impl Broken {
+    /// For operators.
+    pub(crate) fn operator_text(&self) -> String {
+        match self {
+            Self::Egress(error) => error.operator_text(),
+            Self::Over(over) => over.to_string(),
+        }
+    }
 }
 
 /// Streams the rest of a reply to the guest, searched, within its window. A
@@ -109,6 +138,7 @@ pub(crate) async fn stream(
     first: Vec<u8>,
     body: &mut ReplyBody,
     searched: &mut MaskStream<'_>,
+    mut count: impl FnMut(usize) -> Result<(), Over>,
 ) -> Streamed {
     let mut streamed = Streamed {
         bytes_in: 0,
@@ -123,10 +153,14 @@ pub(crate) async fn stream(
             Some(Ok(frame)) => {
                 let data = frame.into_data().unwrap_or_default();
                 streamed.bytes_in += data.len() as u64;
+                if let Err(over) = count(data.len()) {
+                    streamed.failed = Some(Broken::Over(over));
+                    return streamed;
+                }
                 (searched.push(&data), false)
             }
             Some(Err(error)) => {
-                streamed.failed = Some(error);
+                streamed.failed = Some(Broken::Egress(error));
                 return streamed;
             }
         };

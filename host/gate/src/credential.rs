@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::headers::HeaderRefusal;
 use crate::mask::Travelling;
+use crate::over::Over;
 
 /// Why a request could not be completed. Never holds a part of a secret.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -18,6 +19,9 @@ pub(crate) enum InjectError {
     /// The guest's headers cannot be sent.
     #[error(transparent)]
     Header(#[from] HeaderRefusal),
+    /// The request is over a limit.
+    #[error(transparent)]
+    Over(#[from] Over),
     /// The credential cannot be opened.
     #[error("the connection's credential cannot be opened: {0}")]
     Vault(String),

@@ -10,6 +10,8 @@ use keyway_egress::{EgressError, Reply};
 use keyway_ipc::{BodyStart, HostReply, HttpReply, Refusal, RequestId, ToWorker};
 use keyway_model::limit::FRAME_BODY_BYTES_MAX;
 
+use crate::body::Broken;
+use crate::headers;
 use crate::http::Answer;
 use crate::invocation::Invocation;
 use crate::lane::Line;
@@ -37,8 +39,11 @@ impl Invocation {
             .lock()
             .clone()
             .unwrap_or_else(|| Arc::new(Mask::nothing()));
-        let (mut headers, mut masked) = masked_headers(&reply.headers, &mask);
         let status = reply.status.as_u16();
+        if let Err(over) = headers::checked_reply(&reply.headers, &self.limits) {
+            return self.withheld(Broken::Over(over), (status, 0), seen);
+        }
+        let (mut headers, mut masked) = masked_headers(&reply.headers, &mask);
         let mut body = reply.body;
         let mut searched = MaskStream::new(&mask);
         let (mut first, mut bytes_in, mut ended) = (Vec::new(), 0_u64, false);
@@ -51,19 +56,14 @@ impl Invocation {
                 Some(Ok(frame)) => {
                     let data = frame.into_data().unwrap_or_default();
                     bytes_in += data.len() as u64;
+                    let counted = self.traffic.received(data.len(), bytes_in, &self.limits);
+                    if let Err(over) = counted {
+                        return self.withheld(Broken::Over(over), (status, bytes_in), seen);
+                    }
                     first.extend(searched.push(&data));
                 }
                 Some(Err(error)) => {
-                    seen.failed = Some(error.operator_text());
-                    let ending = Ending {
-                        status: Some(status),
-                        bytes_in,
-                        ..self.ending_of(&error)
-                    };
-                    return (
-                        Answer::Reply(HostReply::Http(Err(refusal_of(&error)))),
-                        ending,
-                    );
+                    return self.withheld(Broken::Egress(error), (status, bytes_in), seen);
                 }
             }
         }
@@ -102,7 +102,12 @@ impl Invocation {
             body: body_start,
         }));
         to.line.reply(to.request, head).await;
-        let streamed = crate::body::stream(to, first, &mut body, &mut searched).await;
+        let mut so_far = bytes_in;
+        let count = |bytes: usize| {
+            so_far += bytes as u64;
+            self.traffic.received(bytes, so_far, &self.limits)
+        };
+        let streamed = crate::body::stream(to, first, &mut body, &mut searched, count).await;
         masked += searched.count();
         seen.masked = masked;
         let bytes_in = bytes_in + streamed.bytes_in;
@@ -131,6 +136,23 @@ impl Invocation {
         to.line.send(end).await;
         (Answer::Streamed, ending)
     }
+
+    /// A reply that the guest does not get.
+    fn withheld(
+        &self,
+        why: Broken,
+        (status, bytes_in): (u16, u64),
+        seen: &mut SeenRequest,
+    ) -> (Answer, Ending) {
+        seen.failed = Some(why.operator_text());
+        let ending = Ending {
+            status: Some(status),
+            bytes_in,
+            ..self.ending_of(&why)
+        };
+        let refusal = HostReply::Http(Err(refusal_of(&why)));
+        (Answer::Reply(refusal), ending)
+    }
 }
 
 /// What the guest may know of an error. That a name does not resolve and that
@@ -139,7 +161,11 @@ impl Invocation {
     clippy::wildcard_enum_match_arm,
     reason = "whatever else it is, to the guest it was denied"
 )]
-pub(crate) fn refusal_of(error: &EgressError) -> Refusal {
+pub(crate) fn refusal_of(error: &Broken) -> Refusal {
+    let error = match error {
+        Broken::Egress(error) => error,
+        Broken::Over(_) => return Refusal::TooLarge,
+    };
     match error {
         EgressError::Timeout { .. } => Refusal::Timeout,
         EgressError::TooLarge { .. } => Refusal::TooLarge,

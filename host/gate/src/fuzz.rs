@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
+use keyway_model::limit::CallLimits;
 
 /// The header policy: what leaves of `given`, or the refusal in words.
 ///
@@ -13,5 +14,6 @@ pub fn checked_headers(
     given: &[(String, Bytes)],
     reserved: &[String],
 ) -> Result<HeaderMap, String> {
-    crate::headers::checked(given, reserved).map_err(|refusal| refusal.to_string())
+    crate::headers::checked(given, reserved, &CallLimits::default())
+        .map_err(|refusal| refusal.to_string())
 }

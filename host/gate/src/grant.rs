@@ -9,6 +9,7 @@ use keyway_authz::{
     Actor, DenialReason, Grant, GrantedCredential, HttpRule, HttpRules, Judgement, Policy,
     PolicyRequest, Resource,
 };
+use keyway_model::limit::PlatformLimits;
 use keyway_model::manifest::{Capabilities, Manifest, Parameters, Redirects, Use};
 use keyway_model::net::{HostName, Origin, Scheme};
 use keyway_model::time::Timestamp;
@@ -49,6 +50,10 @@ pub struct Ceiling {
     pub hosts_denied: Vec<HostName>,
     /// Places where a credential may travel in clear.
     pub cleartext: Vec<(HostName, u16)>,
+    /// The platform's limits.
+    pub limits: PlatformLimits,
+    /// Guest calls at once, over all tenants.
+    pub guest_calls: usize,
 }
 
 /// Why there is no grant at all.

@@ -2,13 +2,10 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use keyway_model::limit::CallLimits;
 use keyway_model::net::is_reserved_header;
 
-/// Headers of one request, at most (EGR-10).
-const HEADERS_MAX: usize = 64;
-
-/// Bytes of all names and values of one request, at most.
-const HEADER_BYTES_MAX: usize = 32 << 10;
+use crate::over::{Over, within};
 
 /// A part of a reply may hold a part of the credential, which nobody could
 /// recognize: not with a credential.
@@ -34,8 +31,8 @@ pub(crate) enum HeaderRefusal {
     )]
     Part(String),
     /// Too many, or too long.
-    #[error("more than {HEADERS_MAX} headers or {HEADER_BYTES_MAX} bytes of them")]
-    TooMany,
+    #[error(transparent)]
+    Over(#[from] Over),
 }
 
 /// The guest's headers, checked. A `content-length` is dropped: the broker
@@ -44,14 +41,14 @@ pub(crate) enum HeaderRefusal {
 pub(crate) fn checked(
     given: &[(String, Bytes)],
     reserved: &[String],
+    limits: &CallLimits,
 ) -> Result<HeaderMap, HeaderRefusal> {
-    let bytes: usize = given
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    if given.len() > HEADERS_MAX || bytes > HEADER_BYTES_MAX {
-        return Err(HeaderRefusal::TooMany);
-    }
+    let lengths = given.iter().map(|(name, value)| name.len() + value.len());
+    counted(
+        lengths,
+        ("request_headers_max", limits.request_headers_max),
+        ("request_header_bytes_max", limits.request_header_bytes_max),
+    )?;
     let mut headers = HeaderMap::with_capacity(given.len() + 4);
     for (name, value) in given {
         let lower = name.to_ascii_lowercase();
@@ -87,6 +84,33 @@ pub(crate) fn checked(
     Ok(headers)
 }
 
+/// A reply's headers, within limits.
+pub(crate) fn checked_reply(headers: &HeaderMap, limits: &CallLimits) -> Result<(), Over> {
+    let lengths = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len());
+    counted(
+        lengths,
+        ("response_headers_max", limits.response_headers_max),
+        (
+            "response_header_bytes_max",
+            limits.response_header_bytes_max,
+        ),
+    )
+}
+
+/// Counts headers by the bytes of each name and value.
+fn counted(
+    lengths: impl Iterator<Item = usize>,
+    (count_name, count_max): (&'static str, u32),
+    (bytes_name, bytes_max): (&'static str, u32),
+) -> Result<(), Over> {
+    let add = |(count, bytes), length| (count + 1, bytes + length as u64);
+    let (count, bytes) = lengths.fold((0, 0), add);
+    within(count_name, count, count_max.into())?;
+    within(bytes_name, bytes, bytes_max.into())
+}
+
 /// A value of RFC 9110: no control character, no white space at its ends.
 fn header_value(value: &Bytes) -> Option<HeaderValue> {
     let trimmed = value.trim_ascii();
@@ -103,7 +127,43 @@ mod tests {
         checked(
             &[(name.to_owned(), Bytes::from_static(value.as_bytes()))],
             &["authorization".to_owned()],
+            &CallLimits::default(),
         )
+    }
+
+    #[test]
+    fn too_many_headers_and_too_many_bytes_are_refused_by_name() {
+        let tight = CallLimits {
+            request_headers_max: 2,
+            request_header_bytes_max: 20,
+            response_headers_max: 2,
+            response_header_bytes_max: 20,
+            ..CallLimits::default()
+        };
+        let asked = |count: usize, value: &'static str| {
+            let header = ("x-a".to_owned(), Bytes::from_static(value.as_bytes()));
+            checked(&vec![header; count], &[], &tight).map(|headers| headers.len())
+        };
+        let answered = |count: usize, value: &'static str| {
+            let name = HeaderName::from_static("x-a");
+            let headers = (0..count).map(|_| (name.clone(), HeaderValue::from_static(value)));
+            let mut map = HeaderMap::new();
+            headers.for_each(|(name, value)| drop(map.append(name, value)));
+            checked_reply(&map, &tight)
+        };
+        let over = |name, value| Over { name, value };
+        assert_eq!(asked(2, "short").ok(), Some(2));
+        assert_eq!(answered(2, "short"), Ok(()));
+        let refused = |name| Err(HeaderRefusal::Over(over(name, 2)));
+        assert_eq!(asked(3, "a"), refused("request_headers_max"));
+        assert_eq!(answered(3, "a"), Err(over("response_headers_max", 2)));
+        let long = "a value that is too long";
+        let refused = Err(HeaderRefusal::Over(over("request_header_bytes_max", 20)));
+        assert_eq!(asked(1, long), refused);
+        assert_eq!(
+            answered(1, long),
+            Err(over("response_header_bytes_max", 20))
+        );
     }
 
     #[test]

@@ -9,15 +9,15 @@ use bytes::Bytes;
 use keyway_authz::{
     Carry, Closing, Denial, DenialReason, Ending, Entry, HttpSend, OutcomeKind, Permit,
 };
-use keyway_egress::{EgressError, Exchange, Length, Reply, RequestBody, TlsSettings};
+use keyway_egress::{Exchange, Length, Reply, RequestBody, TlsSettings};
 use keyway_ipc::{BodyStart, HostReply, HttpRequest, Refusal, RequestId, Trap};
 use keyway_model::net::{Method, NetError, RequestUrl};
 use tokio::sync::mpsc;
 
-use crate::body::Credit;
-use crate::credential;
+use crate::body::{Allowance, Broken, Credit};
+use crate::credential::{self, InjectError};
 use crate::deliver::{Delivery, refusal_of};
-use crate::headers;
+use crate::headers::{self, HeaderRefusal};
 use crate::invocation::{Bodies, Invocation};
 use crate::lane::Line;
 use crate::redirect::{Asked, Elsewhere, RedirectRefused};
@@ -118,17 +118,25 @@ impl Invocation {
 
     async fn one(&self, to: &Delivery<'_>, asked: &Asked, upload: &mut Option<Upload>) -> Answer {
         let http = &asked.http;
+        let what = || format!("{} {}", http.method, without_query(&http.url));
+        // Counted before it is decided: a flood of denials is a flood, too.
+        let _pass = match self.meters.http().await {
+            Ok(pass) => pass,
+            Err(over) => {
+                let (method, place) = (&http.method, place_of(&http.url));
+                let (reason, remedy) = (DenialReason::Limit, over.to_string());
+                let denial = self.grant.deny_http_because(method, place, reason, remedy);
+                self.deny(what(), denial).await;
+                return Answer::Reply(HostReply::Http(Err(Refusal::Busy)));
+            }
+        };
         match self.permit(asked).await {
             Ok(permit) => match permit.record(&self.recorder).await {
                 Ok(entry) => self.send(to, asked, entry, upload).await,
                 Err(error) => Answer::Reply(HostReply::Trap(Trap::Host(error.to_string()))),
             },
             Err(denial) => {
-                self.deny(
-                    format!("{} {}", http.method, without_query(&http.url)),
-                    denial,
-                )
-                .await;
+                self.deny(what(), denial).await;
                 Answer::Reply(HostReply::Http(Err(Refusal::Denied)))
             }
         }
@@ -169,7 +177,17 @@ impl Invocation {
                     started,
                     entry.close(Ending::of(OutcomeKind::Refused).because(refused.to_string())),
                 );
-                return Answer::Reply(HostReply::Http(Err(Refusal::Denied)));
+                let refusal = match refused {
+                    InjectError::Header(HeaderRefusal::Over(_)) | InjectError::Over(_) => {
+                        Refusal::TooLarge
+                    }
+                    InjectError::Header(_)
+                    | InjectError::Vault(_)
+                    | InjectError::Unfit
+                    | InjectError::Tls(_)
+                    | InjectError::Gone => Refusal::Denied,
+                };
+                return Answer::Reply(HostReply::Http(Err(refusal)));
             }
         };
         let sent = match &http.body {
@@ -191,6 +209,7 @@ impl Invocation {
         let reply = match result {
             Ok(reply) => reply,
             Err(error) => {
+                let error = Broken::Egress(error);
                 seen.failed = Some(error.operator_text());
                 self.finish(seen, started, entry.close(self.ending_of(&error)));
                 return Answer::Reply(HostReply::Http(Err(refusal_of(&error))));
@@ -234,16 +253,23 @@ impl Invocation {
             .chain(self.idempotency.as_ref().map(|(header, _)| header.as_str()))
             .map(str::to_ascii_lowercase)
             .collect();
-        let mut headers = headers::checked(&http.headers, &reserved)?;
+        let mut headers = headers::checked(&http.headers, &reserved, &self.limits)?;
         if let Some((name, key)) = &self.idempotency
             && asked.carry == Carry::Credential
         {
             credential::put(&mut headers, name, key.as_bytes())?;
         }
         let body = match &http.body {
-            BodyStart::Whole(bytes) => RequestBody::whole(bytes.clone()),
+            BodyStart::Whole(bytes) => {
+                let all = bytes.len();
+                self.traffic.sent(all, all as u64, &self.limits)?;
+                RequestBody::whole(bytes.clone())
+            }
             BodyStart::Stream { first, length } => {
-                let limit = self.limits.request_body_bytes_max;
+                let allowance = Allowance {
+                    limits: self.limits,
+                    traffic: Arc::clone(&self.traffic),
+                };
                 let length = length.map_or(Length::Unknown, Length::Known);
                 // A body that streams is sent once: no redirect is followed with it.
                 let Upload { rest, window } = upload.take().ok_or(credential::InjectError::Gone)?;
@@ -253,7 +279,7 @@ impl Invocation {
                     window,
                 };
                 RequestBody::stream(
-                    crate::body::request(first.clone(), rest, limit, credit),
+                    crate::body::request(first.clone(), rest, allowance, credit),
                     length,
                 )
             }
@@ -286,8 +312,12 @@ impl Invocation {
     }
 
     /// How a request ends that got no whole reply.
-    pub(crate) fn ending_of(&self, error: &EgressError) -> Ending {
-        let kind = match error.was_sent() {
+    pub(crate) fn ending_of(&self, error: &Broken) -> Ending {
+        let sent = match error {
+            Broken::Egress(error) => error.was_sent(),
+            Broken::Over(_) => keyway_egress::Sent::Maybe,
+        };
+        let kind = match sent {
             keyway_egress::Sent::No => OutcomeKind::Refused,
             // It may have had its effect: nobody knows.
             keyway_egress::Sent::Maybe => {

@@ -8,7 +8,7 @@
 //! ([`crate::inward`]).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -16,24 +16,24 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use keyway_authz::{Denial, Grant, Recorder};
+use keyway_authz::{Denial, Grant, Recorder, StateChange};
 use keyway_ipc::{
     CallOutcome, Entrance, HostCall, HostReply, Invoke, RequestId, ToWorker, Trap, Usage,
 };
 use keyway_model::Scope;
-use keyway_model::limit::CallLimits;
+use keyway_model::limit::{CallLimits, Limits, Quotas};
 use keyway_store::{Scratch, TenantStore, Unit};
 use parking_lot::Mutex;
 
 use crate::Gate;
+use crate::admission::{LineOf, Place, Wish};
 use crate::grant::{Basis, Lost, standing};
-use crate::lane::{END_GRACE, Event, Lane, Line, RunningCall, WorkerGone};
+use crate::lane::{END_GRACE, Event, Lane, Line, RunningCall, WorkerGone, group_of};
 use crate::mask::Mask;
+use crate::over::{Over, Traffic, within};
 use crate::seen::{Seen, SeenDenial};
+use crate::throttle::Meters;
 use crate::transfer::{Transfer, forward};
-
-/// Host calls of one guest call that may be under way at once.
-const HOST_CALLS_AT_ONCE: usize = 32;
 
 /// One guest call's authority through the gate.
 #[derive(Debug)]
@@ -47,6 +47,9 @@ pub struct Invocation {
     /// Made when the guest first asks for it.
     pub(crate) scratch: OnceLock<Scratch>,
     pub(crate) limits: CallLimits,
+    quotas: Quotas,
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) traffic: Arc<Traffic>,
     pub(crate) idempotency: Option<(String, String)>,
     pub(crate) mask: Mutex<Option<Arc<Mask>>>,
     pub(crate) seen: Mutex<Seen>,
@@ -55,6 +58,8 @@ pub struct Invocation {
     /// Whether bodies are kept for people.
     pub(crate) bodies: Bodies,
     host_calls: AtomicU32,
+    /// Bytes of log lines, kept and dropped.
+    pub(crate) log_bytes: AtomicU64,
 }
 
 /// Whether what people are shown of a call has bodies in it.
@@ -81,9 +86,12 @@ impl Invocation {
         basis: Basis,
         grant: Grant,
         unit: Unit,
-        limits: CallLimits,
+        limits: Limits,
         idempotency: Option<(String, String)>,
     ) -> Self {
+        let Limits { call, quotas } = limits;
+        let digest = basis.connector.record.digest;
+        let meters = gate.throttles.of(basis.scope, digest, &quotas);
         let recorder = Recorder::new(Arc::new(unit.clone()), basis.scope, gate.clock.clone());
         let store = gate.store.tenant(basis.scope);
         Self {
@@ -94,7 +102,10 @@ impl Invocation {
             recorder,
             store,
             scratch: OnceLock::new(),
-            limits,
+            limits: call,
+            quotas,
+            meters,
+            traffic: Arc::default(),
             idempotency,
             mask: Mutex::default(),
             seen: Mutex::default(),
@@ -102,6 +113,7 @@ impl Invocation {
             unsure: AtomicBool::new(false),
             bodies: Bodies::Hidden,
             host_calls: AtomicU32::new(0),
+            log_bytes: AtomicU64::new(0),
         }
     }
 
@@ -115,10 +127,24 @@ impl Invocation {
         }
     }
 
+    /// Waits until this call may run: by turns with other tenants, and with
+    /// other calls of its tenant and connector.
+    pub async fn place(&self) -> Place {
+        let (scope, quotas) = (self.basis.scope, &self.quotas);
+        let wish = Wish {
+            tenant: scope.tenant,
+            tenant_max: quotas.guest_calls_per_workspace_max as usize,
+            line: LineOf::Connector(scope, self.artifact()),
+            line_max: quotas.guest_calls_per_connector_max as usize,
+        };
+        self.gate.calls.enter(wish).await
+    }
+
     /// Runs the guest on `lane` and serves it until it has ended.
     pub async fn run(&self, lane: &Arc<Lane>, entrance: Entrance) -> Ended {
         let invoke = Invoke {
             call: keyway_ipc::CallId(0),
+            group: group_of(self.basis.scope.tenant),
             artifact: self.basis.connector.record.digest,
             entrance,
             limits: self.limits,
@@ -169,9 +195,8 @@ impl Invocation {
                 None => return gone(),
                 Some(Event::Done(outcome, usage)) => return (outcome, usage),
                 Some(Event::Host(request, call)) => {
-                    if self.over_limit() || under_way.len() >= HOST_CALLS_AT_ONCE {
-                        line.reply(request, HostReply::Trap(self.host_call_limit()))
-                            .await;
+                    if let Err(over) = self.count_host_call(under_way.len()) {
+                        line.reply(request, HostReply::Trap(over.into())).await;
                     } else if let Some(outward) =
                         self.dispatch(&line, request, call, &mut transfers).await
                     {
@@ -207,16 +232,10 @@ impl Invocation {
                 line.reply(request, reply).await;
             }
             HostCall::StateSet { key, value } => {
-                let reply = self
-                    .state_change(key, keyway_authz::StateChange::Set(value))
-                    .await;
-                line.reply(request, reply).await;
+                return Some(self.state(line, request, key, StateChange::Set(value)));
             }
             HostCall::StateDelete { key } => {
-                let reply = self
-                    .state_change(key, keyway_authz::StateChange::Delete)
-                    .await;
-                line.reply(request, reply).await;
+                return Some(self.state(line, request, key, StateChange::Delete));
             }
             HostCall::Scratch(call) => {
                 return Some(Box::pin(async move {
@@ -297,15 +316,31 @@ impl Invocation {
             .collect()
     }
 
-    fn over_limit(&self) -> bool {
-        self.host_calls.fetch_add(1, Ordering::Relaxed) >= self.limits.host_calls_max
+    /// Counts one host call beside those that are under way.
+    fn count_host_call(&self, under_way: usize) -> Result<(), Over> {
+        let calls = self.host_calls.fetch_add(1, Ordering::Relaxed) + 1;
+        let (calls_max, in_flight_max) = (
+            self.limits.host_calls_max,
+            self.limits.host_calls_in_flight_max,
+        );
+        within("host_calls_max", calls.into(), calls_max.into())?;
+        let in_flight = under_way as u64 + 1;
+        within("host_calls_in_flight_max", in_flight, in_flight_max.into())
     }
 
-    fn host_call_limit(&self) -> Trap {
-        Trap::Limit {
-            name: "host_calls_max".to_owned(),
-            value: u64::from(self.limits.host_calls_max),
-        }
+    /// A change of state, which may have to wait for its turn.
+    fn state<'a>(
+        &'a self,
+        line: Line,
+        request: RequestId,
+        key: String,
+        change: StateChange,
+    ) -> BoxFuture<'a, RequestId> {
+        Box::pin(async move {
+            let reply = self.state_change(key, change).await;
+            line.reply(request, reply).await;
+            request
+        })
     }
 
     pub(crate) fn masked_text(&self, text: String) -> String {

@@ -1,11 +1,15 @@
 //! Inward calls: decided by the grant, limited, and counted in the one record
 //! of their invocation. Serving one takes the [`Admitted`] of the decision.
 
+use std::sync::atomic::Ordering;
+
 use keyway_authz::{Admitted, DenialReason, Inward, Record, Tally};
 use keyway_ipc::{CallOutcome, HostReply, LogLevel, StateRefusal, Trap, Usage};
 use keyway_model::EntryId;
+use keyway_model::limit::CallLimits;
 
 use crate::invocation::Invocation;
+use crate::over::{Over, within};
 use crate::seen::{LogLine, SeenDenial};
 
 impl Invocation {
@@ -24,26 +28,38 @@ impl Invocation {
         };
         let mut seen = self.seen.lock();
         seen.inward_denied = seen.inward_denied.saturating_add(1);
-        let asked = call.name();
-        if seen.denials.iter().all(|known| known.asked != asked) {
-            seen.denials.push(SeenDenial {
-                asked: asked.to_owned(),
-                reason,
-                remedy,
-            });
-        }
+        seen.say_once(SeenDenial {
+            asked: call.name().to_owned(),
+            reason,
+            remedy,
+        });
         None
+    }
+
+    /// Whether one more line may be kept.
+    fn may_log(&self, bytes: usize) -> Result<(), Over> {
+        let lines = self.seen.lock().log.len() as u64 + 1;
+        let bytes = self.log_bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        let CallLimits {
+            log_lines_max,
+            log_bytes_max,
+            ..
+        } = self.limits;
+        within("log_lines_max", lines, log_lines_max.into())?;
+        within("log_bytes_max", bytes, log_bytes_max.into())?;
+        self.meters.log()
     }
 
     pub(crate) fn log(&self, level: LogLevel, message: String) {
         let Some(_admitted) = self.admit(Inward::LogWrite) else {
             return;
         };
-        let mut seen = self.seen.lock();
-        if seen.log.len() >= self.limits.log_lines_max as usize {
+        if let Err(over) = self.may_log(message.len()) {
+            let mut seen = self.seen.lock();
             seen.log_lines_dropped = seen.log_lines_dropped.saturating_add(1);
-            return;
+            return seen.say_once(dropped_lines(over.to_string()));
         }
+        let mut seen = self.seen.lock();
         let message: String = message
             .chars()
             .filter(|c| !c.is_control() || *c == '\t')
@@ -103,6 +119,12 @@ impl Invocation {
     /// the next durable write; none where there was no such call and the guest
     /// ended by itself.
     pub(crate) fn record_tally(&self, usage: &Usage, outcome: &CallOutcome) {
+        if usage.log_lines_dropped > 0 {
+            let (lines, bytes) = (self.limits.log_lines_max, self.limits.log_bytes_max);
+            let over =
+                format!("`log_lines_max` ({lines}) or `log_bytes_max` ({bytes}) is exceeded");
+            self.seen.lock().say_once(dropped_lines(over));
+        }
         let seen = self.seen.lock();
         let tally = Tally {
             id: EntryId::random(),
@@ -123,6 +145,15 @@ impl Invocation {
         if inward + tally.denied > 0 || tally.ended.is_some() {
             self.unit.record(Record::Tally(tally));
         }
+    }
+}
+
+/// Tells people why lines of the log are missing.
+fn dropped_lines(over: String) -> SeenDenial {
+    SeenDenial {
+        asked: Inward::LogWrite.name().to_owned(),
+        reason: DenialReason::Limit,
+        remedy: format!("{over}: further lines are dropped and counted"),
     }
 }
 

@@ -16,7 +16,7 @@ use keyway_ipc::{
     CallId, CallOutcome, HostCall, Invoke, Link, Receiver, RequestId, Sender, Standing, ToBroker,
     ToWorker, Trap, Usage,
 };
-use keyway_model::Digest;
+use keyway_model::{Digest, TenantId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
@@ -31,6 +31,13 @@ const EVENTS_MAX: usize = 4_096;
 /// Bytes of all events of a lane that may wait unread: far more than the windows
 /// of all its bodies allow.
 const EVENT_BYTES_MAX: usize = 64 << 20;
+/// The group of a tenant's calls. A worker sees no id: only which of its calls
+/// belong together.
+pub(crate) fn group_of(tenant: TenantId) -> u64 {
+    let digest = Digest::of(&tenant.bits().to_be_bytes());
+    let first = digest.as_bytes().first_chunk().copied();
+    u64::from_be_bytes(first.unwrap_or_default())
+}
 
 /// What a guest call's worker says about it.
 #[derive(Debug)]

@@ -11,10 +11,12 @@ use std::sync::Arc;
 
 use keyway_authz::Policy;
 use keyway_egress::Egress;
-use keyway_model::limit::CallLimits;
+use keyway_model::Scope;
+use keyway_model::limit::{LimitSet, Limits, effective};
 use keyway_model::time::Clock;
 use keyway_store::{Store, Unit};
 
+mod admission;
 mod alarm;
 mod body;
 mod control;
@@ -30,6 +32,7 @@ mod inward;
 mod lane;
 mod logic;
 mod mask;
+mod over;
 mod redirect;
 mod registry;
 mod reply;
@@ -38,9 +41,11 @@ mod schema;
 mod scratch;
 mod seen;
 mod state;
+mod throttle;
 mod tls;
 mod transfer;
 
+pub use admission::{Admission, LineOf, Place, Wish};
 pub use alarm::{AlarmKind, AlarmRecord};
 pub use control::{Call, ControlError};
 pub use grant::{Basis, Ceiling, NoGrant, Purpose};
@@ -70,6 +75,10 @@ pub struct Gate {
     pub(crate) clock: Clock,
     /// What is searched for in replies.
     pub(crate) masks: mask::Masks,
+    /// What each connector may ask for.
+    pub(crate) throttles: throttle::Throttles,
+    /// Places for guest calls.
+    pub(crate) calls: Admission,
 }
 
 impl Gate {
@@ -87,13 +96,16 @@ impl Gate {
             store,
             policy,
             registry,
-            ceiling,
             clock,
             masks: mask::Masks::default(),
+            throttles: throttle::Throttles::default(),
+            calls: Admission::of(ceiling.guest_calls),
+            ceiling,
         })
     }
 
-    /// Opens an invocation: computes its grant from what holds now.
+    /// Opens an invocation: computes its grant and its limits from what holds
+    /// now.
     ///
     /// # Errors
     ///
@@ -102,7 +114,6 @@ impl Gate {
         self: &Arc<Self>,
         basis: Basis,
         unit: Unit,
-        limits: CallLimits,
         idempotency: Option<(String, String)>,
     ) -> Result<Invocation, NoGrant> {
         let view = self.registry.view(basis.scope);
@@ -113,6 +124,7 @@ impl Gate {
             &self.ceiling,
             self.clock.now(),
         )?;
+        let limits = self.limits(basis.scope, &basis.connector.manifest.limits);
         Ok(Invocation::new(
             Arc::clone(self),
             basis,
@@ -121,6 +133,17 @@ impl Gate {
             limits,
             idempotency,
         ))
+    }
+
+    /// What holds in `scope` for whoever asks for `asked`.
+    pub fn limits(&self, scope: Scope, asked: &LimitSet) -> Limits {
+        let view = self.registry.view(scope);
+        effective(&self.ceiling.limits, &view.limits().set, asked)
+    }
+
+    /// What no tenant and no manifest can go beyond.
+    pub const fn ceiling(&self) -> &Ceiling {
+        &self.ceiling
     }
 
     /// What is installed, approved, connected and applied.

@@ -5,20 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyway_ipc::{CallId, CallOutcome, Entrance, HostCall, HostReply, Invoke, Trap, Usage};
-use keyway_model::Digest;
 use keyway_model::limit::CallLimits;
+use keyway_model::{Digest, TenantId};
 
-use crate::lane::{END_GRACE, Event, Lane, RunningCall};
+use crate::lane::{END_GRACE, Event, Lane, RunningCall, group_of};
 
 /// Runs one call of a component of world `code`.
 pub async fn run_logic(
     lane: &Arc<Lane>,
+    tenant: TenantId,
     artifact: Digest,
     entrance: Entrance,
     limits: CallLimits,
 ) -> (CallOutcome, Usage) {
     let invoke = Invoke {
         call: CallId(0),
+        group: group_of(tenant),
         artifact,
         entrance,
         limits,

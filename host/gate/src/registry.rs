@@ -14,7 +14,9 @@ use keyway_model::{ConnectionId, Digest, Name, RecipeId, Scope};
 use parking_lot::{Mutex, RwLock};
 
 use crate::grant::{Purpose, Reach};
-use crate::resource::{ApprovalRecord, ConnectionRecord, ConnectorRecord, RecipeRecord};
+use crate::resource::{
+    ApprovalRecord, ConnectionRecord, ConnectorRecord, LimitsRecord, RecipeRecord,
+};
 use crate::schema::Schemas;
 
 /// An installed connector with its manifest, parsed.
@@ -56,6 +58,7 @@ pub struct View {
     approvals: Vec<Arc<ApprovalRecord>>,
     connections: HashMap<ConnectionId, Arc<ConnectionRecord>>,
     recipes: HashMap<RecipeId, Arc<RecipeRecord>>,
+    limits: Arc<LimitsRecord>,
     reaches: Reaches,
 }
 
@@ -135,6 +138,16 @@ impl View {
     /// The recipe with this id, in its current version.
     pub fn recipe_by_id(&self, id: RecipeId) -> Option<&Arc<RecipeRecord>> {
         self.recipes.get(&id)
+    }
+
+    /// What the tenant has lowered here.
+    pub const fn limits(&self) -> &Arc<LimitsRecord> {
+        &self.limits
+    }
+
+    /// Replaces what the tenant has lowered.
+    pub fn put_limits(&mut self, limits: LimitsRecord) {
+        self.limits = Arc::new(limits);
     }
 
     /// What a connection may reach for a purpose, computed once.

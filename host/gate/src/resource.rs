@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use keyway_authz::Principal;
+use keyway_model::limit::LimitSet;
 use keyway_model::net::HostName;
 use keyway_model::time::Timestamp;
 use keyway_model::{ApprovalId, ConnectionId, Digest, Name, RecipeId};
@@ -89,6 +90,15 @@ pub struct ConnectionRecord {
     pub created_by: Principal,
     /// When.
     pub created_at: Timestamp,
+}
+
+/// The limits that a tenant has lowered, in one environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitsRecord {
+    /// What was lowered, and to what.
+    pub set: LimitSet,
+    /// Goes up with each change; 0 before the first.
+    pub revision: u64,
 }
 
 /// A recipe and its compiled form, one version of it.
@@ -199,6 +209,27 @@ impl ConnectionRecord {
     /// When one cannot be opened.
     pub async fn all(store: &TenantStore) -> Result<Vec<Self>, StoreError> {
         list(store, Kind::Connection).await
+    }
+}
+
+impl LimitsRecord {
+    /// Stores it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be sealed.
+    pub async fn change(&self, store: &TenantStore) -> Result<Change, StoreError> {
+        let row = Digest::of(b"limits").into();
+        put(store, Kind::Limits, row, None, self.revision, self).await
+    }
+
+    /// That of a scope, if anything was ever set.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
+    pub async fn of(store: &TenantStore) -> Result<Option<Self>, StoreError> {
+        Ok(list(store, Kind::Limits).await?.pop())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a person may be shown of a guest call: masked, without query, body and
 //! secrets.
 
-use keyway_authz::{Entry, HttpSend};
+use keyway_authz::{DenialReason, Entry, HttpSend};
 use keyway_ipc::{HttpRequest, LogLevel};
 use keyway_model::{CredentialSlot, Failure};
 use serde::{Deserialize, Serialize};
@@ -59,20 +59,28 @@ pub struct LogLine {
 }
 
 impl Seen {
+    /// Keeps a denial, unless the same thing was denied before.
+    pub(crate) fn say_once(&mut self, denial: SeenDenial) {
+        if self.denials.iter().all(|known| known.asked != denial.asked) {
+            self.denials.push(denial);
+        }
+    }
+
     /// A guest's failure with what the host knows of it: the guest was told
     /// less than the people who read it may know.
     pub fn explained(&self, failure: Failure) -> Failure {
         let failed = self.requests.last().and_then(|last| last.failed.as_deref());
+        let last = self.denials.last();
+        let over = last.filter(|last| last.reason == DenialReason::Limit);
         let denied = match &failure {
-            Failure::Forbidden(_) => self.denials.last().map(|last| last.remedy.as_str()),
+            Failure::Forbidden(_) => last,
+            Failure::RateLimited(_) | Failure::Transient(_) | Failure::Permanent(_) => over,
             Failure::InvalidInput(_)
             | Failure::Unauthorized(_)
             | Failure::NotFound(_)
-            | Failure::Conflict(_)
-            | Failure::RateLimited(_)
-            | Failure::Transient(_)
-            | Failure::Permanent(_) => None,
+            | Failure::Conflict(_) => None,
         };
+        let denied = denied.map(|last| last.remedy.as_str());
         match failed.or(denied) {
             Some(cause) => failure.map_message(|message| format!("{message} ({cause})")),
             None => failure,
@@ -150,7 +158,7 @@ pub struct SeenDenial {
     /// What the guest asked for.
     pub asked: String,
     /// Why not.
-    pub reason: keyway_authz::DenialReason,
+    pub reason: DenialReason,
     /// What would allow it.
     pub remedy: String,
 }

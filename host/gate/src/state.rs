@@ -1,13 +1,10 @@
 //! A connection's state: small, sealed, and its own.
 
-use keyway_authz::{Ending, Entry, OutcomeKind, StateChange, StateWrite};
+use keyway_authz::{DenialReason, Ending, Entry, OutcomeKind, StateChange, StateWrite};
 use keyway_ipc::{HostReply, StateRefusal, Trap};
 use keyway_store::StoreError;
 
 use crate::invocation::Invocation;
-
-/// Bytes of a key, at most.
-const KEY_BYTES_MAX: usize = 256;
 
 impl Invocation {
     /// Changes state: outward, so decided, recorded, done and closed.
@@ -16,6 +13,16 @@ impl Invocation {
         if let Err(refusal) = self.fits(&key, &change) {
             return HostReply::Stored(Err(refusal));
         }
+        // Counted before it is decided: a flood of denials is a flood, too.
+        let _pass = match self.meters.state().await {
+            Ok(pass) => pass,
+            Err(over) => {
+                let remedy = over.to_string();
+                let denial = self.grant.deny_state_because(DenialReason::Limit, remedy);
+                self.deny(asked, denial).await;
+                return HostReply::Stored(Err(StateRefusal::Limit(over.to_string())));
+            }
+        };
         let lost = self.standing().err();
         let decided = match lost {
             Some(lost) => Err(self.grant.deny_state_because(lost.reason, lost.remedy)),
@@ -57,9 +64,10 @@ impl Invocation {
     }
 
     fn fits(&self, key: &str, change: &StateChange) -> Result<(), StateRefusal> {
-        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        let key_bytes_max = self.limits.state_key_bytes_max;
+        if key.is_empty() || key.len() > key_bytes_max as usize {
             return Err(StateRefusal::Limit(format!(
-                "a key is 1 to {KEY_BYTES_MAX} bytes"
+                "state_key_bytes_max ({key_bytes_max}); a key is at least 1 byte"
             )));
         }
         let bytes_max = self.limits.state_value_bytes_max;

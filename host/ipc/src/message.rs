@@ -203,6 +203,9 @@ pub enum LayerState {
 pub struct Invoke {
     /// Names it on this link.
     pub call: CallId,
+    /// Calls of one group share one turn on a processor: those of one tenant,
+    /// by a number that says nothing else.
+    pub group: u64,
     /// Which component.
     pub artifact: Digest,
     /// Which of its functions, with what.
@@ -417,7 +420,8 @@ pub enum Refusal {
     TooLarge,
     /// The upstream does not speak HTTP properly.
     Protocol,
-    /// The connector has used up its share of the network for now.
+    /// Over a rate or a share of the connector's, or over how much may be under
+    /// way: it may try again later.
     Busy,
 }
 

@@ -105,7 +105,6 @@ impl Jobs {
             let opened = self.gate.open(
                 prepared.basis.clone(),
                 run.unit.clone(),
-                self.limits,
                 prepared.idempotency.clone(),
             );
             let invocation = match opened {

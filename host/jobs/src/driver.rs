@@ -5,18 +5,18 @@
 //! in the run ([`crate::journal`]) and are written with the next intent, or
 //! with the job's end. So a job that calls one action commits twice.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keyway_authz::Principal;
-use keyway_gate::Gate;
 use keyway_gate::resource::RecipeRecord;
-use keyway_model::limit::CallLimits;
-use keyway_model::{JobId, Json, RecipeId, Scope};
+use keyway_gate::{Admission, Gate, LineOf, Wish};
+use keyway_model::limit::{JOBS_AT_ONCE_MAX, JOBS_MAX, LimitSet};
+use keyway_model::{JobId, Json, RecipeId, Scope, TenantId};
 use keyway_store::{StoreError, Unit};
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::accepted::{Accepted, Answer, answer, tell};
 use crate::act::Called;
@@ -25,12 +25,6 @@ use crate::job::{JobRecord, JobSummary, JournalRow};
 use crate::journal::About;
 use crate::machine::{Machine, MachineError, Next};
 use crate::runner::{EvaluateError, StepRunner};
-
-/// Jobs that run at once, over all tenants.
-const JOBS_AT_ONCE: usize = 512;
-
-/// Jobs that run or wait to run, over all tenants; then events are refused.
-const JOBS_WAITING_MAX: usize = 4_096;
 
 /// Attempts at one segment when workers end under it.
 const SEGMENT_ATTEMPTS_MAX: u32 = 5;
@@ -43,10 +37,10 @@ pub(crate) const STALL_PAUSE: Duration = Duration::from_secs(1);
 pub struct Jobs {
     pub(crate) gate: Arc<Gate>,
     pub(crate) runner: Arc<dyn StepRunner>,
-    pub(crate) limits: CallLimits,
-    slots: Arc<Semaphore>,
+    /// Places for jobs that run.
+    places: Admission,
     definitions: Mutex<HashMap<(Scope, RecipeId, u32), Arc<Definition>>>,
-    pub(crate) live: Mutex<HashSet<JobId>>,
+    pub(crate) live: Mutex<HashMap<JobId, TenantId>>,
 }
 
 /// One job that runs.
@@ -66,6 +60,14 @@ pub(crate) struct Run {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DriveError {
+    /// So many jobs run or wait already.
+    #[error("the event is refused: `{name}` ({value}) is exceeded; send it again later")]
+    TooManyJobs {
+        /// The limit's name.
+        name: &'static str,
+        /// Its value.
+        value: u64,
+    },
     /// Nothing can be recorded, so nothing may happen; the job goes on later.
     #[error("the job cannot go on: {0}")]
     Stalled(String),
@@ -85,12 +87,11 @@ pub enum DriveError {
 
 impl Jobs {
     /// An engine over `gate` whose guests `runner` runs.
-    pub fn new(gate: Arc<Gate>, runner: Arc<dyn StepRunner>, limits: CallLimits) -> Arc<Self> {
+    pub fn new(gate: Arc<Gate>, runner: Arc<dyn StepRunner>) -> Arc<Self> {
         Arc::new(Self {
             gate,
             runner,
-            limits,
-            slots: Arc::new(Semaphore::new(JOBS_AT_ONCE)),
+            places: Admission::of(JOBS_AT_ONCE_MAX),
             definitions: Mutex::default(),
             live: Mutex::default(),
         })
@@ -119,11 +120,7 @@ impl Jobs {
         recipe: &RecipeRecord,
         trigger: Json,
     ) -> Result<Accepted, DriveError> {
-        if self.running() >= JOBS_WAITING_MAX {
-            return Err(DriveError::Stalled(format!(
-                "{JOBS_WAITING_MAX} jobs run or wait already"
-            )));
-        }
+        self.has_room_for(scope)?;
         let definition = self.definition_of(scope, recipe)?;
         let accepted_at = self.gate.clock().now();
         let id = JobId::at(accepted_at);
@@ -174,8 +171,30 @@ impl Jobs {
         })
     }
 
+    /// Whether one more job of this scope may wait.
+    pub(crate) fn has_room_for(&self, scope: Scope) -> Result<(), DriveError> {
+        let (all, own) = {
+            let live = self.live.lock();
+            let own = live.values().filter(|tenant| **tenant == scope.tenant);
+            (live.len(), own.count())
+        };
+        let limits = self.gate.limits(scope, &LimitSet::default());
+        let own_max = limits.quotas.jobs_per_workspace_max;
+        for (name, count, max) in [
+            ("JOBS_MAX", all, JOBS_MAX),
+            ("jobs_per_workspace_max", own, own_max as usize),
+        ] {
+            if count >= max {
+                let value = max as u64;
+                return Err(DriveError::TooManyJobs { name, value });
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn spawn(self: &Arc<Self>, run: Run) {
-        if self.live.lock().insert(run.id) {
+        let (id, tenant) = (run.id, run.scope.tenant);
+        if self.live.lock().insert(id, tenant).is_none() {
             tokio::spawn(Arc::clone(self).drive(run));
         }
     }
@@ -184,7 +203,13 @@ impl Jobs {
     /// on from its journal; a defect leaves it where it is, for the next start.
     async fn drive(self: Arc<Self>, mut run: Run) {
         let (scope, id) = (run.scope, run.id);
-        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        let place = self.places.enter(Wish {
+            tenant: scope.tenant,
+            tenant_max: usize::MAX,
+            line: LineOf::Jobs,
+            line_max: usize::MAX,
+        });
+        let place = place.await;
         loop {
             let error = match self.steps(&mut run).await {
                 Ok(()) => break,
@@ -202,7 +227,7 @@ impl Jobs {
                 None => break,
             }
         }
-        drop(slot);
+        drop(place);
         self.live.lock().remove(&id);
     }
 
@@ -234,10 +259,9 @@ impl Jobs {
     /// Evaluates a segment. A reply that it gives is sent as soon as it is
     /// durable, unless the job ends with it anyway.
     async fn evaluate(&self, run: &mut Run, request: String) -> Result<(), DriveError> {
-        let tenant = run.scope.tenant;
         let mut attempts = 0;
         let evaluated = loop {
-            match self.runner.evaluate(tenant, request.clone()).await {
+            match self.runner.evaluate(run.scope, request.clone()).await {
                 Err(EvaluateError::WorkerGone) if attempts < SEGMENT_ATTEMPTS_MAX => attempts += 1,
                 other => break other,
             }

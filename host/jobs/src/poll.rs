@@ -9,6 +9,7 @@ use std::time::Duration;
 use keyway_gate::resource::RecipeRecord;
 use keyway_gate::{Basis, Purpose};
 use keyway_ipc::{CallOutcome, Entrance, PollBatch, PollEvent};
+use keyway_model::limit::{POLL_EVENTS_MAX, POLL_KEY_BYTES_MAX};
 use keyway_model::recipe::{Poll, Trigger};
 use keyway_model::{InvocationId, JobId, RecipeId, Scope};
 use serde_json::{Value, json};
@@ -22,10 +23,10 @@ use crate::job::JobRecord;
 const MORE_IN_A_ROW_MAX: u32 = 100;
 
 /// Events of one poll, at most.
-const EVENTS_MAX: usize = 1_000;
+const EVENTS_MAX: usize = POLL_EVENTS_MAX;
 
 /// Bytes of a de-duplication key, at most.
-const KEY_BYTES_MAX: usize = 256;
+const KEY_BYTES_MAX: usize = POLL_KEY_BYTES_MAX;
 
 /// How one poll ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +92,7 @@ impl Jobs {
     ) -> Result<(Polled, Duration), PollError> {
         let poll = poll_of(recipe)
             .ok_or_else(|| PollError::NotReady("the recipe has no poll trigger".to_owned()))?;
+        self.has_room_for(scope)?;
         let store = self.gate.store().tenant(scope);
         let cursor: Option<String> = store
             .poll_cursor(recipe.id)
@@ -156,7 +158,7 @@ impl Jobs {
         let unit = self.gate.store().unit(scope);
         let invocation = self
             .gate
-            .open(basis, unit.clone(), self.limits, None)
+            .open(basis, unit.clone(), None)
             .map_err(|e| not_ready(e.to_string()))?;
         let entrance = Entrance::Poll {
             name: poll.trigger.to_string(),

@@ -21,7 +21,7 @@ impl Jobs {
     ///
     /// [`DriveError`], if what is stored of it cannot be read.
     pub async fn resume(self: &Arc<Self>, scope: Scope, id: JobId) -> Result<(), DriveError> {
-        if self.live.lock().contains(&id) {
+        if self.live.lock().contains_key(&id) {
             return Ok(());
         }
         let run = self.rebuild(scope, id, None).await?;
@@ -31,7 +31,7 @@ impl Jobs {
 
     /// As [`Jobs::resume`], and again while the store cannot be read.
     pub async fn resume_surely(self: &Arc<Self>, scope: Scope, id: JobId) {
-        if self.live.lock().contains(&id) {
+        if self.live.lock().contains_key(&id) {
             return;
         }
         if let Some(run) = self.rebuilt(scope, id).await {

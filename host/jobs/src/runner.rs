@@ -6,16 +6,16 @@ use std::fmt;
 use async_trait::async_trait;
 use keyway_gate::{Ended, Invocation};
 use keyway_ipc::Entrance;
-use keyway_model::TenantId;
+use keyway_model::Scope;
 
-/// Runs guests for the engine.
+/// Runs guests for the engine, each when its tenant's turn has come.
 #[async_trait]
 pub trait StepRunner: Send + Sync + fmt::Debug {
-    /// Evaluates one segment of expressions, which is of this tenant.
-    async fn evaluate(&self, tenant: TenantId, request: String) -> Result<String, EvaluateError>;
+    /// Evaluates one segment of expressions, which is of this scope.
+    async fn evaluate(&self, scope: Scope, request: String) -> Result<String, EvaluateError>;
 
-    /// Compiles the expressions of a recipe, which is of this tenant.
-    async fn check(&self, tenant: TenantId, request: String) -> Result<String, EvaluateError>;
+    /// Compiles the expressions of a recipe, which is of this scope.
+    async fn check(&self, scope: Scope, request: String) -> Result<String, EvaluateError>;
 
     /// Runs one guest call under `invocation`.
     async fn run(&self, invocation: &Invocation, entrance: Entrance) -> Ended;

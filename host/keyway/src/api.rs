@@ -24,7 +24,7 @@ use serde::Deserialize;
 use crate::deployment::{Caller, Deployment};
 pub(crate) use answer::told;
 use answer::{Answer, Strict, reply};
-use types::{NewApproval, NewConnection, NewToken, NewWorkspace, RecipeText, Rerun};
+use types::{NewApproval, NewConnection, NewLimits, NewToken, NewWorkspace, RecipeText, Rerun};
 
 /// A route, with the operation that it is decided as.
 struct Route {
@@ -104,6 +104,8 @@ fn routes() -> Vec<Route> {
         Route::get(below!("/jobs"), "job:list", get(jobs)),
         Route::get(below!("/jobs/{id}"), "job:show", get(job)),
         Route::post(below!("/jobs/{id}/rerun"), "job:rerun", post(rerun)),
+        Route::get(below!("/limits"), "limits:show", get(limits)),
+        Route::post(below!("/limits"), "limits:set", post(set_limits)),
         Route::get(below!("/audit"), "audit:list", get(audit)),
         Route::get(below!("/audit/export"), "audit:export", get(export)),
         Route::get(below!("/audit/key"), "audit:export", get(key)),
@@ -355,6 +357,19 @@ async fn rerun(
     Strict(rerun): Strict<Rerun>,
 ) -> Answer {
     reply(d.rerun(Caller::at(who, (ws, env)), &id, rerun).await)
+}
+
+async fn limits(State(d): Shared, Extension(who): Who, Path(place): Place) -> Answer {
+    reply(d.limits(Caller::at(who, place)).await)
+}
+
+async fn set_limits(
+    State(d): Shared,
+    Extension(who): Who,
+    Path(place): Place,
+    Strict(new): Strict<NewLimits>,
+) -> Answer {
+    reply(d.set_limits(Caller::at(who, place), new).await)
 }
 
 /// `GET …/audit?after=&limit=`.

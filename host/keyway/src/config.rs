@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use keyway_model::Name;
 use keyway_model::limit::{
-    COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX, CallLimits, WEBHOOK_BODY_BYTES_MAX,
-    WORKER_MEMORY_BYTES_MAX,
+    COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX, LimitSet, Limits, PlatformLimits,
+    WEBHOOK_BODY_BYTES_MAX, WORKER_MEMORY_BYTES_MAX,
 };
 use keyway_model::net::HostName;
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,10 @@ pub struct Config {
     pub listen: Listen,
     /// How far guests may reach.
     pub egress: EgressConfig,
-    /// What one guest call may consume.
-    pub limits: CallLimits,
+    /// What holds where nobody asks for anything else.
+    pub limits: Limits,
+    /// What a manifest may ask for at most, where that is more.
+    pub ceiling: LimitSet,
     /// How many processes run guests.
     pub workers: WorkersConfig,
     /// What callers may send.
@@ -188,6 +190,15 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// The limits of `[limits]` and `[ceiling]`.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit of the two, in words.
+    pub fn platform_limits(&self) -> Result<PlatformLimits, String> {
+        PlatformLimits::new(self.limits, &self.ceiling)
+    }
+
     /// Reads a configuration file; without one, the defaults hold.
     ///
     /// # Errors
@@ -205,6 +216,10 @@ impl Config {
             path: path.to_owned(),
             message: error.to_string(),
         })?;
+        if let Err(message) = config.platform_limits() {
+            let path = path.to_owned();
+            return Err(ConfigError::Parse { path, message });
+        }
         match config.listen.api {
             Some(api) if !api.ip().is_loopback() => Err(ConfigError::Open {
                 path: path.to_owned(),

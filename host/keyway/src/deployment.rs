@@ -7,6 +7,7 @@ mod connections;
 mod connectors;
 mod hooks;
 mod jobs;
+mod limits;
 mod load;
 mod recipes;
 mod shown;

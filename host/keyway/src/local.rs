@@ -48,8 +48,11 @@ pub(crate) fn validate_recipe(text: &str) -> Result<Name> {
             ..Config::default()
         },
         async |deployment| {
-            let runner = deployment.jobs_engine().runner();
-            Ok(runner.check(keyway_store::PLATFORM.tenant, request).await?)
+            Ok(deployment
+                .jobs_engine()
+                .runner()
+                .check(keyway_store::PLATFORM, request)
+                .await?)
         },
     )?;
     match compile::finish(&recipe, &response) {
@@ -259,8 +262,7 @@ impl Prepared {
             actor,
         };
         let unit = gate.store().unit(scope);
-        let limits = deployment.config().limits;
-        let invocation = gate.open(basis, unit.clone(), limits, key)?.with_bodies();
+        let invocation = gate.open(basis, unit.clone(), key)?.with_bodies();
         let ended = deployment
             .jobs_engine()
             .runner()

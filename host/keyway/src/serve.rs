@@ -17,6 +17,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use keyway_authz::Principal;
+use keyway_model::limit::{
+    LISTENER_CONNECTIONS_MAX, LISTENER_HEAD_MS_MAX, LISTENER_STREAMS_MAX, SOCKET_CONNECTIONS_MAX,
+};
 use keyway_model::time::Clock;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -35,18 +38,9 @@ pub const SOCKET: &str = "api.sock";
 /// At the latest, so long after a record it is under a signed checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 
-/// Connections of one listener at once.
-const CONNECTIONS_MAX: usize = 1_024;
-
-/// Connections of the socket at once.
-const SOCKET_CONNECTIONS_MAX: usize = 128;
-
-/// Requests of one HTTP/2 connection at once.
-const STREAMS_MAX: u32 = 128;
-
 /// How long a client may take over the head of a request, and how long a
 /// connection may be silent.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+const HEAD_TIMEOUT: Duration = Duration::from_millis(LISTENER_HEAD_MS_MAX);
 
 /// How long to wait after a connection could not be taken, which is so when
 /// this process has no more descriptors.
@@ -207,7 +201,7 @@ async fn serve_socket(listener: UnixListener, router: Router) {
 }
 
 async fn serve_listener(listener: TcpListener, router: Router) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let room = Arc::new(Semaphore::new(LISTENER_CONNECTIONS_MAX));
     loop {
         // Further connections wait in the kernel's queue.
         let stay = Arc::clone(&room).acquire_owned().await;
@@ -241,7 +235,7 @@ where
         .timer(TokioTimer::new())
         .keep_alive_interval(HEAD_TIMEOUT)
         .keep_alive_timeout(HEAD_TIMEOUT)
-        .max_concurrent_streams(STREAMS_MAX);
+        .max_concurrent_streams(LISTENER_STREAMS_MAX);
     // A connection that breaks is its client's to notice.
     drop(
         builder

@@ -11,15 +11,16 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use keyway_authz::DenialReason;
-use keyway_jobs::{Answer, Reply};
+use keyway_jobs::{Answer, DriveError, Reply};
 use keyway_model::JobState;
+use keyway_model::limit::WEBHOOK_BODY_MS_MAX;
 use serde_json::{Value, json};
 
 use crate::api::told;
 use crate::deployment::Deployment;
 
 /// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_millis(WEBHOOK_BODY_MS_MAX);
 
 /// The listener's router.
 pub(crate) fn router(deployment: Arc<Deployment>) -> Router {
@@ -94,6 +95,12 @@ async fn receive(
         .await
     {
         Ok(accepted) => accepted,
+        Err(error @ DriveError::TooManyJobs { name, .. }) => {
+            deployment
+                .refused(scope, &recipe, (DenialReason::Limit, name))
+                .await;
+            return told(StatusCode::TOO_MANY_REQUESTS, "too-many", error.to_string());
+        }
         Err(error) => {
             tracing::error!(%error, "an event was not accepted");
             return not_accepted();

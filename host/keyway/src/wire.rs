@@ -10,9 +10,9 @@ use keyway_egress::{Egress, EgressConfig, SystemResolver};
 use keyway_gate::{Ceiling, Ended, Gate, Invocation, Lane, Registry, run_logic};
 use keyway_ipc::{CallOutcome, Entrance, Trap};
 use keyway_jobs::{EvaluateError, Jobs, StepRunner};
-use keyway_model::limit::CallLimits;
+use keyway_model::limit::{CallLimits, GUEST_CALLS_PER_WORKER_MAX, LimitSet, PlatformLimits};
 use keyway_model::time::Clock;
-use keyway_model::{Digest, TenantId};
+use keyway_model::{Digest, Scope, TenantId};
 use keyway_roles::Roles;
 use keyway_runtime::CompileLimits;
 use keyway_store::{Store, StoreOptions};
@@ -34,9 +34,8 @@ pub const ROOT_KEY: &str = "root.key";
 pub struct Runner {
     artifacts: Arc<Artifacts>,
     workers: Arc<Workers>,
-    store: Store,
+    gate: Arc<Gate>,
     expressions: Digest,
-    limits: CallLimits,
 }
 
 impl Runner {
@@ -62,7 +61,7 @@ impl Runner {
         if digest == self.expressions {
             return Ok(EXPRESSIONS.to_vec());
         }
-        let found = self.store.artifact(digest).await;
+        let found = self.gate.store().artifact(digest).await;
         found
             .map_err(|error| CompileError::Refused(error.to_string()))?
             .ok_or_else(|| {
@@ -72,12 +71,15 @@ impl Runner {
             })
     }
 
-    async fn logic(&self, tenant: TenantId, entrance: Entrance) -> Result<String, EvaluateError> {
+    async fn logic(&self, scope: Scope, entrance: Entrance) -> Result<String, EvaluateError> {
+        let limits = self.gate.limits(scope, &LimitSet::default());
+        let _place = self.gate.place_for_logic(scope, &limits).await;
         let lane = self
-            .lane_with(tenant, self.expressions)
+            .lane_with(scope.tenant, self.expressions)
             .await
             .map_err(|error| EvaluateError::Failed(format!("the expression component: {error}")))?;
-        let (outcome, _) = run_logic(&lane, self.expressions, entrance, self.limits).await;
+        let (outcome, _) =
+            run_logic(&lane, scope.tenant, self.expressions, entrance, limits.call).await;
         match outcome {
             CallOutcome::Value(answer) => Ok(answer),
             CallOutcome::Trap(Trap::WorkerGone) => Err(EvaluateError::WorkerGone),
@@ -111,16 +113,17 @@ impl From<LoadError> for CompileError {
 
 #[async_trait]
 impl StepRunner for Runner {
-    async fn evaluate(&self, tenant: TenantId, request: String) -> Result<String, EvaluateError> {
-        self.logic(tenant, Entrance::Run { input: request }).await
+    async fn evaluate(&self, scope: Scope, request: String) -> Result<String, EvaluateError> {
+        self.logic(scope, Entrance::Run { input: request }).await
     }
 
-    async fn check(&self, tenant: TenantId, request: String) -> Result<String, EvaluateError> {
-        self.logic(tenant, Entrance::CheckExpressions { request })
+    async fn check(&self, scope: Scope, request: String) -> Result<String, EvaluateError> {
+        self.logic(scope, Entrance::CheckExpressions { request })
             .await
     }
 
     async fn run(&self, invocation: &Invocation, entrance: Entrance) -> Ended {
+        let _place = invocation.place().await;
         let tenant = invocation.scope().tenant;
         match self.lane_with(tenant, invocation.artifact()).await {
             Ok(lane) => invocation.run(&lane, entrance).await,
@@ -150,15 +153,16 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
         program,
         clock,
     } = plan;
+    let limits = config.platform_limits().map_err(anyhow::Error::msg)?;
     let store = open_store(&data, clock.clone()).await?;
     let roles = Arc::new(Roles::new().context("the roles' own policies")?);
     let registry = Arc::new(Registry::default());
     let gate = Gate::new(
-        egress(&config)?,
+        egress(&config, &limits.ceiling.call)?,
         store.clone(),
         roles.clone(),
         registry,
-        ceiling(&config),
+        ceiling(&config, limits),
         clock,
     );
     let confined = Confined {
@@ -183,7 +187,7 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
     let recipe = workers::Recipe {
         confined,
         lanes: config.workers.lanes(),
-        limits: config.limits,
+        limits: limits.ceiling.call,
         memory_total_bytes_max: config.workers.memory_bytes_max,
     };
     let (workers, verdicts) =
@@ -191,11 +195,10 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
     let runner = Arc::new(Runner {
         artifacts: Arc::clone(&artifacts),
         workers: Arc::clone(&workers),
-        store,
+        gate: Arc::clone(&gate),
         expressions,
-        limits: config.limits,
     });
-    let jobs = Jobs::new(Arc::clone(&gate), runner, config.limits);
+    let jobs = Jobs::new(Arc::clone(&gate), runner);
     let deployment = Deployment::new(gate, roles, artifacts, workers, jobs, config);
     deployment.load().await?;
     deployment.note_weaker_workers().await?;
@@ -213,7 +216,7 @@ async fn open_store(data: &Path, clock: Clock) -> Result<Store> {
         .with_context(|| format!("data directory {}", data.display()))
 }
 
-fn egress(config: &Config) -> Result<Egress> {
+fn egress(config: &Config, limits: &CallLimits) -> Result<Egress> {
     let mut roots = Vec::new();
     for path in &config.egress.ca_files {
         let pem = std::fs::read_to_string(path)
@@ -241,13 +244,16 @@ fn egress(config: &Config) -> Result<Egress> {
         allowed: allowed.collect(),
         extra_roots_pem: roots,
         also_denied: interfaces.iter().map(if_addrs::Interface::ip).collect(),
+        limits: keyway_egress::Limits::of(limits),
         ..EgressConfig::default()
     };
     Egress::new(egress).context("[egress]")
 }
 
-fn ceiling(config: &Config) -> Ceiling {
+fn ceiling(config: &Config, limits: PlatformLimits) -> Ceiling {
     Ceiling {
+        limits,
+        guest_calls: config.workers.processes * GUEST_CALLS_PER_WORKER_MAX as usize,
         hosts_denied: config.egress.deny_hosts.clone(),
         cleartext: config
             .egress

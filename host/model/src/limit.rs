@@ -1,143 +1,197 @@
 //! Every limit, in one place, with its default and its unit.
 //!
-//! Exceeding one gives an error that names the limit by the field's name here
-//! and its value.
+//! Three levels make what holds for a call ([`effective`]): the platform's
+//! configuration, a workspace's lower values, and what a connector's manifest
+//! asks for. Exceeding a limit gives an error that names it by its name here,
+//! with its value. `docs/limits.md` is written from [`table`].
+//!
+//! Never holds a rule of its own: who counts is who enforces, with the number
+//! from here.
 
 use serde::{Deserialize, Serialize};
 
-/// What one guest call may consume.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CallLimits {
-    /// Linear memory, in bytes.
-    pub memory_bytes_max: u64,
-    /// Elements over all tables.
-    pub table_elements_max: u32,
-    /// Resource handles that the guest may hold at once.
-    pub handles_max: u32,
-    /// Host calls (of our own interfaces and HTTP) in one guest call.
-    pub host_calls_max: u32,
-    /// Bytes that the guest may pass in one host call.
-    pub host_call_bytes_max: u32,
-    /// Time from start to end, waiting included, in milliseconds.
-    pub wall_ms_max: u64,
-    /// Time on a processor, in milliseconds.
-    pub cpu_ms_max: u64,
-    /// Input and output of the call, each, in bytes.
-    pub value_bytes_max: u32,
-    /// Log lines in one guest call.
-    pub log_lines_max: u32,
-    /// Bytes of one log line.
-    pub log_line_bytes_max: u32,
-    /// Bytes of one request body.
-    pub request_body_bytes_max: u64,
-    /// Bytes of one response body, after decoding.
-    pub response_body_bytes_max: u64,
-    /// Bytes of one state value.
-    pub state_value_bytes_max: u32,
-    /// Keys of state for one connection.
-    pub state_keys_max: u32,
-    /// Bytes of all scratch files of the call.
-    pub scratch_bytes_max: u64,
-    /// Bytes of one scratch file.
-    pub scratch_file_bytes_max: u64,
-    /// Scratch files that the call may have at once.
-    pub scratch_files_max: u32,
-}
+mod declare;
+mod effective;
+mod set;
+mod table;
+#[cfg(test)]
+mod tests;
 
-impl Default for CallLimits {
-    fn default() -> Self {
-        Self {
-            memory_bytes_max: 64 << 20,
-            table_elements_max: 20_000,
-            handles_max: 1_024,
-            host_calls_max: 10_000,
-            host_call_bytes_max: 4 << 20,
-            wall_ms_max: 30_000,
-            cpu_ms_max: 5_000,
-            value_bytes_max: 1 << 20,
-            log_lines_max: 1_000,
-            log_line_bytes_max: 4 << 10,
-            request_body_bytes_max: 64 << 20,
-            response_body_bytes_max: 64 << 20,
-            state_value_bytes_max: 64 << 10,
-            state_keys_max: 1_000,
-            scratch_bytes_max: 64 << 20,
-            scratch_file_bytes_max: 32 << 20,
-            scratch_files_max: 64,
-        }
+use declare::{constants, limits};
+pub use effective::{AboveCeiling, PlatformLimits, effective};
+pub use set::{LimitName, LimitSet, Limits, WrongLimit};
+pub use table::{Level, LimitInfo, Unit, table, table_markdown};
+
+limits! {
+    /// What one guest call may consume.
+    CallLimits {
+        /// Linear memory, all of it together.
+        memory_bytes_max: u64 = 64 << 20, Bytes, Manifest, "the call ends";
+        /// Elements over all tables.
+        table_elements_max: u32 = 20_000, Count, Manifest, "the call ends";
+        /// Resource handles that the guest holds at once.
+        handles_max: u32 = 1_024, Count, Manifest, "the call ends";
+        /// Host calls (of our own interfaces and HTTP) in one guest call.
+        host_calls_max: u32 = 10_000, Count, Manifest, "the call ends";
+        /// Host calls of one guest call under way at once.
+        host_calls_in_flight_max: u32 = 32, Count, Manifest, "the call ends";
+        /// Bytes that the guest passes in one host call.
+        host_call_bytes_max: u32 = 4 << 20, Bytes, Manifest, "the call ends";
+        /// Time from start to end, waiting included.
+        wall_ms_max: u64 = 30_000, Milliseconds, Manifest, "the call ends";
+        /// Time on a processor.
+        cpu_ms_max: u64 = 5_000, Milliseconds, Manifest, "the call ends";
+        /// Input and output of the call, each.
+        value_bytes_max: u32 = 1 << 20, Bytes, Manifest, "the call ends";
+        /// Random bytes in one host call.
+        random_bytes_max: u32 = 64 << 10, Bytes, Manifest, "the call ends";
+        /// Log lines in one guest call.
+        log_lines_max: u32 = 1_000, Count, Manifest, "further lines are dropped and counted";
+        /// Bytes of one log line.
+        log_line_bytes_max: u32 = 4 << 10, Bytes, Manifest, "the line is cut and marked";
+        /// Bytes of all log lines of one guest call.
+        log_bytes_max: u32 = 1 << 20, Bytes, Manifest, "further lines are dropped and counted";
+        /// Headers of one request.
+        request_headers_max: u32 = 64, Count, Manifest, "the request is refused";
+        /// Bytes of the names and values of one request's headers.
+        request_header_bytes_max: u32 = 32 << 10, Bytes, Manifest, "the request is refused";
+        /// Bytes of one request body.
+        request_body_bytes_max: u64 = 64 << 20, Bytes, Manifest, "the call ends, or the request is broken off";
+        /// Headers of one response.
+        response_headers_max: u32 = 128, Count, Manifest, "the response is withheld";
+        /// Bytes of the names and values of one response's headers.
+        response_header_bytes_max: u32 = 64 << 10, Bytes, Manifest, "the response is withheld";
+        /// Bytes of one response body, after decoding.
+        response_body_bytes_max: u64 = 64 << 20, Bytes, Manifest, "the response is broken off";
+        /// Bytes of all request bodies of one guest call.
+        bytes_out_max: u64 = 256 << 20, Bytes, Manifest, "the request is broken off";
+        /// Bytes of all response bodies of one guest call, after decoding.
+        bytes_in_max: u64 = 256 << 20, Bytes, Manifest, "the response is broken off";
+        /// Bytes of one key of state.
+        state_key_bytes_max: u32 = 256, Bytes, Manifest, "the state call fails";
+        /// Bytes of one state value.
+        state_value_bytes_max: u32 = 64 << 10, Bytes, Manifest, "the state call fails";
+        /// Keys of state for one connection.
+        state_keys_max: u32 = 1_000, Count, Manifest, "the state call fails";
+        /// Bytes of all scratch files of the call.
+        scratch_bytes_max: u64 = 64 << 20, Bytes, Manifest, "the scratch call fails";
+        /// Bytes of one scratch file.
+        scratch_file_bytes_max: u64 = 32 << 20, Bytes, Manifest, "the scratch call fails";
+        /// Scratch files that the call has at once.
+        scratch_files_max: u32 = 64, Count, Manifest, "the scratch call fails";
     }
 }
 
-/// A request or a body up to this size travels in one frame between worker
-/// and broker; what is larger is streamed.
-pub const FRAME_BODY_BYTES_MAX: usize = 64 << 10;
+limits! {
+    /// What one workspace, and one connector in one of its environments, may
+    /// consume over all guest calls.
+    Quotas {
+        /// Guest calls of one workspace at once, expressions included.
+        guest_calls_per_workspace_max: u32 = 256, Count, Workspace, "further calls wait their turn";
+        /// Guest calls of one connector at once.
+        guest_calls_per_connector_max: u32 = 128, Count, Manifest, "further calls wait their turn";
+        /// Jobs of one workspace that run or wait.
+        jobs_per_workspace_max: u32 = 2_048, Count, Workspace, "further events are refused";
+        /// Host calls (requests and changes of state) of one connector under way at once.
+        host_calls_in_flight_per_connector_max: u32 = 1_024, Count, Manifest, "further ones wait, then fail";
+        /// Requests of one connector a second.
+        http_calls_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then fail";
+        /// Changes of state of one connector a second.
+        state_writes_per_second_max: u32 = 5_000, PerSecond, Manifest, "further ones wait, then fail";
+        /// Log lines of one connector a second.
+        log_lines_per_second_max: u32 = 20_000, PerSecond, Manifest, "further lines are dropped and counted";
+        /// How long a host call waits for a quota.
+        throttle_ms_max: u64 = 10_000, Milliseconds, Manifest, "the host call fails, naming the quota";
+    }
+}
 
-/// The largest frame between worker and broker, in bytes.
-pub const FRAME_BYTES_MAX: usize = 8 << 20;
-
-/// Bytes of a streamed body that may be on the way to a guest unread.
-pub const STREAM_WINDOW_BYTES: u32 = 256 << 10;
-
-/// Bytes that one call of `keyway:host/scratch` reads or writes.
-pub const SCRATCH_CHUNK_BYTES_MAX: u32 = 1 << 20;
-
-/// Bytes of scratch files of one workspace and environment, over all its calls.
-pub const SCRATCH_SCOPE_BYTES_MAX: u64 = 1 << 30;
-
-/// Bytes of scratch files of the whole deployment.
-pub const SCRATCH_TOTAL_BYTES_MAX: u64 = 4 << 30;
-
-/// An artifact's size at install, in bytes.
-pub const ARTIFACT_BYTES_MAX: usize = 16 << 20;
-
-/// Linear memory of all guest calls of one worker process together, in bytes.
-pub const WORKER_MEMORY_BYTES_MAX: u64 = 2 << 30;
-
-/// Compiled code of one artifact, in bytes.
-pub const CODE_BYTES_MAX: u64 = 256 << 20;
-
-/// Time on a processor for compiling one artifact, in seconds.
-pub const COMPILE_CPU_SECONDS_MAX: u64 = 20;
-
-/// Time from start to end for compiling one artifact, in seconds.
-pub const COMPILE_WALL_SECONDS_MAX: u64 = 60;
-
-/// Writable memory for compiling one artifact, beside what the compiler has when
-/// it starts, in bytes.
-pub const COMPILE_MEMORY_BYTES_MAX: u64 = 1 << 30;
-
-/// Workers of its own that a component may end within ten minutes before it is
-/// put into quarantine.
-pub const COMPONENT_CRASHES_MAX: usize = 3;
-
-/// Components at once that have a worker of their own because they may have
-/// ended one; further ones stay with the others.
-pub const SUSPECTS_MAX: usize = 16;
-
-/// Lines that one confined process may put into the host's log.
-pub const CONFINED_ERROR_LINES_MAX: u32 = 1_000;
-
-/// A manifest's or recipe's size, in bytes.
-pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
-
-/// Steps in one recipe.
-pub const RECIPE_STEPS_MAX: usize = 1_000;
-
-/// Blocks inside blocks in one recipe.
-pub const RECIPE_DEPTH_MAX: usize = 16;
-
-/// Steps that one job completes, over all iterations.
-pub const JOB_STEPS_MAX: usize = 100_000;
-
-/// What one job's journal holds, in bytes of JSON.
-pub const JOURNAL_BYTES_MAX: usize = 64 << 20;
-
-/// Iterations of one `foreach`.
-pub const ITERATIONS_MAX: usize = 10_000;
-
-/// A webhook's body, in bytes, unless the configuration says less.
-pub const WEBHOOK_BODY_BYTES_MAX: usize = 1 << 20;
-
-/// Redirects that the host follows for one request of a guest.
-pub const REDIRECTS_MAX: usize = 5;
+constants! {
+    /// A request or a body up to this size travels in one frame between worker and broker.
+    FRAME_BODY_BYTES_MAX: usize = 64 << 10, Bytes, "what is larger is streamed";
+    /// One frame between worker and broker.
+    FRAME_BYTES_MAX: usize = 8 << 20, Bytes, "the worker is given up";
+    /// Bytes of a streamed body on the way to a guest unread.
+    STREAM_WINDOW_BYTES: u32 = 256 << 10, Bytes, "the sender waits";
+    /// Bytes that one call of `keyway:host/scratch` reads or writes.
+    SCRATCH_CHUNK_BYTES_MAX: u32 = 1 << 20, Bytes, "the scratch call fails";
+    /// Bytes of scratch files of one workspace and environment, over all its calls.
+    SCRATCH_SCOPE_BYTES_MAX: u64 = 1 << 30, Bytes, "the scratch call fails";
+    /// Bytes of scratch files of the whole deployment.
+    SCRATCH_TOTAL_BYTES_MAX: u64 = 4 << 30, Bytes, "the scratch call fails";
+    /// The stack of a guest, which bounds the depth of its calls.
+    STACK_BYTES_MAX: usize = 512 << 10, Bytes, "the call ends";
+    /// Core modules of one component.
+    CORE_MODULES_MAX: usize = 8, Count, "the artifact is refused";
+    /// Components inside one component.
+    NESTED_COMPONENTS_MAX: usize = 8, Count, "the artifact is refused";
+    /// Core instances of one guest call.
+    CORE_INSTANCES_MAX: u32 = 4, Count, "the component cannot run";
+    /// Linear memories of one guest call.
+    MEMORIES_MAX: u32 = 1, Count, "the component cannot run";
+    /// Tables of one guest call.
+    TABLES_MAX: u32 = 4, Count, "the component cannot run";
+    /// Guest calls at once in one worker process; one workspace holds at most as many as are free.
+    GUEST_CALLS_PER_WORKER_MAX: u32 = 200, Count, "further calls wait their turn";
+    /// Linear memory of all guest calls of one worker process together, unless the configuration says otherwise.
+    WORKER_MEMORY_BYTES_MAX: u64 = 2 << 30, Bytes, "the call that exceeds it ends";
+    /// Compiled code of one artifact.
+    CODE_BYTES_MAX: u64 = 256 << 20, Bytes, "the artifact is refused";
+    /// Time on a processor for compiling one artifact, unless the configuration says otherwise.
+    COMPILE_CPU_SECONDS_MAX: u64 = 20, Seconds, "the artifact is refused";
+    /// Time from start to end for compiling one artifact.
+    COMPILE_WALL_SECONDS_MAX: u64 = 60, Seconds, "the artifact is refused";
+    /// Writable memory for compiling one artifact, beside what the compiler has when it starts, unless the configuration says otherwise.
+    COMPILE_MEMORY_BYTES_MAX: u64 = 1 << 30, Bytes, "the artifact is refused";
+    /// Workers of its own that a component ends within ten minutes.
+    COMPONENT_CRASHES_MAX: usize = 3, Count, "the component is quarantined";
+    /// Components at once that have a worker of their own because they may have ended one.
+    SUSPECTS_MAX: usize = 16, Count, "further ones stay with the others";
+    /// Lines that one confined process puts into the host's log.
+    CONFINED_ERROR_LINES_MAX: u32 = 1_000, Count, "further lines are dropped";
+    /// Redirects that the host follows for one request of a guest.
+    REDIRECTS_MAX: usize = 5, Count, "the request is denied";
+    /// An artifact's size at install.
+    ARTIFACT_BYTES_MAX: usize = 16 << 20, Bytes, "the install is refused";
+    /// A manifest's or recipe's size.
+    DOCUMENT_BYTES_MAX: usize = 1 << 20, Bytes, "the document is refused";
+    /// Steps in one recipe.
+    RECIPE_STEPS_MAX: usize = 1_000, Count, "the recipe is refused";
+    /// Blocks inside blocks in one recipe.
+    RECIPE_DEPTH_MAX: usize = 16, Count, "the recipe is refused";
+    /// Steps that one job completes, over all iterations.
+    JOB_STEPS_MAX: usize = 100_000, Count, "the job fails";
+    /// What one job's journal holds, as JSON.
+    JOURNAL_BYTES_MAX: usize = 64 << 20, Bytes, "the job fails";
+    /// Iterations of one `foreach`.
+    ITERATIONS_MAX: usize = 10_000, Count, "the job fails";
+    /// Jobs that run at once, over all workspaces; one workspace holds at most as many as are free.
+    JOBS_AT_ONCE_MAX: usize = 512, Count, "further jobs wait their turn";
+    /// Jobs that run or wait, over all workspaces.
+    JOBS_MAX: usize = 8_192, Count, "further events are refused";
+    /// Events that one poll brings.
+    POLL_EVENTS_MAX: usize = 1_000, Count, "the poll fails";
+    /// Bytes of one event's de-duplication key.
+    POLL_KEY_BYTES_MAX: usize = 256, Bytes, "the poll fails";
+    /// Bytes of the cursor of a poll.
+    POLL_CURSOR_BYTES_MAX: usize = 64 << 10, Bytes, "the poll fails";
+    /// A webhook's body, unless the configuration or the recipe says less.
+    WEBHOOK_BODY_BYTES_MAX: usize = 1 << 20, Bytes, "the event is refused";
+    /// How long a webhook's body may take to arrive.
+    WEBHOOK_BODY_MS_MAX: u64 = 30_000, Milliseconds, "the event is refused";
+    /// Connections of one listener at once.
+    LISTENER_CONNECTIONS_MAX: usize = 1_024, Count, "further ones wait in the kernel's queue";
+    /// Connections of the API's socket at once.
+    SOCKET_CONNECTIONS_MAX: usize = 128, Count, "further ones wait in the kernel's queue";
+    /// Requests of one HTTP/2 connection at once.
+    LISTENER_STREAMS_MAX: u32 = 128, Count, "further ones wait";
+    /// How long a client may take over the head of a request, and how long a connection may be silent.
+    LISTENER_HEAD_MS_MAX: u64 = 15_000, Milliseconds, "the connection is cut off";
+    /// How many bytes one byte of an encoded response may become.
+    RESPONSE_EXPANSION_MAX: u64 = 100, Ratio, "the response is broken off";
+    /// Bytes of an encoded response that are not held to that ratio.
+    RESPONSE_EXPANSION_FREE_BYTES: u64 = 64 << 10, Bytes, "the ratio holds for the rest";
+    /// Addresses of one name that are looked at.
+    ADDRESSES_MAX: usize = 16, Count, "the rest is not looked at";
+    /// Connections to upstreams at once, over all workspaces.
+    UPSTREAM_CONNECTIONS_MAX: usize = 1_024, Count, "further ones wait, then fail";
+}

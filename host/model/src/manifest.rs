@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use toml::de::{DeTable, DeValue};
 
-use crate::limit::DOCUMENT_BYTES_MAX;
+use crate::limit::{DOCUMENT_BYTES_MAX, LimitSet};
 use crate::name::Name;
 
 mod action;
@@ -18,6 +18,7 @@ mod destination;
 mod error;
 mod identity;
 pub mod imports;
+mod limits;
 pub mod page;
 mod parameter;
 mod pattern;
@@ -58,6 +59,8 @@ pub struct Manifest {
     pub triggers: BTreeMap<Name, Trigger>,
     /// How a connection is checked.
     pub check: Check,
+    /// What it asks for in place of the platform's limits.
+    pub limits: LimitSet,
 }
 
 impl Manifest {
@@ -116,6 +119,7 @@ fn read(root: &reader::Node<'_>) -> Result<Manifest, ManifestError> {
         "actions",
         "triggers",
         "check",
+        "limits",
     ])?;
     let connector = identity::read(&table.required("connector", "[connector]")?)?;
     let parameters = named(table.optional("parameters"), parameter::read)?;
@@ -139,6 +143,11 @@ fn read(root: &reader::Node<'_>) -> Result<Manifest, ManifestError> {
         check: table
             .optional("check")
             .map(|n| action::read_check(&n, &context))
+            .transpose()?
+            .unwrap_or_default(),
+        limits: table
+            .optional("limits")
+            .map(|n| limits::read(&n))
             .transpose()?
             .unwrap_or_default(),
         connector,

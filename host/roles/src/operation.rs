@@ -62,6 +62,8 @@ pub const OPERATIONS: &[OperationInfo] = &[
     operation("job:list", "job", READ),
     operation("job:show", "job", READ),
     operation("job:rerun", "job", RUN),
+    operation("limits:show", "limits", READ),
+    operation("limits:set", "limits", ADMIN),
     operation("audit:list", "audit", ADMIN),
     operation("audit:export", "audit", ADMIN),
     operation("alarm:list", "alarm", PLATFORM),

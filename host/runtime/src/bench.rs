@@ -106,6 +106,7 @@ async fn in_worker(engine: &Engine, loaded: &Loaded, call: CallId) -> Result<(),
     let artifact = Digest::from_bytes([0; 32]);
     let invoke = Invoke {
         call,
+        group: 0,
         artifact,
         entrance,
         limits,

@@ -3,7 +3,7 @@
 use keyway_ipc::{CallOutcome, LogLevel, PollBatch, PollEvent, ScratchRefusal, StateRefusal, Trap};
 use keyway_model::Failure;
 use keyway_model::call::RateLimit;
-use keyway_model::limit::CallLimits;
+use keyway_model::limit::{CallLimits, POLL_CURSOR_BYTES_MAX, POLL_EVENTS_MAX, POLL_KEY_BYTES_MAX};
 
 use crate::bindings::connector::exports::keyway::guest::triggers;
 use crate::bindings::connector::keyway::guest::types;
@@ -11,13 +11,13 @@ use crate::bindings::{log, scratch, state};
 use crate::live::over;
 
 /// Events in one batch, as `wit/world.wit` says.
-const EVENTS_MAX: usize = 1_000;
+const EVENTS_MAX: usize = POLL_EVENTS_MAX;
 
 /// Bytes of a de-duplication key, as `wit/world.wit` says.
-const KEY_BYTES_MAX: usize = 256;
+const KEY_BYTES_MAX: usize = POLL_KEY_BYTES_MAX;
 
 /// Bytes of a cursor, as `wit/world.wit` says.
-const CURSOR_BYTES_MAX: usize = 64 << 10;
+const CURSOR_BYTES_MAX: usize = POLL_CURSOR_BYTES_MAX;
 
 pub(crate) const fn log_level(level: log::Level) -> LogLevel {
     match level {
@@ -98,14 +98,14 @@ pub(crate) fn batch(
         Err(error) => return failed(error, limits),
     };
     if batch.events.len() > EVENTS_MAX {
-        return Err(over("events_max", EVENTS_MAX as u64));
+        return Err(over("POLL_EVENTS_MAX", EVENTS_MAX as u64));
     }
     if batch
         .cursor
         .as_ref()
         .is_some_and(|cursor| cursor.len() > CURSOR_BYTES_MAX)
     {
-        return Err(over("cursor_bytes_max", CURSOR_BYTES_MAX as u64));
+        return Err(over("POLL_CURSOR_BYTES_MAX", CURSOR_BYTES_MAX as u64));
     }
     let mut bytes = batch.cursor.as_ref().map_or(0, String::len);
     for event in &batch.events {
@@ -116,7 +116,7 @@ pub(crate) fn batch(
             ));
         }
         if key_bytes > KEY_BYTES_MAX {
-            return Err(over("deduplication_key_bytes_max", KEY_BYTES_MAX as u64));
+            return Err(over("POLL_KEY_BYTES_MAX", KEY_BYTES_MAX as u64));
         }
         bytes += key_bytes + event.payload.len();
     }

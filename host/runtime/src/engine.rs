@@ -10,19 +10,16 @@ use std::thread;
 use std::time::Duration;
 
 use crate::code::{CodeOfTheBroker, Maps};
-use keyway_model::limit::{CallLimits, WORKER_MEMORY_BYTES_MAX};
+use keyway_model::limit::{
+    CORE_INSTANCES_MAX, CallLimits, GUEST_CALLS_PER_WORKER_MAX, MEMORIES_MAX, STACK_BYTES_MAX,
+    TABLES_MAX, WORKER_MEMORY_BYTES_MAX,
+};
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
 
 /// How often a guest that computes is asked to let others go on.
 const TICK: Duration = Duration::from_millis(10);
-
-/// Core instances, memories and tables of one component: the module, and the
-/// small modules that tie it to its imports.
-const CORE_INSTANCES_PER_CALL: u32 = 4;
-const MEMORIES_PER_CALL: u32 = 1;
-const TABLES_PER_CALL: u32 = 4;
 
 /// Bytes of a slot that are cleared instead of given back to the kernel.
 const MEMORY_KEPT_BYTES: usize = 256 << 10;
@@ -80,7 +77,7 @@ impl Default for PoolSize {
     fn default() -> Self {
         let limits = CallLimits::default();
         Self {
-            instances_max: 200,
+            instances_max: GUEST_CALLS_PER_WORKER_MAX,
             memory_bytes_max: usize::try_from(limits.memory_bytes_max).unwrap_or(usize::MAX),
             table_elements_max: limits.table_elements_max as usize,
             memory_total_bytes_max: WORKER_MEMORY_BYTES_MAX,
@@ -167,6 +164,7 @@ fn shared_settings() -> Config {
         .epoch_interruption(true)
         // Guests are of WASI 0.2; without component-model async a crossing costs half.
         .concurrency_support(false)
+        .max_wasm_stack(STACK_BYTES_MAX)
         .memory_reservation(MEMORY_RESERVED_BYTES)
         .memory_guard_size(MEMORY_GUARD_BYTES)
         .memory_init_cow(true)
@@ -185,13 +183,13 @@ fn pool(size: &PoolSize) -> PoolingAllocationConfig {
     let calls = size.instances_max;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls)
-        .total_core_instances(calls.saturating_mul(CORE_INSTANCES_PER_CALL))
-        .total_memories(calls.saturating_mul(MEMORIES_PER_CALL))
-        .total_tables(calls.saturating_mul(TABLES_PER_CALL))
+        .total_core_instances(calls.saturating_mul(CORE_INSTANCES_MAX))
+        .total_memories(calls.saturating_mul(MEMORIES_MAX))
+        .total_tables(calls.saturating_mul(TABLES_MAX))
         .total_stacks(calls)
-        .max_core_instances_per_component(CORE_INSTANCES_PER_CALL)
-        .max_memories_per_component(MEMORIES_PER_CALL)
-        .max_tables_per_component(TABLES_PER_CALL)
+        .max_core_instances_per_component(CORE_INSTANCES_MAX)
+        .max_memories_per_component(MEMORIES_MAX)
+        .max_tables_per_component(TABLES_MAX)
         .max_memory_size(size.memory_bytes_max)
         .table_elements(size.table_elements_max)
         .max_unused_warm_slots(calls)

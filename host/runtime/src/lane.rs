@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::fair::Groups;
 use crate::live::LiveCall;
 use crate::mailbox::Mailbox;
 use crate::worker::Worker;
@@ -20,12 +21,13 @@ struct Lane {
     broker: Sender<ToBroker>,
     aside: mpsc::UnboundedSender<ToBroker>,
     calls: Calls,
+    groups: Groups,
     tasks: JoinSet<()>,
 }
 
 /// Serves one lane until the broker is gone; then ends the calls that are left
 /// and waits for them. Runs on the current tokio runtime and spawns a task for
-/// each call.
+/// each group of calls.
 pub async fn serve_lane(worker: Arc<Worker>, link: Link<ToBroker, ToWorker>) {
     let Link {
         sender,
@@ -38,6 +40,7 @@ pub async fn serve_lane(worker: Arc<Worker>, link: Link<ToBroker, ToWorker>) {
         broker: sender.clone(),
         aside,
         calls: Calls::default(),
+        groups: Groups::default(),
         tasks: JoinSet::new(),
     };
     lane.tasks.spawn(send_aside(waiting, sender.clone()));
@@ -107,7 +110,6 @@ impl Lane {
                 }
             }
         }
-        while self.tasks.try_join_next().is_some() {}
     }
 
     fn invoke(&mut self, invoke: Invoke) {
@@ -118,7 +120,7 @@ impl Lane {
         self.calls.lock().insert(invoke.call, Arc::clone(&call));
         let (worker, calls) = (Arc::clone(&self.worker), Arc::clone(&self.calls));
         let broker = self.broker.clone();
-        self.tasks.spawn(async move {
+        self.groups.spawn(invoke.group, async move {
             let (outcome, usage) = worker.run(&call, invoke).await;
             calls.lock().remove(&call.id());
             // Nobody is left to tell if this fails.
@@ -149,6 +151,7 @@ impl Lane {
             broker,
             aside,
             calls,
+            groups,
             mut tasks,
             ..
         } = self;
@@ -157,6 +160,7 @@ impl Lane {
         }
         // With the last sender the task that sends aside ends.
         drop((broker, aside));
+        groups.join().await;
         while tasks.join_next().await.is_some() {}
     }
 }

@@ -16,6 +16,7 @@ mod compile;
 mod confine;
 mod convert;
 mod engine;
+mod fair;
 mod host;
 mod lane;
 mod limiter;

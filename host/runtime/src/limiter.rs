@@ -2,15 +2,10 @@
 
 use std::sync::Arc;
 
+use keyway_model::limit::{CORE_INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
 use wasmtime::ResourceLimiter;
 
 use crate::live::{LiveCall, over};
-
-/// Core instances and the like of one component; its real number was checked
-/// when it was compiled.
-const INSTANCES_MAX: usize = 32;
-const MEMORIES_MAX: usize = 4;
-const TABLES_MAX: usize = 16;
 
 pub(crate) struct Limiter {
     call: Arc<LiveCall>,
@@ -93,14 +88,14 @@ impl ResourceLimiter for Limiter {
     }
 
     fn instances(&self) -> usize {
-        INSTANCES_MAX
+        CORE_INSTANCES_MAX as usize
     }
 
     fn memories(&self) -> usize {
-        MEMORIES_MAX
+        MEMORIES_MAX as usize
     }
 
     fn tables(&self) -> usize {
-        TABLES_MAX
+        TABLES_MAX as usize
     }
 }

@@ -6,9 +6,6 @@ use std::mem;
 use keyway_ipc::LogLevel;
 use keyway_model::limit::CallLimits;
 
-/// Marks a line that was cut.
-const CUT: &str = " … (cut)";
-
 /// Which standard stream a guest writes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stdio {
@@ -26,6 +23,8 @@ pub(crate) struct Line {
 pub(crate) struct LogBook {
     lines_max: u32,
     line_bytes_max: usize,
+    /// Bytes that may still be kept.
+    bytes_left: usize,
     written: u32,
     dropped: u32,
     /// Standard output and error: what has no line end yet.
@@ -39,6 +38,7 @@ impl LogBook {
         Self {
             lines_max: limits.log_lines_max,
             line_bytes_max: limits.log_line_bytes_max as usize,
+            bytes_left: limits.log_bytes_max as usize,
             written: 0,
             dropped: 0,
             unfinished: [Vec::new(), Vec::new()],
@@ -51,23 +51,23 @@ impl LogBook {
         (self.written, self.dropped)
     }
 
-    /// Counts one line; `None` if there were too many.
+    /// Counts one line; `None` if there were too many, or too many bytes.
     pub(crate) fn line(&mut self, level: LogLevel, message: String) -> Option<Line> {
         self.written = self.written.saturating_add(1);
-        if self.written > self.lines_max {
+        let message = self.cut(message);
+        if self.written > self.lines_max || message.len() > self.bytes_left {
             self.dropped = self.dropped.saturating_add(1);
             return None;
         }
-        Some(Line {
-            level,
-            message: self.cut(message),
-        })
+        self.bytes_left -= message.len();
+        Some(Line { level, message })
     }
 
     fn cut(&self, mut message: String) -> String {
         if message.len() > self.line_bytes_max {
             message.truncate(message.floor_char_boundary(self.line_bytes_max));
-            message.push_str(CUT);
+            let mark = format!(" … (cut at log_line_bytes_max ({}))", self.line_bytes_max);
+            message.push_str(&mark);
         }
         message
     }
@@ -159,7 +159,21 @@ mod tests {
         let line = book
             .line(LogLevel::Info, "ääää".to_owned())
             .map(|line| line.message);
-        assert_eq!(line.as_deref(), Some("ää … (cut)"));
+        assert_eq!(
+            line.as_deref(),
+            Some("ää … (cut at log_line_bytes_max (5))")
+        );
+    }
+
+    #[test]
+    fn bytes_over_the_limit_of_all_lines_are_counted_and_dropped() {
+        let mut book = LogBook::new(&CallLimits {
+            log_bytes_max: 10,
+            ..CallLimits::default()
+        });
+        book.print(Stdio::Output, b"12345\n67890\n1\n2\n");
+        assert_eq!(sent(&mut book), ["12345", "67890"]);
+        assert_eq!(book.counts(), (4, 2));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use keyway_ipc::{CallOutcome, Entrance, Invoke, Trap, Usage};
+use keyway_model::limit::STACK_BYTES_MAX;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 
@@ -155,6 +156,9 @@ async fn enter(
 fn fault(call: &LiveCall, error: &wasmtime::Error) -> Trap {
     if let Some(Ended(trap)) = error.downcast_ref() {
         return trap.clone();
+    }
+    if let Some(wasmtime::Trap::StackOverflow) = error.downcast_ref() {
+        return over("STACK_BYTES_MAX", STACK_BYTES_MAX as u64);
     }
     let limits = &call.limits;
     let text = error.root_cause().to_string();

@@ -8,15 +8,10 @@
     reason = "the format has many more parts, which decide nothing here"
 )]
 
+use keyway_model::limit::{CORE_MODULES_MAX, NESTED_COMPONENTS_MAX};
 use wasmparser::{CanonicalFunction, CanonicalOption, ComponentTypeRef, Encoding, Parser, Payload};
 
 use crate::compile::CompileError;
-
-/// Components inside a component; each export of an interface needs one.
-const NESTED_COMPONENTS_MAX: usize = 8;
-
-/// Core modules: the guest, and what ties it to its imports.
-const CORE_MODULES_MAX: usize = 8;
 
 /// What a component imports and exports, by name.
 #[derive(Default)]

@@ -11,7 +11,7 @@
 mod support;
 
 use keyway_ipc::{CallOutcome, HostReply, LogLevel, ToWorker, Trap};
-use keyway_model::limit::CallLimits;
+use keyway_model::limit::{CallLimits, STACK_BYTES_MAX};
 use support::{Broker, Done, limits, value};
 
 /// Runs a hostile action; asserts that the worker still serves afterwards.
@@ -175,7 +175,13 @@ async fn a_guest_that_exits_is_told_as_its_own_fault() {
 }
 
 #[tokio::test]
-async fn endless_recursion_ends_the_guest() {
+async fn endless_recursion_ends_at_the_limit_of_the_stack() {
+    let outcome = hostile("deep", limits()).await.outcome;
+    assert_eq!(outcome, over("STACK_BYTES_MAX", STACK_BYTES_MAX as u64));
+}
+
+#[tokio::test]
+async fn recursion_that_uses_up_the_guests_own_stack_ends_the_guest() {
     let outcome = hostile("recursion", limits()).await.outcome;
     assert!(
         matches!(outcome, CallOutcome::Trap(Trap::Guest(_))),

@@ -7,6 +7,7 @@ use keyway_model::limit::CallLimits;
 fn invoke() -> Invoke {
     Invoke {
         call: CallId(0),
+        group: 0,
         artifact: Digest::of(b"component"),
         entrance: Entrance::Check,
         limits: CallLimits::default(),

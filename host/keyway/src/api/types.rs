@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use keyway_gate::Seen;
 use keyway_model::job::JobState;
+use keyway_model::limit::{LimitName, LimitSet};
 use keyway_model::{
     AlarmId, ApprovalId, ConnectionId, Digest, Environment, JobId, Name, RecipeId, TenantId,
     TokenId,
@@ -29,6 +30,33 @@ pub struct Workspace {
     pub name: Name,
     /// When it was created, RFC 3339.
     pub created_at: String,
+}
+
+/// `POST …/limits`: lowers limits, or lets the platform's hold again.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NewLimits {
+    /// Limits with their new values.
+    pub set: LimitSet,
+    /// Limits that are not lowered any more.
+    pub unset: Vec<LimitName>,
+}
+
+/// One limit of a workspace in one environment.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct WorkspaceLimit {
+    /// Its name.
+    pub name: LimitName,
+    /// What it counts.
+    pub unit: String,
+    /// The platform's value.
+    pub platform: u64,
+    /// The most that a manifest may ask for.
+    pub ceiling: u64,
+    /// What the workspace lowered it to.
+    pub workspace: Option<u64>,
+    /// What holds for a connector that asks for nothing else.
+    pub holds: u64,
 }
 
 /// `POST /api/v1/tokens`.

@@ -158,6 +158,26 @@ pub(crate) enum WorkspaceVerb {
     },
     /// Lists workspaces
     List,
+    /// What a workspace may consume
+    #[command(subcommand)]
+    Limits(LimitsVerb),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LimitsVerb {
+    /// Shows every limit of a workspace in one environment
+    Show {
+        /// The workspace
+        name: Name,
+    },
+    /// Lowers limits of a workspace in one environment, from the next call on
+    Set {
+        /// The workspace
+        name: Name,
+        /// For example cpu_ms_max=1000; cpu_ms_max=default gives it back
+        #[arg(required = true, value_name = "LIMIT=VALUE")]
+        limits: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

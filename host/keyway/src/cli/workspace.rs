@@ -3,11 +3,15 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use keyway_model::Name;
+use keyway_model::limit::LimitSet;
 
-use super::args::{Global, TokenVerb, WorkspaceVerb};
+use super::args::{Global, LimitsVerb, TokenVerb, WorkspaceVerb};
 use super::client::Client;
 use super::output;
-use crate::api::types::{CreatedToken, NewToken, NewWorkspace, Token, Workspace};
+use crate::api::types::{
+    CreatedToken, NewLimits, NewToken, NewWorkspace, Token, Workspace, WorkspaceLimit,
+};
 
 pub(crate) fn workspace(global: &Global, verb: WorkspaceVerb) -> Result<ExitCode> {
     let client = Client::new(global)?;
@@ -23,6 +27,7 @@ pub(crate) fn workspace(global: &Global, verb: WorkspaceVerb) -> Result<ExitCode
                 ));
             }
         }
+        WorkspaceVerb::Limits(verb) => limits(global, &client, verb)?,
         WorkspaceVerb::List => {
             let all: Vec<Workspace> = client.get("/api/v1/workspaces")?;
             if global.json {
@@ -47,6 +52,46 @@ pub(crate) fn workspace(global: &Global, verb: WorkspaceVerb) -> Result<ExitCode
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn limits(global: &Global, client: &Client, verb: LimitsVerb) -> Result<()> {
+    let path = |name: &Name| format!("/api/v1/workspaces/{name}/{}/limits", global.environment);
+    let all: Vec<WorkspaceLimit> = match verb {
+        LimitsVerb::Show { name } => client.get(&path(&name))?,
+        LimitsVerb::Set { name, limits } => client.post(&path(&name), &new_limits(&limits)?)?,
+    };
+    if global.json {
+        return output::json(&all);
+    }
+    let rows = all.iter().map(|limit| {
+        [
+            limit.name.to_string(),
+            limit.unit.clone(),
+            limit.platform.to_string(),
+            limit.ceiling.to_string(),
+            limit
+                .workspace
+                .map_or_else(String::new, |it| it.to_string()),
+            limit.holds.to_string(),
+        ]
+    });
+    let headers = ["limit", "unit", "platform", "ceiling", "workspace", "holds"];
+    output::table(headers, rows.collect(), "There is no limit.");
+    Ok(())
+}
+
+fn new_limits(entries: &[String]) -> Result<NewLimits> {
+    let mut new = NewLimits::default();
+    for entry in entries {
+        match entry.strip_suffix("=default") {
+            Some(name) => new.unset.push(name.parse()?),
+            None => {
+                let (name, value) = LimitSet::parse_entry(entry)?;
+                new.set.set(name, value)?;
+            }
+        }
+    }
+    Ok(new)
 }
 
 pub(crate) fn token(global: &Global, verb: TokenVerb) -> Result<ExitCode> {

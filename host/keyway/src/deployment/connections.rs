@@ -202,10 +202,7 @@ impl Deployment {
         };
         allowed.call.commit_intent().await?;
         let unit = self.gate.store().unit(allowed.scope);
-        let invocation = match self
-            .gate
-            .open(basis, unit.clone(), self.config.limits, None)
-        {
+        let invocation = match self.gate.open(basis, unit.clone(), None) {
             Ok(invocation) => invocation,
             Err(no_grant) => {
                 return allowed

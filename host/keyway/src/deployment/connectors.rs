@@ -83,6 +83,9 @@ impl Deployment {
                 beyond.join("\n")
             )));
         }
+        let asked = &connector.manifest.limits;
+        let within = self.gate.ceiling().limits.allows(asked);
+        within.map_err(|error| invalid(format!("the manifest asks for too much: {error}")))?;
         connector.record.name = connector.manifest.connector.name.clone();
         connector.record.version = connector.manifest.connector.version.to_string();
         Ok(connector)

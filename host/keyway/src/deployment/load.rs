@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use keyway_gate::Connector;
-use keyway_gate::resource::{ApprovalRecord, ConnectionRecord, ConnectorRecord, RecipeRecord};
+use keyway_gate::resource::{
+    ApprovalRecord, ConnectionRecord, ConnectorRecord, LimitsRecord, RecipeRecord,
+};
 use keyway_model::{Environment, Scope};
 use keyway_store::Store;
 use keyway_vault::Secret;
@@ -43,6 +45,7 @@ impl Deployment {
         let approvals = ApprovalRecord::all(&store).await?;
         let connections = ConnectionRecord::all(&store).await?;
         let recipes = RecipeRecord::all(&store).await?;
+        let limits = LimitsRecord::of(&store).await?.unwrap_or_default();
         let mut parsed = Vec::with_capacity(connectors.len());
         for record in connectors {
             let name = record.name.clone();
@@ -51,6 +54,7 @@ impl Deployment {
             );
         }
         self.gate.registry().update(scope, |view| {
+            view.put_limits(limits);
             parsed
                 .into_iter()
                 .for_each(|connector| view.add_connector(connector));

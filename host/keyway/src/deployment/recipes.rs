@@ -28,10 +28,8 @@ impl Deployment {
         let allowed = self
             .begin(&caller, "recipe:validate", "recipe", None)
             .await?;
-        match self
-            .compiled(allowed.scope, &self.view(allowed.scope), &recipe.text)
-            .await
-        {
+        let scope = allowed.scope;
+        match self.compiled(scope, &self.view(scope), &recipe.text).await {
             Ok((recipe, _)) => allowed.answer(recipe.name.to_string()).await,
             Err(error) => allowed.fail(error).await,
         }
@@ -46,7 +44,7 @@ impl Deployment {
         let allowed = self.begin(&caller, "recipe:apply", "recipe", None).await?;
         let scope = allowed.scope;
         let view = self.view(scope);
-        let (recipe, definition) = match self.compiled(allowed.scope, &view, &text.text).await {
+        let (recipe, definition) = match self.compiled(scope, &view, &text.text).await {
             Ok(compiled) => compiled,
             Err(error) => return allowed.fail(error).await,
         };
@@ -80,7 +78,7 @@ impl Deployment {
         let response = self
             .jobs
             .runner()
-            .check(scope.tenant, request)
+            .check(scope, request)
             .await
             .map_err(|error| ControlError::Internal(error.to_string()))?;
         let definition = compile::finish(&recipe, &response).map_err(not_compiled)?;

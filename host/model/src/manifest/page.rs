@@ -12,6 +12,7 @@ use super::{Auth, Capability, Manifest, Redirects, Schema, Use, Version};
 use crate::call::EffectClass;
 use crate::credential::CredentialSlot;
 use crate::id::Digest;
+use crate::limit::LimitSet;
 use crate::name::Name;
 use crate::net::{Method, PathTemplate};
 
@@ -43,6 +44,8 @@ pub struct CapabilityPage {
     pub parameters: Vec<ParameterLine>,
     /// Its actions, triggers and check.
     pub abilities: Vec<Ability>,
+    /// What it asks for in place of the platform's limits.
+    pub limits: LimitSet,
 }
 
 /// One parameter of a connection.
@@ -109,6 +112,7 @@ impl CapabilityPage {
             credential: credential(&manifest.auth),
             parameters: parameters(manifest),
             abilities: abilities(manifest),
+            limits: manifest.limits.clone(),
         }
     }
 

@@ -148,6 +148,19 @@ impl<'d> Node<'d> {
             .ok_or_else(|| self.wrong_type("a text in quotes"))
     }
 
+    /// The whole number, 0 or more.
+    pub(super) fn number(&self) -> Result<u64, ManifestError> {
+        let DeValue::Integer(integer) = self.value else {
+            return Err(self.wrong_type("a whole number"));
+        };
+        u64::from_str_radix(integer.as_str(), integer.radix()).map_err(|_| {
+            self.error(
+                format!("`{}` is negative or too large", self.path),
+                "write a whole number from 1",
+            )
+        })
+    }
+
     /// One line of 1 to `most` characters for people.
     pub(super) fn words(&self, most: usize) -> Result<String, ManifestError> {
         let text = self.text()?;

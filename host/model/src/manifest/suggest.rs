@@ -4,17 +4,25 @@
 pub(crate) fn remedy<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let mut known: Vec<&str> = known.into_iter().collect();
     known.sort_unstable();
-    let near = known
-        .iter()
-        .map(|word| (distance(wrong, word), *word))
-        .filter(|(far, word)| *far <= word.chars().count().div_ceil(3))
-        .min();
-    match (near, known.len()) {
-        (Some((_, word)), _) => format!("did you mean `{word}`?"),
+    match (nearest(wrong, known.iter().copied()), known.len()) {
+        (Some(word), _) => format!("did you mean `{word}`?"),
         (None, 0) => "there is none to choose from: declare it, or remove this".to_owned(),
         (None, 1) => format!("write `{}`", known.concat()),
         (None, _) => format!("write one of `{}`", known.join("`, `")),
     }
+}
+
+/// The word that is probably meant, if one is near enough.
+pub(crate) fn nearest<'a>(
+    wrong: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|word| (distance(wrong, word), word))
+        .filter(|(far, word)| *far <= word.chars().count().div_ceil(3))
+        .min()
+        .map(|(_, word)| word)
 }
 
 /// How many characters must be changed, added or removed to get from `a` to

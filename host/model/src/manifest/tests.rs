@@ -7,6 +7,7 @@ use super::*;
 use crate::id::Digest;
 use crate::{CredentialSlot, EffectClass};
 
+mod limits;
 mod wrong;
 
 const ORDERS: &str = r#"

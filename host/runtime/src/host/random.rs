@@ -6,14 +6,12 @@ use wasmtime_wasi::random::WasiRandomCtx;
 use super::Guest;
 use crate::live::over;
 
-/// Random bytes in one host call.
-const RANDOM_BYTES_MAX: u64 = 64 << 10;
-
 impl Guest {
     /// The source, if `length` is allowed.
     fn random(&mut self, length: u64) -> wasmtime::Result<&mut WasiRandomCtx> {
-        if length > RANDOM_BYTES_MAX {
-            return Err(self.call.end(over("random_bytes_max", RANDOM_BYTES_MAX)));
+        let bytes_max = u64::from(self.call.limits.random_bytes_max);
+        if length > bytes_max {
+            return Err(self.call.end(over("random_bytes_max", bytes_max)));
         }
         Ok(self.random.get_or_insert_default())
     }

@@ -139,6 +139,7 @@ impl Broker {
         let call = CallId(self.next);
         self.send(ToWorker::Invoke(Box::new(Invoke {
             call,
+            group: 0,
             artifact: self.artifact,
             entrance,
             limits: self.limits,

@@ -37,6 +37,8 @@ pub enum Kind {
     PollCursor,
     /// An alarm of the platform.
     Alarm,
+    /// What the tenant has lowered of its limits.
+    Limits,
 }
 
 impl Kind {
@@ -49,12 +51,13 @@ impl Kind {
             Self::RecipeVersion => 5,
             Self::PollCursor => 6,
             Self::Alarm => 7,
+            Self::Limits => 8,
         }
     }
 
     const fn class(self) -> KeyClass {
         match self {
-            Self::Connector | Self::Approval | Self::Connection | Self::Alarm => {
+            Self::Connector | Self::Approval | Self::Connection | Self::Alarm | Self::Limits => {
                 KeyClass::Directory
             }
             Self::Recipe | Self::RecipeVersion => KeyClass::Recipe,
@@ -72,6 +75,7 @@ impl Kind {
             Self::RecipeVersion => "recipe version",
             Self::PollCursor => "poll cursor",
             Self::Alarm => "alarm",
+            Self::Limits => "limits",
         }
     }
 
@@ -85,6 +89,7 @@ impl Kind {
             Self::RecipeVersion => "resource/recipe-version",
             Self::PollCursor => "resource/poll-cursor",
             Self::Alarm => "resource/alarm",
+            Self::Limits => "resource/limits",
         };
         Place {
             table,

@@ -164,6 +164,7 @@ impl Sandbox {
             (answers.below(2) == 0).then(|| vec![("shop".to_owned(), "acme".to_owned())]);
         self.send(ToWorker::Invoke(Box::new(Invoke {
             call,
+            group: 0,
             artifact,
             entrance,
             limits: limits(),

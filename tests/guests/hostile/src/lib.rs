@@ -17,6 +17,7 @@ fn act(name: &str, input: String) -> Result<String, Failure> {
         "panic" => panic!("a guest's own fault: {input}"),
         "exit" => std::process::exit(3),
         "recursion" => drop(black_box(recursion(1))),
+        "deep" => drop(black_box(deep(black_box(1)))),
         "log-flood" => (0..2_000).for_each(|line| log::write(Level::Info, &line.to_string())),
         "print-flood" => (0..2_000).for_each(|line| println!("{line}")),
         "host-call-flood" => loop {
@@ -49,6 +50,14 @@ fn memory() {
 fn recursion(depth: u64) -> u64 {
     let frame = black_box([depth; 64]);
     recursion(depth + 1) + frame[0]
+}
+
+/// Nothing on the guest's own stack, so that the machine's ends first.
+fn deep(depth: u64) -> u64 {
+    if depth == u64::MAX {
+        return depth;
+    }
+    (deep(depth + 1).wrapping_mul(3) ^ depth).rotate_left(7)
 }
 
 fn handles() {

@@ -134,8 +134,9 @@ fn abandon() -> Result<String, ErrorCode> {
 
 /// Has two requests under way at once.
 fn two() -> Result<String, ErrorCode> {
-    let first = outgoing_handler::handle(request(&Method::Get, "/first", &[]), None)?;
-    let second = outgoing_handler::handle(request(&Method::Get, "/second", &[]), None)?;
+    let headers = [("accept", "text/plain"), ("x-number", "1")];
+    let first = outgoing_handler::handle(request(&Method::Get, "/first", &headers), None)?;
+    let second = outgoing_handler::handle(request(&Method::Get, "/second", &headers), None)?;
     let second = text(&wait(&second)?);
     let first = text(&wait(&first)?);
     Ok(format!("{first}, {second}"))

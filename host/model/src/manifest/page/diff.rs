@@ -3,6 +3,7 @@
 //! Both manifests are taken apart into sentences: what is permitted, and what
 //! restrains. A new permission or a lost restraint widens.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use serde::Serialize;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use super::super::{Manifest, Redirects, Schema};
 use super::{credential, requests};
 use crate::call::EffectClass;
+use crate::limit::{LimitName, LimitSet};
 
 /// Which way a change goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -33,6 +35,7 @@ pub struct Change {
 /// The differences in authority, widenings first. Titles, versions and other
 /// words are not authority.
 pub fn diff(old: &Manifest, new: &Manifest) -> Vec<Change> {
+    let limits = limit_changes(&old.limits, &new.limits);
     let (old, new) = (Facts::of(old), Facts::of(new));
     let widening = |sentence| Change {
         direction: Direction::Widening,
@@ -56,7 +59,34 @@ pub fn diff(old: &Manifest, new: &Manifest) -> Vec<Change> {
         .difference(&old.restrains)
         .cloned()
         .map(narrowing);
-    gained.chain(freed).chain(lost).chain(bound).collect()
+    let (wider, narrower): (Vec<_>, Vec<_>) = limits
+        .into_iter()
+        .partition(|change| change.direction == Direction::Widening);
+    let widenings = gained.chain(freed).chain(wider);
+    widenings.chain(lost).chain(bound).chain(narrower).collect()
+}
+
+/// What is asked for of each limit. Where a manifest asks for nothing, the
+/// platform's value holds, which is taken to be the default here: the page is
+/// made without a platform.
+fn limit_changes(old: &LimitSet, new: &LimitSet) -> Vec<Change> {
+    let change = |name: LimitName| {
+        let (before, after) = (old.value(name), new.value(name));
+        let default = name.info().default;
+        let direction = match after.unwrap_or(default).cmp(&before.unwrap_or(default)) {
+            _ if before == after => return None,
+            Ordering::Greater => Direction::Widening,
+            Ordering::Less | Ordering::Equal => Direction::Narrowing,
+        };
+        let words = |asked: Option<u64>| {
+            asked.map_or("what the platform gives".to_owned(), |it| it.to_string())
+        };
+        Some(Change {
+            direction,
+            sentence: format!("asks for {name}: {}, was {}", words(after), words(before)),
+        })
+    };
+    LimitName::all().filter_map(change).collect()
 }
 
 #[derive(Default)]

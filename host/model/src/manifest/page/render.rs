@@ -45,6 +45,14 @@ pub(super) fn render(page: &CapabilityPage, width: usize) -> String {
             ),
         );
     }
+    for (name, value) in page.limits.entries() {
+        let info = name.info();
+        let words = format!(
+            "asks for {name}: {value} {} (a platform's own is {} unless it says otherwise)",
+            info.unit, info.default
+        );
+        text.line("", &words);
+    }
     for ability in &page.abilities {
         text.blank();
         render_ability(&mut text, ability);

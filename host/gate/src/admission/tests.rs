@@ -1,0 +1,176 @@
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use keyway_model::Environment;
+
+use super::*;
+
+const ACME: u128 = 1;
+const RIVAL: u128 = 2;
+
+fn wish(tenant: u128) -> Wish {
+    Wish {
+        tenant: TenantId::from_bits(tenant),
+        tenant_max: usize::MAX,
+        line: LineOf::Logic,
+        line_max: usize::MAX,
+    }
+}
+
+fn of_connector(tenant: u128, digest: &[u8], line_max: usize) -> Wish {
+    let scope = Scope {
+        tenant: TenantId::from_bits(tenant),
+        environment: Environment::Production,
+    };
+    Wish {
+        line: LineOf::Connector(scope, Digest::of(digest)),
+        line_max,
+        ..wish(tenant)
+    }
+}
+
+/// Enters as often as there is room; those that must wait come back as futures.
+fn enter(
+    admission: &Admission,
+    wish: Wish,
+    times: usize,
+) -> (Vec<Place>, Vec<BoxFuture<'static, Place>>) {
+    let (mut held, mut waiting) = (Vec::new(), Vec::new());
+    for _ in 0..times {
+        let admission = admission.clone();
+        let mut entering = async move { admission.enter(wish).await }.boxed();
+        match (&mut entering).now_or_never() {
+            Some(place) => held.push(place),
+            None => waiting.push(entering),
+        }
+    }
+    (held, waiting)
+}
+
+/// How many of those that waited were called by now.
+fn called(waiting: &mut Vec<BoxFuture<'static, Place>>) -> Vec<Place> {
+    let mut places = Vec::new();
+    waiting.retain_mut(|entering| match entering.now_or_never() {
+        Some(place) => {
+            places.push(place);
+            false
+        }
+        None => true,
+    });
+    places
+}
+
+#[test]
+fn a_tenant_alone_gets_half_of_the_places_and_leaves_the_rest() {
+    let admission = Admission::of(10);
+    let (held, waiting) = enter(&admission, wish(ACME), 20);
+    assert_eq!((held.len(), waiting.len()), (5, 15));
+    assert_eq!(admission.counts(), (5, 15));
+    let (rivals, rest) = enter(&admission, wish(RIVAL), 1);
+    assert_eq!((rivals.len(), rest.len()), (1, 0));
+}
+
+#[test]
+fn several_floods_leave_room_for_one_more() {
+    let admission = Admission::of(12);
+    let floods: Vec<_> = (1..=3)
+        .map(|tenant| enter(&admission, wish(tenant), 50))
+        .collect();
+    let held: usize = floods.iter().map(|(held, _)| held.len()).sum();
+    assert!(held < 12, "{held}");
+    assert_eq!(enter(&admission, wish(9), 1).0.len(), 1);
+}
+
+#[test]
+fn tenants_that_wait_are_served_by_turns_whatever_their_queues() {
+    let admission = Admission::of(1);
+    let (mut held, mut acme) = enter(&admission, wish(ACME), 50);
+    let (none, mut rival) = enter(&admission, wish(RIVAL), 3);
+    assert_eq!((held.len(), none.len()), (1, 0));
+    let mut order = Vec::new();
+    for _ in 0..8 {
+        held.clear();
+        let (to_acme, to_rival) = (called(&mut acme), called(&mut rival));
+        order.extend(to_acme.iter().map(|_| ACME));
+        order.extend(to_rival.iter().map(|_| RIVAL));
+        held.extend(to_acme.into_iter().chain(to_rival));
+    }
+    let fair = [ACME, RIVAL, ACME, RIVAL, ACME, RIVAL, ACME, ACME];
+    assert_eq!(order, fair);
+}
+
+#[test]
+fn a_tenants_own_limit_and_that_of_a_connector_hold() {
+    let admission = Admission::of(100);
+    let capped = Wish {
+        tenant_max: 3,
+        ..wish(ACME)
+    };
+    assert_eq!(enter(&admission, capped, 10).0.len(), 3);
+    let (held, waiting) = enter(&admission, of_connector(RIVAL, b"slow", 2), 10);
+    assert_eq!((held.len(), waiting.len()), (2, 8));
+    // Another connector of the same tenant passes by its queue.
+    assert_eq!(
+        enter(&admission, of_connector(RIVAL, b"quick", 2), 1)
+            .0
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn a_place_that_is_given_back_goes_to_a_line_that_has_room() {
+    let admission = Admission::of(100);
+    let whole = |digest: &[u8], line_max| Wish {
+        tenant_max: 3,
+        ..of_connector(ACME, digest, line_max)
+    };
+    let (slow, slow_waiting) = enter(&admission, whole(b"slow", 2), 5);
+    let (mut quick, mut quick_waiting) = enter(&admission, whole(b"quick", 2), 2);
+    assert_eq!((slow.len(), quick.len()), (2, 1));
+    quick.pop();
+    assert_eq!(called(&mut quick_waiting).len(), 1);
+    assert_eq!(slow_waiting.len(), 3);
+}
+
+#[tokio::test]
+async fn whoever_waits_no_more_leaves_the_place_to_the_next() {
+    let admission = Admission::of(2);
+    let (mut held, mut waiting) = enter(&admission, wish(ACME), 3);
+    drop(waiting.remove(0));
+    held.clear();
+    let next = waiting.remove(0);
+    let place = tokio::time::timeout(Duration::from_secs(5), next).await;
+    assert!(place.is_ok(), "the place went to nobody");
+    drop(place);
+    assert_eq!(admission.counts(), (0, 0));
+    assert!(
+        admission.0.lock().tenants.is_empty(),
+        "nothing is kept of who is gone"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_tasks_of_many_tenants_all_get_through_and_nothing_is_lost() {
+    let admission = Admission::of(7);
+    let tasks: Vec<_> = (0..400_u128)
+        .map(|number| {
+            let admission = admission.clone();
+            let wish = of_connector(number % 5, &[u8::try_from(number % 3).unwrap_or(0)], 2);
+            tokio::spawn(async move {
+                let place = admission.enter(wish).await;
+                assert!(admission.counts().0 <= 7);
+                tokio::task::yield_now().await;
+                drop(place);
+            })
+        })
+        .collect();
+    for task in tasks {
+        tokio::time::timeout(Duration::from_secs(30), task)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    assert_eq!(admission.counts(), (0, 0));
+}
