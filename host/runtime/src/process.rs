@@ -6,9 +6,12 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
 
+use tokio::sync::mpsc;
+
 use crate::confine;
 use crate::engine::{EngineError, PoolSize};
-use crate::lane::serve_lane;
+use crate::fair::{ToLong, run_long};
+use crate::lane::serve_beside;
 use crate::worker::Worker;
 
 /// I/O is looked at after so many tasks; more calls share one look.
@@ -29,7 +32,7 @@ pub enum ProcessError {
     Broken,
 }
 
-/// The body of a worker process: one thread for each socket, until the broker
+/// The body of a worker process: two threads for each socket, until the broker
 /// has closed them all. Every thread that the process will ever have exists
 /// when the first message is read.
 ///
@@ -45,9 +48,21 @@ pub fn run_process(lanes: Vec<OwnedFd>, size: &PoolSize) -> Result<(), ProcessEr
         let stream = UnixStream::from(socket);
         stream.set_nonblocking(true)?;
         let worker = Arc::clone(&worker);
+        let (long, arriving) = mpsc::unbounded_channel();
         let thread = thread::Builder::new()
             .name(format!("keyway-lane-{number}"))
-            .spawn(move || run_lane(worker, stream))?;
+            .spawn(move || run_lane(worker, stream, long))?;
+        threads.push(thread);
+        // It waits for calls and for time, and so holds no descriptor.
+        let long = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        let thread = thread::Builder::new()
+            .name(format!("keyway-long-{number}"))
+            .spawn(move || {
+                long.block_on(run_long(arriving));
+                Ok(())
+            })?;
         threads.push(thread);
     }
     confine::give_up_processes()?;
@@ -58,13 +73,14 @@ pub fn run_process(lanes: Vec<OwnedFd>, size: &PoolSize) -> Result<(), ProcessEr
     Ok(())
 }
 
-fn run_lane(worker: Arc<Worker>, stream: UnixStream) -> io::Result<()> {
+fn run_lane(worker: Arc<Worker>, stream: UnixStream, long: ToLong) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .event_interval(EVENT_INTERVAL)
         .build()?;
     runtime.block_on(async {
-        serve_lane(worker, keyway_ipc::over_socket(stream.into())?).await;
+        let link = keyway_ipc::over_socket(stream.into())?;
+        serve_beside(worker, link, Some(long)).await;
         Ok(())
     })
 }
