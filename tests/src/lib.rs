@@ -20,6 +20,7 @@ mod contract;
 mod control;
 mod coverage;
 mod credentials;
+mod fairness;
 mod fixtures;
 mod harness;
 mod http;

@@ -56,7 +56,7 @@ limits! {
         /// Bytes of the names and values of one request's headers.
         request_header_bytes_max: u32 = 32 << 10, Bytes, Manifest, "the request is refused";
         /// Bytes of one request body.
-        request_body_bytes_max: u64 = 64 << 20, Bytes, Manifest, "the call ends, or the request is broken off";
+        request_body_bytes_max: u64 = 64 << 20, Bytes, Manifest, "the request is refused or broken off";
         /// Headers of one response.
         response_headers_max: u32 = 128, Count, Manifest, "the response is withheld";
         /// Bytes of the names and values of one response's headers.

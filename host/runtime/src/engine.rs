@@ -18,8 +18,9 @@ use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
 
-/// How often a guest that computes is asked to let others go on.
-const TICK: Duration = Duration::from_millis(10);
+/// How often a guest that computes is asked to let others go on: what one
+/// tenant's endless loop costs another's guest each time it has something to do.
+const TICK: Duration = Duration::from_millis(2);
 
 /// Bytes of a slot that are cleared instead of given back to the kernel.
 const MEMORY_KEPT_BYTES: usize = 256 << 10;

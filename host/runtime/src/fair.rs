@@ -2,7 +2,10 @@
 //! them at a time and then lets the tasks of other groups go first.
 //!
 //! So a hundred guests of one tenant that compute cost another tenant's guest
-//! one slice of waiting, not a hundred. Knows nothing of guests.
+//! one slice of waiting, not a hundred. A call that has computed for long goes
+//! on in a thread for such calls: the lane's own thread then sleeps most of the
+//! time, and the kernel wakes it at once for whoever comes. Knows nothing of
+//! guests.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -11,18 +14,40 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+/// Time in polls after which a call goes on among the long ones.
+const LONG_AFTER: Duration = Duration::from_millis(10);
+
 type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The way of long calls to the thread that goes on with them.
+pub(crate) type ToLong = mpsc::UnboundedSender<(u64, Call)>;
+
+/// Where that thread finds them.
+pub(crate) type Arriving = mpsc::UnboundedReceiver<(u64, Call)>;
+
+/// Goes on with long calls until every lane that sends them has ended. Needs a
+/// runtime with timers.
+pub(crate) async fn run_long(mut arriving: Arriving) {
+    let mut groups = Groups::default();
+    while let Some((group, call)) = arriving.recv().await {
+        groups.spawn_boxed(group, call);
+    }
+    groups.join().await;
+}
 
 /// The groups of one lane.
 #[derive(Default)]
 pub(crate) struct Groups {
     groups: HashMap<u64, Arc<Group>>,
     tasks: JoinSet<()>,
+    long: Option<ToLong>,
 }
 
 /// One group: what its task and the wakers of its calls share.
@@ -50,15 +75,38 @@ struct CallWaker {
 
 /// The task of a group; ends when it has no call.
 struct Task {
+    number: u64,
     group: Arc<Group>,
-    calls: HashMap<u64, (Call, Arc<CallWaker>)>,
+    calls: HashMap<u64, Running>,
+    long: Option<ToLong>,
+}
+
+struct Running {
+    call: Call,
+    waker: Arc<CallWaker>,
+    /// Time in polls.
+    spent: Duration,
 }
 
 impl Groups {
+    /// Groups whose long calls go on elsewhere.
+    pub(crate) fn beside(long: Option<ToLong>) -> Self {
+        Self {
+            long,
+            ..Self::default()
+        }
+    }
+
     /// Starts a call among those of its group.
     pub(crate) fn spawn(&mut self, group: u64, call: impl Future<Output = ()> + Send + 'static) {
         // One call that panics must not take those beside it along.
-        let call: Call = Box::pin(AssertUnwindSafe(call).catch_unwind().map(drop));
+        self.spawn_boxed(
+            group,
+            Box::pin(AssertUnwindSafe(call).catch_unwind().map(drop)),
+        );
+    }
+
+    fn spawn_boxed(&mut self, group: u64, call: Call) {
         while self.tasks.try_join_next().is_some() {}
         let call = match self.groups.get(&group) {
             Some(running) => match running.add(call) {
@@ -73,8 +121,10 @@ impl Groups {
         drop(started.add(call));
         self.groups.insert(group, Arc::clone(&started));
         self.tasks.spawn(Task {
+            number: group,
             group: started,
             calls: HashMap::new(),
+            long: self.long.clone(),
         });
     }
 
@@ -128,7 +178,12 @@ impl Task {
                 group: Arc::clone(&self.group),
                 is_queued: AtomicBool::new(true),
             };
-            self.calls.insert(id, (call, Arc::new(waker)));
+            let running = Running {
+                call,
+                waker: Arc::new(waker),
+                spent: Duration::ZERO,
+            };
+            self.calls.insert(id, running);
         }
         if self.calls.is_empty() {
             queue.is_over = true;
@@ -144,17 +199,23 @@ impl Task {
 
     /// Polls one call, once.
     fn turn(&mut self, id: u64) {
-        let Some((call, waker)) = self.calls.get_mut(&id) else {
+        let Some(running) = self.calls.get_mut(&id) else {
             return;
         };
-        waker.is_queued.store(false, Ordering::Release);
-        let own = Waker::from(Arc::clone(waker));
-        if call
-            .as_mut()
-            .poll(&mut Context::from_waker(&own))
-            .is_ready()
+        running.waker.is_queued.store(false, Ordering::Release);
+        let own = Waker::from(Arc::clone(&running.waker));
+        let started = Instant::now();
+        let polled = running.call.as_mut().poll(&mut Context::from_waker(&own));
+        running.spent += started.elapsed();
+        let is_long = running.spent > LONG_AFTER && self.long.is_some();
+        if (polled.is_ready() || is_long)
+            && let Some(running) = self.calls.remove(&id)
+            && polled.is_pending()
+            && let Some(long) = &self.long
         {
-            self.calls.remove(&id);
+            // There it is polled at once, so no wake is lost on the way. That
+            // thread outlives the lanes.
+            drop(long.send((self.number, running.call)));
         }
     }
 }
@@ -217,6 +278,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_call_that_computes_for_long_goes_on_elsewhere_and_ends_there() {
+        let (long, arriving) = mpsc::unbounded_channel();
+        let mut groups = Groups::beside(Some(long));
+        let (tell, told) = tokio::sync::oneshot::channel();
+        groups.spawn(1, async move {
+            let first = std::thread::current().id();
+            while std::thread::current().id() == first {
+                let started = Instant::now();
+                while started.elapsed() < Duration::from_millis(5) {}
+                tokio::task::yield_now().await;
+            }
+            tell.send(()).unwrap_or_default();
+        });
+        let thread = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.map(|runtime| runtime.block_on(run_long(arriving)))
+        });
+        groups.join().await;
+        assert_eq!(told.await, Ok(()));
+        assert!(matches!(thread.join(), Ok(Ok(()))));
+    }
+
+    #[tokio::test]
     async fn calls_of_one_group_have_their_turns_in_order() {
         let notes = Arc::default();
         let mut groups = Groups::default();
@@ -242,7 +326,7 @@ mod tests {
         // The group has ended by itself, and begins again.
         let (again, ended) = tokio::sync::oneshot::channel();
         groups.spawn(1, async move {
-            drop(again.send(()));
+            again.send(()).unwrap_or_default();
         });
         assert_eq!(ended.await, Ok(()));
         groups.join().await;

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::fair::Groups;
+use crate::fair::{Groups, ToLong};
 use crate::live::LiveCall;
 use crate::mailbox::Mailbox;
 use crate::worker::Worker;
@@ -29,6 +29,15 @@ struct Lane {
 /// and waits for them. Runs on the current tokio runtime and spawns a task for
 /// each group of calls.
 pub async fn serve_lane(worker: Arc<Worker>, link: Link<ToBroker, ToWorker>) {
+    serve_beside(worker, link, None).await;
+}
+
+/// The same, with a thread that goes on with calls that compute for long.
+pub(crate) async fn serve_beside(
+    worker: Arc<Worker>,
+    link: Link<ToBroker, ToWorker>,
+    long: Option<ToLong>,
+) {
     let Link {
         sender,
         mut receiver,
@@ -40,7 +49,7 @@ pub async fn serve_lane(worker: Arc<Worker>, link: Link<ToBroker, ToWorker>) {
         broker: sender.clone(),
         aside,
         calls: Calls::default(),
-        groups: Groups::default(),
+        groups: Groups::beside(long),
         tasks: JoinSet::new(),
     };
     lane.tasks.spawn(send_aside(waiting, sender.clone()));

@@ -8,10 +8,12 @@ use std::thread;
 
 use keyway_confine::{Confinement, Limits};
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
 
 use crate::confine;
 use crate::engine::{EngineError, PoolSize};
-use crate::lane::serve_lane;
+use crate::fair::{Arriving, ToLong, run_long};
+use crate::lane::serve_beside;
 use crate::worker::Worker;
 
 /// I/O is looked at after so many tasks; more calls share one look.
@@ -32,7 +34,10 @@ pub enum ProcessError {
     Broken,
 }
 
-/// The body of a worker process: one thread for each socket, until the broker
+/// How much further than the lanes the threads of long calls stand back (`nice`).
+const LONG_STANDS_BACK: i32 = 5;
+
+/// The body of a worker process: two threads for each socket, until the broker
 /// has closed them all. Every thread that the process will ever have exists,
 /// with its event queue, when the last layer of confinement is put on; the
 /// first message is read after that. A layer that was refused is for the
@@ -56,14 +61,19 @@ pub fn run_process(
     let threaded = confinement.before_threads();
     worker.start_clock()?;
     // Once when all have what they need, once more when all are confined.
-    let together = Arc::new(Barrier::new(lanes.len() + 1));
-    let mut threads = Vec::with_capacity(lanes.len());
+    let together = Arc::new(Barrier::new(2 * lanes.len() + 1));
+    let mut threads = Vec::with_capacity(2 * lanes.len());
     for (number, socket) in lanes.into_iter().enumerate() {
-        let (worker, together) = (Arc::clone(&worker), Arc::clone(&together));
-        let thread = thread::Builder::new()
+        let (long, arriving) = mpsc::unbounded_channel();
+        let (worker, all) = (Arc::clone(&worker), Arc::clone(&together));
+        let lane = thread::Builder::new()
             .name(format!("keyway-lane-{number}"))
-            .spawn(move || run_lane(worker, socket, &together))?;
-        threads.push(thread);
+            .spawn(move || run_lane(worker, socket, long, &all))?;
+        let all = Arc::clone(&together);
+        let long = thread::Builder::new()
+            .name(format!("keyway-long-{number}"))
+            .spawn(move || run_beside(arriving, &all))?;
+        threads.extend([lane, long]);
     }
     together.wait();
     worker.confined(confine::layers(&threaded.close(&limits)));
@@ -75,12 +85,31 @@ pub fn run_process(
     Ok(())
 }
 
-fn run_lane(worker: Arc<Worker>, socket: OwnedFd, together: &Barrier) -> io::Result<()> {
+fn run_lane(
+    worker: Arc<Worker>,
+    socket: OwnedFd,
+    long: ToLong,
+    together: &Barrier,
+) -> io::Result<()> {
     let prepared = prepare(socket);
     together.wait();
     together.wait();
     let (runtime, link) = prepared?;
-    runtime.block_on(serve_lane(worker, link));
+    runtime.block_on(serve_beside(worker, link, Some(long)));
+    Ok(())
+}
+
+/// Goes on with the calls of one lane that compute for long, as long as the
+/// lane is there. It waits for calls and for time, and so holds no descriptor.
+fn run_beside(arriving: Arriving, together: &Barrier) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    // Of this thread alone. Where it may not, it is as important as a lane.
+    rustix::process::nice(LONG_STANDS_BACK).ok();
+    together.wait();
+    together.wait();
+    runtime?.block_on(run_long(arriving));
     Ok(())
 }
 

@@ -1,0 +1,157 @@
+//! A tenant with a flood does not slow another tenant's single job: 500 jobs
+//! are queued whose guests never end by themselves, and beside them one job
+//! after the other of the victim takes at most twice as long as it did alone.
+//!
+//! The victim's own baseline is measured in the same run, on the same
+//! deployment. Medians of many jobs are compared, not single ones.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::harness::{INTAKE, Stage, artifact, http, order, split};
+use crate::limits::guest;
+
+/// Jobs of the flood.
+const FLOOD: u32 = 500;
+
+/// Jobs of the victim, alone and beside the flood.
+const VICTIM_JOBS: u32 = 61;
+
+/// What the victim's median may grow by.
+const FACTOR_MAX: u32 = 2;
+
+/// What is not the flood's doing: a median of few milliseconds moves by as much
+/// when the machine does something else.
+const NOISE: Duration = Duration::from_millis(5);
+
+/// A deployment with a victim, `acme`, and a flooder, `rival`, whose recipe
+/// calls `action` of a hostile connector.
+struct Scene {
+    stage: Stage,
+    victim: String,
+    flood: String,
+}
+
+impl Scene {
+    fn new(connector: &str, action: &str, limits: &str) -> Self {
+        let stage = Stage::empty();
+        stage.shop();
+        let victim = stage.apply("intake", INTAKE).unwrap();
+        stage.ok("workspace create rival");
+        let rival = |line: &str| stage.ok(&format!("--workspace rival {line}"));
+        let file = match connector {
+            "hostile" => artifact("hostile.wasm"),
+            guests => guest(&stage, guests, action),
+        };
+        rival(&format!("connector install {}", file.display()));
+        let show = format!("--workspace rival connector show {connector}");
+        let digest = stage.json(&show)["digest"].as_str().unwrap().to_owned();
+        rival(&format!(
+            "connector approve {connector} --digest {digest} --why tested"
+        ));
+        let to = match connector {
+            "hostile" => format!(
+                "--parameter host=localhost --parameter port={} --parameter scheme=http --credential-file token.txt",
+                stage.upstream.port
+            ),
+            _ => "--no-credential".to_owned(),
+        };
+        rival(&format!(
+            "connection create target --connector {connector} {to}"
+        ));
+        rival(&format!("workspace limits set rival {limits}"));
+        let recipe = format!(
+            "recipe: flood\ntrigger: {{ webhook: {{}} }}\nsteps:\n  - id: call\n    action: {connector}.{action}\n    connection: target\n    input: \"${{ trigger.body }}\"\n"
+        );
+        stage.write("flood.yaml", recipe);
+        rival("recipe apply flood.yaml");
+        let flood = stage.json("--workspace rival recipe show flood")["webhook_url"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        Self {
+            stage,
+            victim,
+            flood,
+        }
+    }
+
+    /// How long the victim's jobs take, sorted.
+    fn victim_times(&self) -> Vec<Duration> {
+        let mut times: Vec<Duration> = (0..VICTIM_JOBS)
+            .map(|number| {
+                let started = Instant::now();
+                let (status, reply) = self.stage.post(&self.victim, &order(number));
+                assert_eq!(status, 200, "{reply}");
+                started.elapsed()
+            })
+            .collect();
+        times.sort();
+        times
+    }
+
+    /// Queues the flood; every event of it is accepted.
+    fn flood(&self, input: &Value) {
+        let (address, path) = split(&self.flood);
+        for _ in 0..FLOOD {
+            let (status, reply) = http(address, "POST", &path, Some(input));
+            assert_eq!(status, 202, "{reply}");
+        }
+    }
+
+    /// How many of the flood's jobs have not ended.
+    fn left(&self) -> usize {
+        let running = ["queued", "running"].map(|state| {
+            let jobs = self.stage.json(&format!(
+                "--workspace rival job list --limit 1000 --state {state}"
+            ));
+            jobs.as_array().unwrap().len()
+        });
+        running.iter().sum()
+    }
+
+    /// Ends the flood: what is queued of it ends at once, under the lowest limits.
+    fn drain(&self) {
+        self.stage
+            .ok("workspace limits set rival cpu_ms_max=1 wall_ms_max=1");
+        self.stage
+            .until("the end of the flood", |_| (self.left() == 0).then_some(()));
+    }
+
+    /// Compares the victim's jobs beside the flood with those before and after
+    /// it: of the two the slower, since what else the machine does comes and goes.
+    fn holds(&self, input: &Value) {
+        // The first job compiles and loads what the others find.
+        self.stage.post(&self.victim, &order(999));
+        let before = median(&self.victim_times());
+        self.flood(input);
+        let queued = self.left();
+        let beside = median(&self.victim_times());
+        let left = self.left();
+        self.drain();
+        let after = median(&self.victim_times());
+        let told = format!(
+            "beside a flood ({queued} jobs, then {left}) {beside:?}, before it {before:?}, after it {after:?}"
+        );
+        println!("{told}");
+        assert!(left > 100, "the flood was over too soon: {told}");
+        assert!(beside <= before.max(after) * FACTOR_MAX + NOISE, "{told}");
+    }
+}
+
+fn median(sorted: &[Duration]) -> Duration {
+    sorted[sorted.len() / 2]
+}
+
+#[test]
+fn a_flood_of_guests_that_wait_does_not_slow_another_tenants_job() {
+    let scene = Scene::new("greedy", "sleep", "wall_ms_max=20000");
+    scene.holds(&json!({}));
+}
+
+#[test]
+fn a_flood_of_guests_that_compute_does_not_slow_another_tenants_job() {
+    let scene = Scene::new("hostile", "attempt", "cpu_ms_max=2000");
+    scene.holds(&json!({ "what": "endless_loop" }));
+}
