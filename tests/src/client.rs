@@ -74,6 +74,7 @@ pub(crate) fn raw(
 }
 
 /// One HTTP/1.1 exchange over a Unix socket: status and text.
+#[expect(clippy::disallowed_methods, reason = "the tests are the callers")]
 pub(crate) fn over_socket(socket: &Path, method: &str, path: &str) -> (u16, String) {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -131,6 +131,10 @@ impl Client {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the command line asks a deployment; it is no part of one"
+)]
 async fn connect_socket(path: &Path) -> Result<UnixStream> {
     UnixStream::connect(path).await.with_context(|| {
         format!(

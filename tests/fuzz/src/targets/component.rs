@@ -29,7 +29,7 @@ pub(super) const TARGET: Target = Target {
     ],
     input_bytes_max: 4 << 10,
     memory_bytes_max: 256 << 20,
-    test_inputs: 60,
+    test_inputs: 40,
 };
 
 /// How many components were not refused.

@@ -42,7 +42,7 @@ pub(super) const TARGET: Target = Target {
     ],
     input_bytes_max: 2 << 10,
     memory_bytes_max: 16 << 20,
-    test_inputs: 3_000,
+    test_inputs: 1_000,
 };
 
 /// A secret shorter than this is not searched for.
