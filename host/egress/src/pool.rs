@@ -101,7 +101,7 @@ impl Pool {
         config: &EgressConfig,
         vetting: Arc<Vetting>,
     ) -> Result<Arc<Self>, SetupError> {
-        let tls = TlsTemplate::new(&config.extra_roots_pem)?;
+        let tls = TlsTemplate::new(&config.extra_roots_pem, &config.revoked_pem)?;
         Ok(Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             tls,
