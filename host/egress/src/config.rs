@@ -35,6 +35,9 @@ pub struct EgressConfig {
     pub also_denied: Vec<IpAddr>,
     /// PEM texts of certificate authorities to trust beside Mozilla's.
     pub extra_roots_pem: Vec<String>,
+    /// PEM texts of lists of certificates that were revoked (RFC 5280
+    /// section 5); they hold for every connection.
+    pub revoked_pem: Vec<String>,
     /// How long each part of an exchange may take.
     pub timeouts: Timeouts,
     /// How large each part of an exchange may be.
@@ -50,6 +53,7 @@ impl Default for EgressConfig {
             allowed: Vec::new(),
             also_denied: Vec::new(),
             extra_roots_pem: Vec::new(),
+            revoked_pem: Vec::new(),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             resolver: Arc::new(SystemResolver::new()),
@@ -63,6 +67,7 @@ impl fmt::Debug for EgressConfig {
             .field("allowed", &self.allowed)
             .field("also_denied", &self.also_denied)
             .field("extra_roots", &self.extra_roots_pem.len())
+            .field("revoked", &self.revoked_pem.len())
             .field("timeouts", &self.timeouts)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
@@ -160,8 +165,8 @@ impl Limits {
             reply_body_bytes_max: call.response_body_bytes_max,
             connections_max: UPSTREAM_CONNECTIONS_MAX,
             connections_each_max: 512,
-            connects_per_second_max: 512,
-            lookups_per_second_max: 512,
+            connects_per_second_max: 1_024,
+            lookups_per_second_max: 1_024,
             bytes_in_per_minute_max: 64 << 30,
             bytes_out_per_minute_max: 64 << 30,
             idle_connections_max: 64,

@@ -266,6 +266,14 @@ pub enum SetupError {
         /// What is wrong.
         detail: String,
     },
+    /// A PEM text that holds no readable list of revoked certificates.
+    #[error("list {index} of revoked certificates is not in PEM: {detail}")]
+    Revoked {
+        /// Which, counted from 1.
+        index: usize,
+        /// What is wrong.
+        detail: String,
+    },
     /// The roots of a connection cannot be read.
     #[error("the connection's roots are not PEM certificates: {0}")]
     Roots(String),

@@ -95,7 +95,7 @@ impl TlsSettings {
             id: bytes,
         };
         // Finds out now whether certificate and key belong together.
-        TlsTemplate::new(&[])?.for_one_place(Some(&settings), Known::AsTheConnection)?;
+        TlsTemplate::new(&[], &[])?.for_one_place(Some(&settings), Known::AsTheConnection)?;
         Ok(settings)
     }
 

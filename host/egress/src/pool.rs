@@ -57,6 +57,14 @@ pub(crate) struct OwnTls<'a> {
     pub(crate) known: Known,
 }
 
+impl OwnTls<'_> {
+    /// Whether a request shows the connection's client certificate.
+    pub(crate) fn shows_a_certificate(self) -> bool {
+        let has_one = |settings: &TlsSettings| settings.has_client_certificate();
+        self.known == Known::AsTheConnection && self.settings.is_some_and(has_one)
+    }
+}
+
 /// One origin, as one connection of one tenant reaches it.
 pub(crate) struct Place {
     pub(crate) client: Client<Connector, RequestBody>,
@@ -93,7 +101,7 @@ impl Pool {
         config: &EgressConfig,
         vetting: Arc<Vetting>,
     ) -> Result<Arc<Self>, SetupError> {
-        let tls = TlsTemplate::new(&config.extra_roots_pem)?;
+        let tls = TlsTemplate::new(&config.extra_roots_pem, &config.revoked_pem)?;
         Ok(Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             tls,

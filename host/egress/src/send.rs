@@ -84,6 +84,12 @@ impl Egress {
                 Known::AsNobody
             },
         };
+        if origin.scheme == Scheme::Http && tls.shows_a_certificate() {
+            return Err(EgressError::Target {
+                origin: origin.clone(),
+                detail: "a client certificate needs https",
+            });
+        }
         let place = pool.place(key_of(entry, origin, tls)?, tls)?;
         place.account.has_paid()?;
         let mut request = request::build(operation, &place, exchange, limits)?;

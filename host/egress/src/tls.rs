@@ -3,7 +3,8 @@
 //! Mozilla's roots, compiled in, and those that the platform's configuration
 //! names; or, for a connection with [`TlsSettings`] of its own, only the roots
 //! that it names. Verification cannot be switched off: pins are asked for
-//! beside it, never in its place. TLS 1.2 and 1.3, whose suites are all
+//! beside it, never in its place. What an authority has revoked is known from the
+//! lists that the configuration names. TLS 1.2 and 1.3, whose suites are all
 //! authenticated in this library; certificates are not accepted compressed.
 
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 
 use crate::error::SetupError;
 use crate::identity::TlsSettings;
@@ -26,6 +27,8 @@ const SESSIONS_MAX: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct TlsTemplate {
     roots: Arc<RootCertStore>,
+    /// Lists of certificates that their authorities have revoked.
+    revoked: Vec<CertificateRevocationListDer<'static>>,
     plain: ClientConfig,
 }
 
@@ -39,7 +42,10 @@ pub(crate) enum Known {
 }
 
 impl TlsTemplate {
-    pub(crate) fn new(extra_roots_pem: &[String]) -> Result<Self, SetupError> {
+    pub(crate) fn new(
+        extra_roots_pem: &[String],
+        revoked_pem: &[String],
+    ) -> Result<Self, SetupError> {
         let mut roots = RootCertStore {
             roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
         };
@@ -54,10 +60,15 @@ impl TlsTemplate {
             }
         }
         let roots = Arc::new(roots);
+        let revoked = revocation_lists(revoked_pem)?;
         let plain = base()?
-            .with_root_certificates(Arc::clone(&roots))
+            .with_webpki_verifier(verifier(&roots, &revoked)?)
             .with_no_client_auth();
-        Ok(Self { roots, plain })
+        Ok(Self {
+            roots,
+            revoked,
+            plain,
+        })
     }
 
     /// The settings of one place, with a memory of sessions of its own: one
@@ -78,11 +89,8 @@ impl TlsTemplate {
 
     fn with(&self, own: &TlsSettings, known: Known) -> Result<ClientConfig, SetupError> {
         let roots = own.roots.as_ref().unwrap_or(&self.roots);
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), provider())
-            .build()
-            .map_err(|error| SetupError::Roots(error.to_string()))?;
         let pinned = Pinned {
-            verifier,
+            verifier: verifier(roots, &self.revoked)?,
             pins: own.pins.clone(),
         };
         // "Dangerous" is what the library calls any verifier of one's own; this
@@ -101,6 +109,45 @@ impl TlsTemplate {
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
+}
+
+/// Asks for roots, and for the lists of what was revoked. An authority that has
+/// no list here is believed without one.
+fn verifier(
+    roots: &Arc<RootCertStore>,
+    revoked: &[CertificateRevocationListDer<'static>],
+) -> Result<Arc<WebPkiServerVerifier>, SetupError> {
+    let builder = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), provider());
+    let builder = if revoked.is_empty() {
+        builder
+    } else {
+        builder
+            .with_crls(revoked.iter().cloned())
+            .allow_unknown_revocation_status()
+    };
+    builder
+        .build()
+        .map_err(|error| SetupError::Roots(error.to_string()))
+}
+
+fn revocation_lists(
+    pem: &[String],
+) -> Result<Vec<CertificateRevocationListDer<'static>>, SetupError> {
+    let mut lists = Vec::new();
+    for (position, pem) in pem.iter().enumerate() {
+        let refuse = |detail: String| SetupError::Revoked {
+            index: position + 1,
+            detail,
+        };
+        let before = lists.len();
+        for list in CertificateRevocationListDer::pem_slice_iter(pem.as_bytes()) {
+            lists.push(list.map_err(|error| refuse(error.to_string()))?);
+        }
+        if lists.len() == before {
+            return Err(refuse("it holds no list".to_owned()));
+        }
+    }
+    Ok(lists)
 }
 
 fn base() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, SetupError> {

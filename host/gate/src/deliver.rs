@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use keyway_authz::{Ending, OutcomeKind};
-use keyway_egress::{EgressError, Reply};
+use keyway_egress::{EgressError, Reply, Wait};
 use keyway_ipc::{BodyStart, HostReply, HttpReply, Refusal, RequestId, ToWorker};
 use keyway_model::limit::FRAME_BODY_BYTES_MAX;
 
@@ -167,6 +167,11 @@ pub(crate) fn refusal_of(error: &Broken) -> Refusal {
         Broken::Over(_) => return Refusal::TooLarge,
     };
     match error {
+        // A name server that does not answer looks as one that knows no address.
+        EgressError::Timeout {
+            which: Wait::Resolve,
+            ..
+        } => Refusal::Denied,
         EgressError::Timeout { .. } => Refusal::Timeout,
         EgressError::TooLarge { .. } => Refusal::TooLarge,
         EgressError::Quota { .. } => Refusal::Busy,
@@ -176,5 +181,61 @@ pub(crate) fn refusal_of(error: &Broken) -> Refusal {
         | EgressError::RequestBody { .. } => Refusal::Connection,
         EgressError::Protocol { .. } | EgressError::ContentCoding { .. } => Refusal::Protocol,
         _ => Refusal::Denied,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use keyway_egress::{AddressClass, Limit, Sent};
+
+    use super::*;
+
+    #[test]
+    fn a_guest_cannot_tell_a_name_without_an_answer_from_an_address_that_is_not_public() {
+        let host = || "a.test".parse().expect("a host");
+        let timeout = |which| EgressError::Timeout {
+            which,
+            after: Duration::ZERO,
+        };
+        for error in [
+            EgressError::Unresolvable {
+                host: host(),
+                detail: "no such name".to_owned(),
+            },
+            EgressError::AddressDenied {
+                host: host(),
+                port: 80,
+                address: [127, 0, 0, 1].into(),
+                class: AddressClass::Loopback,
+            },
+            timeout(Wait::Resolve),
+        ] {
+            let said = error.to_string();
+            assert_eq!(
+                refusal_of(&Broken::Egress(error)),
+                Refusal::Denied,
+                "{said}"
+            );
+        }
+        let quota = EgressError::Quota {
+            limit: Limit::ConnectionsEach,
+            max: 1,
+            sent: Sent::No,
+        };
+        assert_eq!(refusal_of(&Broken::Egress(quota)), Refusal::Busy);
+        for which in [
+            Wait::Connect,
+            Wait::Tls,
+            Wait::Head,
+            Wait::Idle,
+            Wait::Total,
+        ] {
+            assert_eq!(
+                refusal_of(&Broken::Egress(timeout(which))),
+                Refusal::Timeout
+            );
+        }
     }
 }

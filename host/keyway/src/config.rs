@@ -61,6 +61,8 @@ pub struct EgressConfig {
     pub allow: Vec<AllowedPlace>,
     /// Certificates in PEM that are trusted beside the public roots.
     pub ca_files: Vec<PathBuf>,
+    /// Lists of revoked certificates in PEM, read at the start.
+    pub crl_files: Vec<PathBuf>,
     /// Hosts that nobody may reach.
     pub deny_hosts: Vec<HostName>,
     /// The name servers to ask, as `address:port`; without any, the machine's.

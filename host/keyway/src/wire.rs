@@ -217,12 +217,13 @@ async fn open_store(data: &Path, clock: Clock) -> Result<Store> {
 }
 
 fn egress(config: &Config, limits: &CallLimits) -> Result<Egress> {
-    let mut roots = Vec::new();
-    for path in &config.egress.ca_files {
-        let pem = std::fs::read_to_string(path)
-            .with_context(|| format!("[egress] ca_files: {}", path.display()))?;
-        roots.push(pem);
-    }
+    let read = |field: &str, paths: &[PathBuf]| {
+        let text = |path: &PathBuf| {
+            std::fs::read_to_string(path)
+                .with_context(|| format!("[egress] {field}: {}", path.display()))
+        };
+        paths.iter().map(text).collect::<Result<Vec<_>>>()
+    };
     let allowed = config
         .egress
         .allow
@@ -242,7 +243,8 @@ fn egress(config: &Config, limits: &CallLimits) -> Result<Egress> {
     let egress = EgressConfig {
         resolver: Arc::new(resolver),
         allowed: allowed.collect(),
-        extra_roots_pem: roots,
+        extra_roots_pem: read("ca_files", &config.egress.ca_files)?,
+        revoked_pem: read("crl_files", &config.egress.crl_files)?,
         also_denied: interfaces.iter().map(if_addrs::Interface::ip).collect(),
         limits: keyway_egress::Limits::of(limits),
         ..EgressConfig::default()

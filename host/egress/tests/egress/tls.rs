@@ -8,7 +8,10 @@ use keyway_egress::{
     Egress, EgressConfig, EgressError, Exchange, RequestBody, Sent, SetupError, Wait,
 };
 use keyway_model::net::Method;
-use rcgen::{ExtendedKeyUsagePurpose, GeneralSubtree, NameConstraints, date_time_ymd};
+use rcgen::{
+    DnType, ExtendedKeyUsagePurpose, GeneralSubtree, KeyUsagePurpose, NameConstraints,
+    SerialNumber, date_time_ymd,
+};
 use rustls::ServerConfig;
 
 use crate::support::{Authority, Bench, TlsUpstream, Upstream, read, self_signed};
@@ -128,6 +131,45 @@ async fn a_certificate_that_does_not_hold_is_refused() {
             error.operator_text()
         );
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_revoked_is_refused() {
+    let authority = Authority::changed(|params| {
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    });
+    let numbered = |number: u64| {
+        authority.server("upstream.test", |params| {
+            params.serial_number = Some(SerialNumber::from(number));
+        })
+    };
+    let revoked = TlsUpstream::echoing(numbered(7)).await;
+    let good = TlsUpstream::echoing(numbered(8)).await;
+    let bench = Bench::builder()
+        .allow("upstream.test", revoked.port())
+        .allow("upstream.test", good.port())
+        .trust(authority.pem.clone())
+        .with(|config| config.revoked_pem = vec![authority.revoking(7)])
+        .build();
+    bench.get(&url(good.port())).await.unwrap();
+    let error = bench.get(&url(revoked.port())).await.unwrap_err();
+    let said = error.operator_text();
+    assert!(said.contains("Revoked"), "{said}");
+    assert!(revoked.requests.lock().is_empty());
+
+    // An authority without a list is believed.
+    let other = Authority::changed(|params| {
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "another authority");
+    });
+    let unlisted = TlsUpstream::echoing(other.server("upstream.test", |_| {})).await;
+    let bench = Bench::builder()
+        .allow("upstream.test", unlisted.port())
+        .trust(other.pem.clone())
+        .with(|config| config.revoked_pem = vec![authority.revoking(7)])
+        .build();
+    bench.get(&url(unlisted.port())).await.unwrap();
 }
 
 #[tokio::test]

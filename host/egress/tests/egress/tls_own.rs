@@ -11,7 +11,9 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
-use crate::support::{Authority, Bench, Credential, TlsUpstream, read, self_signed};
+use crate::support::{
+    Authority, Bench, Credential, TlsUpstream, Upstream, read, reply, self_signed,
+};
 
 fn url(port: u16) -> String {
     format!("https://upstream.test:{port}/x")
@@ -166,6 +168,28 @@ async fn a_client_certificate_is_shown_only_with_the_connections_credential() {
         connections, 3,
         "one for each identity, used again by it alone"
     );
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_not_left_out_over_http() {
+    let upstream = Upstream::answering(reply("", b"")).await;
+    let bench = Bench::builder()
+        .allow_clear("127.0.0.1", upstream.port)
+        .build();
+    let spec = TlsSpec {
+        client: Some(Authority::new().client("keyway").0),
+        ..TlsSpec::default()
+    };
+    let entry = bench
+        .entry(Method::Get, &upstream.url("/"), Credential::Granted)
+        .await;
+    let exchange = Exchange {
+        tls: Some(settings(&spec)),
+        ..Exchange::default()
+    };
+    let error = bench.egress.send(&entry, exchange).await.unwrap_err();
+    assert!(matches!(error, EgressError::Target { .. }), "{error:?}");
+    assert_eq!(upstream.seen.connections(), 0);
 }
 
 #[tokio::test]
