@@ -30,5 +30,6 @@ mod promises;
 mod quarantine;
 mod reflections;
 mod routes;
+mod scratch;
 mod secrets;
 mod tidy;

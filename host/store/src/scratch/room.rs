@@ -23,10 +23,15 @@ use crate::keys::fresh_bytes;
 /// The directory's name inside the data directory.
 const SCRATCH: &str = "scratch";
 
+/// How often a directory is tried to be removed at once.
+const REMOVALS_MAX: usize = 32;
+
 /// Where calls have their directories.
 pub(crate) struct Room {
     base: Dir,
     held: Mutex<Held>,
+    /// Directories of calls that have ended which could not be removed yet.
+    left: Mutex<Vec<String>>,
 }
 
 /// Bytes of all calls that run.
@@ -50,11 +55,13 @@ impl Room {
         Ok(Arc::new(Self {
             base,
             held: Mutex::default(),
+            left: Mutex::default(),
         }))
     }
 
     /// A directory for one call.
     pub(crate) fn call_dir(self: &Arc<Self>, scope: Scope) -> io::Result<CallDir> {
+        self.remove_left();
         let name = hex::encode(*fresh_bytes());
         self.base.create_dir_with(&name, &private())?;
         Ok(CallDir {
@@ -64,6 +71,13 @@ impl Room {
             scope,
             bytes: 0,
         })
+    }
+
+    fn remove_left(&self) {
+        let left = std::mem::take(&mut *self.left.lock());
+        let still_there = |name: &String| remove_tree(&self.base, name).is_err();
+        let left: Vec<String> = left.into_iter().filter(still_there).collect();
+        self.left.lock().extend(left);
     }
 
     fn hold(&self, scope: Scope, bytes: u64) -> Result<(), ScratchError> {
@@ -127,13 +141,20 @@ impl CallDir {
 
 impl Drop for CallDir {
     fn drop(&mut self) {
-        // First through the directory itself, in case somebody moved it away.
-        let emptied = sweep(&self.dir);
-        let removed = emptied.and_then(|()| self.room.base.remove_dir_all(&self.name));
-        if let Err(error) = removed {
-            tracing::error!(%error, "scratch files of a call that has ended are left until the next start");
+        if let Err(error) = self.remove() {
+            tracing::error!(%error, "scratch files of a call that has ended are left; the next call tries again");
+            self.room.left.lock().push(std::mem::take(&mut self.name));
         }
         self.room.free(self.scope, self.bytes);
+    }
+}
+
+impl CallDir {
+    fn remove(&self) -> io::Result<()> {
+        // Through the directory itself, in case somebody moved it away.
+        let emptied = sweep(&self.dir);
+        remove_tree(&self.room.base, &self.name)?;
+        emptied
     }
 }
 
@@ -159,15 +180,51 @@ fn open_dir(parent: &Dir, name: &str) -> io::Result<Dir> {
 
 /// Removes what is in `dir`; a link is removed and not followed.
 fn sweep(dir: &Dir) -> io::Result<()> {
-    for entry in dir.entries()? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            dir.remove_dir_all(entry.file_name())?;
-        } else {
-            dir.remove_file(entry.file_name())?;
+    again(|| {
+        for entry in dir.entries()? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let removed = match entry.file_type()?.is_dir() {
+                true => dir.remove_dir_all(name),
+                false => dir.remove_file(name),
+            };
+            or_gone(removed)?;
         }
+        Ok(())
+    })
+}
+
+/// Removes a directory with all that is in it.
+fn remove_tree(parent: &Dir, name: &str) -> io::Result<()> {
+    again(|| {
+        let is_dir = match parent.symlink_metadata(name) {
+            Ok(about) => about.is_dir(),
+            Err(error) => return or_gone(Err(error)),
+        };
+        or_gone(match is_dir {
+            true => parent.remove_dir_all(name),
+            false => parent.remove_file(name),
+        })
+    })
+}
+
+/// Tries more than once: somebody else may be renaming what is removed.
+fn again(mut work: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    let mut tried = work();
+    for _ in 1..REMOVALS_MAX {
+        if tried.is_ok() {
+            break;
+        }
+        tried = work();
     }
-    Ok(())
+    tried
+}
+
+fn or_gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 fn private() -> DirBuilder {

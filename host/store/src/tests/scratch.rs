@@ -385,11 +385,12 @@ async fn a_link_in_the_place_of_the_whole_directory_stops_the_start_and_is_not_f
         ..
     } = deployment;
     drop(store);
-    for target in [&outside, &inside] {
+    // One leads out, and one, as a relative link may, stays inside.
+    for (target, link) in [(&outside, outside.as_path()), (&inside, Path::new("cache"))] {
         let scratch = data.join("scratch");
         drop(fs::remove_file(&scratch));
         drop(fs::remove_dir(&scratch));
-        symlink(target, &scratch).unwrap();
+        symlink(link, &scratch).unwrap();
         let options = StoreOptions {
             dir: data.clone(),
             clock: clock.clone(),
@@ -606,4 +607,30 @@ async fn a_directory_that_was_moved_away_is_still_the_calls_own_and_is_emptied()
     assert_eq!(fs::read_dir(&moved).unwrap().count(), 0);
     let kept = fs::read_to_string(outside.join("0000000000000000")).unwrap();
     assert_eq!(kept, ROOT_KEY);
+}
+
+#[tokio::test]
+async fn what_could_not_be_removed_is_removed_when_the_next_call_begins() {
+    let deployment = Deployment::new().await;
+    let call = deployment.call().filled().await;
+    let dir = deployment.call_dirs().remove(0);
+    // A mount point, for one, cannot be removed; here it is a directory that is not empty for good.
+    let is_over = Arc::new(AtomicBool::new(false));
+    let refill = std::thread::spawn({
+        let (dir, is_over) = (dir.clone(), Arc::clone(&is_over));
+        move || {
+            let mut number = 0_u64;
+            while !is_over.load(Ordering::Relaxed) {
+                number += 1;
+                drop(fs::write(dir.join(number.to_string()), "more"));
+            }
+        }
+    });
+    call.scratch.end().await;
+    is_over.store(true, Ordering::Relaxed);
+    refill.join().unwrap();
+    let next = deployment.call().filled().await;
+    assert!(!dir.exists());
+    next.scratch.end().await;
+    assert!(deployment.call_dirs().is_empty());
 }
