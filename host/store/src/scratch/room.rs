@@ -5,6 +5,7 @@
 //! works on a [`Dir`] that was handed out here, and names nothing but numbers.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ impl Room {
     /// it belongs to calls of a process that is gone, and opens no more.
     pub(crate) fn open(data: &Path) -> Result<Arc<Self>, HomeError> {
         let path = data.join(SCRATCH);
-        let base = open_base(data).and_then(|base| sweep(&base).map(|()| base));
+        let base = open_base(data).and_then(|base| again(|| sweep(&base)).map(|()| base));
         let base = base.map_err(|source| HomeError::Io {
             doing: "empty",
             path,
@@ -75,7 +76,7 @@ impl Room {
 
     fn remove_left(&self) {
         let left = std::mem::take(&mut *self.left.lock());
-        let still_there = |name: &String| remove_tree(&self.base, name).is_err();
+        let still_there = |name: &String| remove_tree(&self.base, name.as_ref()).is_err();
         let left: Vec<String> = left.into_iter().filter(still_there).collect();
         self.left.lock().extend(left);
     }
@@ -152,8 +153,8 @@ impl Drop for CallDir {
 impl CallDir {
     fn remove(&self) -> io::Result<()> {
         // Through the directory itself, in case somebody moved it away.
-        let emptied = sweep(&self.dir);
-        remove_tree(&self.room.base, &self.name)?;
+        let emptied = again(|| sweep(&self.dir));
+        remove_tree(&self.room.base, self.name.as_ref())?;
         emptied
     }
 }
@@ -180,31 +181,34 @@ fn open_dir(parent: &Dir, name: &str) -> io::Result<Dir> {
 
 /// Removes what is in `dir`; a link is removed and not followed.
 fn sweep(dir: &Dir) -> io::Result<()> {
-    again(|| {
-        for entry in dir.entries()? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let removed = match entry.file_type()?.is_dir() {
-                true => dir.remove_dir_all(name),
-                false => dir.remove_file(name),
-            };
-            or_gone(removed)?;
-        }
-        Ok(())
-    })
+    for entry in dir.entries()? {
+        remove_tree(dir, &entry?.file_name())?;
+    }
+    Ok(())
 }
 
-/// Removes a directory with all that is in it.
-fn remove_tree(parent: &Dir, name: &str) -> io::Result<()> {
+/// Removes a file, or a directory with all that is in it, until it is gone.
+fn remove_tree(parent: &Dir, name: &OsStr) -> io::Result<()> {
     again(|| {
         let is_dir = match parent.symlink_metadata(name) {
             Ok(about) => about.is_dir(),
-            Err(error) => return or_gone(Err(error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
         };
-        or_gone(match is_dir {
+        let removed = match is_dir {
             true => parent.remove_dir_all(name),
             false => parent.remove_file(name),
-        })
+        };
+        // What was not found may have been something inside, which moves.
+        match removed {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match parent.symlink_metadata(name) {
+                    Err(_) => Ok(()),
+                    Ok(_) => Err(error),
+                }
+            }
+            other => other,
+        }
     })
 }
 
@@ -218,13 +222,6 @@ fn again(mut work: impl FnMut() -> io::Result<()>) -> io::Result<()> {
         tried = work();
     }
     tried
-}
-
-fn or_gone(removed: io::Result<()>) -> io::Result<()> {
-    match removed {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
 }
 
 fn private() -> DirBuilder {

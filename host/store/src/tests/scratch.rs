@@ -541,21 +541,22 @@ async fn a_file_that_flips_into_a_link_and_back_never_shows_or_changes_what_is_o
     let outside = deployment.outside();
     let call = deployment.call().filled().await;
     let victim = deployment.only_file();
-    let (aside, link) = (
-        victim.with_extension("aside"),
-        victim.with_extension("link"),
-    );
+    let aside = victim.with_extension("aside");
+    let link = deployment.directory.path().join("link");
     symlink(&outside, &link).unwrap();
     let is_over = Arc::new(AtomicBool::new(false));
     let flips = std::thread::spawn({
         let is_over = Arc::clone(&is_over);
         move || {
             let mut flips = 0;
-            while !is_over.load(Ordering::Relaxed) {
-                fs::rename(&victim, &aside).unwrap();
-                fs::rename(&link, &victim).unwrap();
-                fs::rename(&victim, &link).unwrap();
-                fs::rename(&aside, &victim).unwrap();
+            let turn = || {
+                fs::rename(&victim, &aside)?;
+                fs::rename(&link, &victim)?;
+                fs::rename(&victim, &link)?;
+                fs::rename(&aside, &victim)
+            };
+            // Until the end of the call takes one of the names away.
+            while !is_over.load(Ordering::Relaxed) && turn().is_ok() {
                 flips += 1;
             }
             flips
@@ -578,6 +579,7 @@ async fn a_file_that_flips_into_a_link_and_back_never_shows_or_changes_what_is_o
             }
         }
     }
+    call.scratch.end().await;
     is_over.store(true, Ordering::Relaxed);
     let flips = flips.join().unwrap();
     assert_eq!(right + refused, ROUNDS);
@@ -586,6 +588,9 @@ async fn a_file_that_flips_into_a_link_and_back_never_shows_or_changes_what_is_o
         "{flips} flips, {right} right, {refused} refused"
     );
     assert_eq!(fs::read_to_string(&outside).unwrap(), ROOT_KEY);
+    // What was not removed while it flipped is removed with the next call.
+    deployment.call().filled().await.scratch.end().await;
+    assert!(deployment.call_dirs().is_empty());
 }
 
 #[tokio::test]
