@@ -36,6 +36,7 @@ mod redirects;
 mod reflections;
 mod requirements;
 mod routes;
+mod scratch;
 mod secrets;
 mod tidy;
 mod tls;

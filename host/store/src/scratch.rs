@@ -3,7 +3,7 @@
 //! Each call that asks has a directory of its own inside the data directory,
 //! made at its first file and removed when the call ends; what a broken end
 //! leaves behind is swept at the next start. Contents are sealed page by page
-//! under a key that lives in this process only (docs/decisions/0004), and
+//! under a key that lives in this process only (docs/decisions/0002), and
 //! files are kept under numbers: no byte of a guest's name or content is on
 //! the disk, and no name of a guest's is ever resolved.
 //!

@@ -5,6 +5,7 @@
 //! works on a [`Dir`] that was handed out here, and names nothing but numbers.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,10 +24,15 @@ use crate::keys::fresh_bytes;
 /// The directory's name inside the data directory.
 const SCRATCH: &str = "scratch";
 
+/// How often a directory is tried to be removed at once.
+const REMOVALS_MAX: usize = 32;
+
 /// Where calls have their directories.
 pub(crate) struct Room {
     base: Dir,
     held: Mutex<Held>,
+    /// Directories of calls that have ended which could not be removed yet.
+    left: Mutex<Vec<String>>,
 }
 
 /// Bytes of all calls that run.
@@ -41,7 +47,7 @@ impl Room {
     /// it belongs to calls of a process that is gone, and opens no more.
     pub(crate) fn open(data: &Path) -> Result<Arc<Self>, HomeError> {
         let path = data.join(SCRATCH);
-        let base = open_base(data).and_then(|base| sweep(&base).map(|()| base));
+        let base = open_base(data).and_then(|base| again(|| sweep(&base)).map(|()| base));
         let base = base.map_err(|source| HomeError::Io {
             doing: "empty",
             path,
@@ -50,11 +56,13 @@ impl Room {
         Ok(Arc::new(Self {
             base,
             held: Mutex::default(),
+            left: Mutex::default(),
         }))
     }
 
     /// A directory for one call.
     pub(crate) fn call_dir(self: &Arc<Self>, scope: Scope) -> io::Result<CallDir> {
+        self.remove_left();
         let name = hex::encode(*fresh_bytes());
         self.base.create_dir_with(&name, &private())?;
         Ok(CallDir {
@@ -64,6 +72,13 @@ impl Room {
             scope,
             bytes: 0,
         })
+    }
+
+    fn remove_left(&self) {
+        let left = std::mem::take(&mut *self.left.lock());
+        let still_there = |name: &String| remove_tree(&self.base, name.as_ref()).is_err();
+        let left: Vec<String> = left.into_iter().filter(still_there).collect();
+        self.left.lock().extend(left);
     }
 
     fn hold(&self, scope: Scope, bytes: u64) -> Result<(), ScratchError> {
@@ -127,13 +142,20 @@ impl CallDir {
 
 impl Drop for CallDir {
     fn drop(&mut self) {
-        // First through the directory itself, in case somebody moved it away.
-        let emptied = sweep(&self.dir);
-        let removed = emptied.and_then(|()| self.room.base.remove_dir_all(&self.name));
-        if let Err(error) = removed {
-            tracing::error!(%error, "scratch files of a call that has ended are left until the next start");
+        if let Err(error) = self.remove() {
+            tracing::error!(%error, "scratch files of a call that has ended are left; the next call tries again");
+            self.room.left.lock().push(std::mem::take(&mut self.name));
         }
         self.room.free(self.scope, self.bytes);
+    }
+}
+
+impl CallDir {
+    fn remove(&self) -> io::Result<()> {
+        // Through the directory itself, in case somebody moved it away.
+        let emptied = again(|| sweep(&self.dir));
+        remove_tree(&self.room.base, self.name.as_ref())?;
+        emptied
     }
 }
 
@@ -160,14 +182,46 @@ fn open_dir(parent: &Dir, name: &str) -> io::Result<Dir> {
 /// Removes what is in `dir`; a link is removed and not followed.
 fn sweep(dir: &Dir) -> io::Result<()> {
     for entry in dir.entries()? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            dir.remove_dir_all(entry.file_name())?;
-        } else {
-            dir.remove_file(entry.file_name())?;
-        }
+        remove_tree(dir, &entry?.file_name())?;
     }
     Ok(())
+}
+
+/// Removes a file, or a directory with all that is in it, until it is gone.
+fn remove_tree(parent: &Dir, name: &OsStr) -> io::Result<()> {
+    again(|| {
+        let is_dir = match parent.symlink_metadata(name) {
+            Ok(about) => about.is_dir(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let removed = match is_dir {
+            true => parent.remove_dir_all(name),
+            false => parent.remove_file(name),
+        };
+        // What was not found may have been something inside, which moves.
+        match removed {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match parent.symlink_metadata(name) {
+                    Err(_) => Ok(()),
+                    Ok(_) => Err(error),
+                }
+            }
+            other => other,
+        }
+    })
+}
+
+/// Tries more than once: somebody else may be renaming what is removed.
+fn again(mut work: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    let mut tried = work();
+    for _ in 1..REMOVALS_MAX {
+        if tried.is_ok() {
+            break;
+        }
+        tried = work();
+    }
+    tried
 }
 
 fn private() -> DirBuilder {

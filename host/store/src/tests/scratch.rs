@@ -385,11 +385,12 @@ async fn a_link_in_the_place_of_the_whole_directory_stops_the_start_and_is_not_f
         ..
     } = deployment;
     drop(store);
-    for target in [&outside, &inside] {
+    // One leads out, and one, as a relative link may, stays inside.
+    for (target, link) in [(&outside, outside.as_path()), (&inside, Path::new("cache"))] {
         let scratch = data.join("scratch");
         drop(fs::remove_file(&scratch));
         drop(fs::remove_dir(&scratch));
-        symlink(target, &scratch).unwrap();
+        symlink(link, &scratch).unwrap();
         let options = StoreOptions {
             dir: data.clone(),
             clock: clock.clone(),
@@ -540,21 +541,22 @@ async fn a_file_that_flips_into_a_link_and_back_never_shows_or_changes_what_is_o
     let outside = deployment.outside();
     let call = deployment.call().filled().await;
     let victim = deployment.only_file();
-    let (aside, link) = (
-        victim.with_extension("aside"),
-        victim.with_extension("link"),
-    );
+    let aside = victim.with_extension("aside");
+    let link = deployment.directory.path().join("link");
     symlink(&outside, &link).unwrap();
     let is_over = Arc::new(AtomicBool::new(false));
     let flips = std::thread::spawn({
         let is_over = Arc::clone(&is_over);
         move || {
             let mut flips = 0;
-            while !is_over.load(Ordering::Relaxed) {
-                fs::rename(&victim, &aside).unwrap();
-                fs::rename(&link, &victim).unwrap();
-                fs::rename(&victim, &link).unwrap();
-                fs::rename(&aside, &victim).unwrap();
+            let turn = || {
+                fs::rename(&victim, &aside)?;
+                fs::rename(&link, &victim)?;
+                fs::rename(&victim, &link)?;
+                fs::rename(&aside, &victim)
+            };
+            // Until the end of the call takes one of the names away.
+            while !is_over.load(Ordering::Relaxed) && turn().is_ok() {
                 flips += 1;
             }
             flips
@@ -577,6 +579,7 @@ async fn a_file_that_flips_into_a_link_and_back_never_shows_or_changes_what_is_o
             }
         }
     }
+    call.scratch.end().await;
     is_over.store(true, Ordering::Relaxed);
     let flips = flips.join().unwrap();
     assert_eq!(right + refused, ROUNDS);
@@ -585,6 +588,9 @@ async fn a_file_that_flips_into_a_link_and_back_never_shows_or_changes_what_is_o
         "{flips} flips, {right} right, {refused} refused"
     );
     assert_eq!(fs::read_to_string(&outside).unwrap(), ROOT_KEY);
+    // What was not removed while it flipped is removed with the next call.
+    deployment.call().filled().await.scratch.end().await;
+    assert!(deployment.call_dirs().is_empty());
 }
 
 #[tokio::test]
@@ -606,4 +612,30 @@ async fn a_directory_that_was_moved_away_is_still_the_calls_own_and_is_emptied()
     assert_eq!(fs::read_dir(&moved).unwrap().count(), 0);
     let kept = fs::read_to_string(outside.join("0000000000000000")).unwrap();
     assert_eq!(kept, ROOT_KEY);
+}
+
+#[tokio::test]
+async fn what_could_not_be_removed_is_removed_when_the_next_call_begins() {
+    let deployment = Deployment::new().await;
+    let call = deployment.call().filled().await;
+    let dir = deployment.call_dirs().remove(0);
+    // A mount point, for one, cannot be removed; here it is a directory that is not empty for good.
+    let is_over = Arc::new(AtomicBool::new(false));
+    let refill = std::thread::spawn({
+        let (dir, is_over) = (dir.clone(), Arc::clone(&is_over));
+        move || {
+            let mut number = 0_u64;
+            while !is_over.load(Ordering::Relaxed) {
+                number += 1;
+                drop(fs::write(dir.join(number.to_string()), "more"));
+            }
+        }
+    });
+    call.scratch.end().await;
+    is_over.store(true, Ordering::Relaxed);
+    refill.join().unwrap();
+    let next = deployment.call().filled().await;
+    assert!(!dir.exists());
+    next.scratch.end().await;
+    assert!(deployment.call_dirs().is_empty());
 }
