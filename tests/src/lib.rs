@@ -22,6 +22,7 @@ mod coverage;
 mod credentials;
 mod fixtures;
 mod harness;
+mod hostile;
 mod http;
 mod jobs;
 mod kill;

@@ -23,6 +23,7 @@ use crate::live::LiveCall;
 use crate::load::{self, LoadError, Loaded};
 use crate::run;
 use crate::sealed::seal;
+use crate::turns::Turns;
 
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +100,7 @@ async fn in_worker(engine: &Engine, loaded: &Loaded, call: CallId) -> Result<(),
         Arc::default(),
         ours.sender,
         aside,
+        Turns::default(),
     ));
     let entrance = Entrance::Run {
         input: INPUT.to_owned(),

@@ -16,8 +16,9 @@ use wasmtime::{
     WasmFeatures,
 };
 
-/// How often a guest that computes is asked to let others go on.
-const TICK: Duration = Duration::from_millis(10);
+/// How often a guest that computes is asked to let others go on. A call that
+/// is ready waits for so long at most, at each of its messages.
+const TICK: Duration = Duration::from_millis(1);
 
 /// Core instances, memories and tables of one component: the module, and the
 /// small modules that tie it to its imports.
@@ -219,7 +220,8 @@ fn pool(size: &PoolSize) -> PoolingAllocationConfig {
         .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
         .table_keep_resident(TABLE_KEPT_BYTES)
         .async_stack_keep_resident(STACK_KEPT_BYTES)
-        .decommit_batch_size(16)
+        // At once, and not sixteen of up to 64 MiB together while others wait.
+        .decommit_batch_size(1)
         // Either for sure or not at all: a worker that says `quick` is quick.
         .pagemap_scan(if quick_reset_available() {
             Enabled::Yes

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::live::LiveCall;
 use crate::mailbox::Mailbox;
+use crate::turns::Turns;
 use crate::worker::Worker;
 
 /// The calls that are alive on one lane.
@@ -20,6 +21,7 @@ struct Lane {
     broker: Sender<ToBroker>,
     aside: mpsc::UnboundedSender<ToBroker>,
     calls: Calls,
+    turns: Turns,
     tasks: JoinSet<()>,
 }
 
@@ -38,6 +40,7 @@ pub async fn serve_lane(worker: Arc<Worker>, link: Link<ToBroker, ToWorker>) {
         broker: sender.clone(),
         aside,
         calls: Calls::default(),
+        turns: Turns::default(),
         tasks: JoinSet::new(),
     };
     lane.tasks.spawn(send_aside(waiting, sender.clone()));
@@ -113,7 +116,8 @@ impl Lane {
     fn invoke(&mut self, invoke: Invoke) {
         let (broker, aside) = (self.broker.clone(), self.aside.clone());
         let memory = Arc::clone(self.worker.memory());
-        let live = LiveCall::new(invoke.call, invoke.limits, memory, broker, aside);
+        let turns = self.turns.clone();
+        let live = LiveCall::new(invoke.call, invoke.limits, memory, broker, aside, turns);
         let call = Arc::new(live);
         self.calls.lock().insert(invoke.call, Arc::clone(&call));
         let (worker, calls) = (Arc::clone(&self.worker), Arc::clone(&self.calls));

@@ -30,6 +30,7 @@ mod process;
 mod run;
 mod sealed;
 mod shape;
+mod turns;
 mod worker;
 
 pub use bench::{BenchError, InstanceCost, instance_cost};

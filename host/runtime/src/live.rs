@@ -23,6 +23,7 @@ use crate::log_book::LogBook;
 use crate::mailbox::Mailbox;
 use crate::memory::Memory;
 use crate::meter::Meter;
+use crate::turns::{Turn, Turns};
 
 /// The error by which a host function ends the guest.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,8 @@ pub(crate) struct LiveCall {
     pub(crate) memory: Arc<Memory>,
     pub(crate) meter: Meter,
     pub(crate) log: Mutex<LogBook>,
+    pub(crate) turns: Turns,
+    pub(crate) turn: Turn,
     broker: Sender<ToBroker>,
     aside: mpsc::UnboundedSender<ToBroker>,
     mailboxes: Mutex<Vec<(RequestId, Arc<Mailbox>)>>,
@@ -60,6 +63,7 @@ impl LiveCall {
         memory: Arc<Memory>,
         broker: Sender<ToBroker>,
         aside: mpsc::UnboundedSender<ToBroker>,
+        turns: Turns,
     ) -> Self {
         Self {
             id,
@@ -67,6 +71,8 @@ impl LiveCall {
             memory,
             meter: Meter::start(),
             log: Mutex::new(LogBook::new(&limits)),
+            turns,
+            turn: Turn::default(),
             broker,
             aside,
             mailboxes: Mutex::default(),
@@ -96,7 +102,8 @@ impl LiveCall {
         }
     }
 
-    /// Waits for `future`, unless the call is ended meanwhile.
+    /// Waits for `future`, unless the call is ended meanwhile. Others may
+    /// compute for as long as it waits.
     pub(crate) async fn wait<F: Future>(&self, future: F) -> wasmtime::Result<F::Output> {
         let mut ending = pin!(self.ending.notified());
         if let Some(verdict) = self.verdict() {
@@ -107,6 +114,7 @@ impl LiveCall {
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(Ok(output));
             }
+            self.turn.leave();
             ending
                 .as_mut()
                 .poll(cx)

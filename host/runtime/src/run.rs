@@ -13,6 +13,7 @@ use crate::host::{Guest, send_rest};
 use crate::live::{Ended, LiveCall, over};
 use crate::load::Loaded;
 use crate::meter::{cpu_is_over, supervise};
+use crate::turns;
 
 /// The longest text about a guest's own fault, in bytes.
 const FAULT_BYTES_MAX: usize = 1 << 10;
@@ -27,6 +28,7 @@ pub(crate) async fn run(
     let mut store = store(engine, call, invoke.reserved_headers, invoke.parameters);
     let entered = AssertUnwindSafe(enter(loaded, invoke.entrance, &mut store)).catch_unwind();
     let entered = supervise(call, entered).await;
+    call.turn.leave();
     let memory_bytes = store.data().limiter.memory_bytes();
     drop(store);
     send_rest(call).await;
@@ -79,10 +81,8 @@ fn tick(store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
     if cpu_is_over(call) {
         return Err(call.end(over("cpu_ms_max", call.limits.cpu_ms_max)));
     }
-    Ok(UpdateDeadline::YieldCustom(
-        1,
-        Box::pin(tokio::task::yield_now()),
-    ))
+    let next = turns::next(Arc::clone(call));
+    Ok(UpdateDeadline::YieldCustom(1, Box::pin(next)))
 }
 
 /// Instantiates and calls the export.
