@@ -1,35 +1,87 @@
-//! The hostile-guest suite.
+//! The hostile-guest suite: every attack of the table below, by a real guest,
+//! against a real deployment, beside a workspace that does honest work.
+//!
+//! [`ROWS`] is the table. [`beside`] runs every case of it while the victim's
+//! requests are timed; the files next to it look at single rows more closely.
+//! A row without a case, and a case without its guest, fail.
 
 mod arena;
+mod beside;
+mod bombs;
+mod instances;
+mod memory;
+mod outcomes;
+mod people;
+mod seams;
+mod table;
+mod time;
 mod victim;
 
-use arena::{Arena, Guest};
+use std::collections::BTreeSet;
 
-pub(crate) fn actions() -> Vec<&'static str> {
-    vec!["spin","memory","panic","exit","recursion","host-call-flood","many-host-calls","huge-string","huge-list","huge-output","random","random-flood","log-flood","print-flood","long-lines","log-escapes","failure-escapes","sleep","never-ready","no-time-at-all","clocks","timeouts","errors","hoard-bodies","hoard-requests","hoard-fields","hoard-state","header-flood","header-list","header-names","handles","handles-freed","forged-handle","dropped-handle","foreign-handle","dropped-parent","leave-canary","find-canary"]
-}
+use crate::harness::root;
+use table::{Guest, ROWS};
+
+/// Rows of the table of attacks.
+const ROWS_EXPECTED: u8 = 21;
 
 #[test]
-fn probe() {
-    let mut arena = Arena::new();
-    let mut all: Vec<Guest> = actions().into_iter().map(Guest::Rust).collect();
-    for t in ["table_bomb","huge_table","huge_memory","memory_grow","start_loop","realloc_loop","bulk_loop","mutual_recursion","recursion_into_host","wild_string","wild_result","wild_realloc","not_text","wrong_case","reentrance","leftover_table","wrong_signature","async_export","unknown_import"] { all.push(Guest::Text(t)); }
-    for guest in all {
-        if let Guest::Text(name) = guest {
-            let (ok, said) = arena.try_install(name, &guest.bytes());
-            if !ok { eprintln!("{guest:?} REFUSED {said}"); continue; }
+fn every_row_has_a_case_whose_test_exists() {
+    let numbers: Vec<u8> = ROWS.iter().map(|row| row.number).collect();
+    assert_eq!(numbers, (1..=ROWS_EXPECTED).collect::<Vec<_>>());
+    let mut sources = String::new();
+    for folder in [
+        "tests/src",
+        "tests/src/hostile",
+        "host/runtime/tests",
+        "host/runtime/src",
+    ] {
+        for file in std::fs::read_dir(root().join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push_str(&std::fs::read_to_string(path).unwrap());
+            }
         }
-        let at = std::time::Instant::now();
-        let a = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| arena.attempt(guest)));
-        match a {
-        Ok(a) => eprintln!("{guest:?} {} {} {:?} rss {} MiB {:?}", a.status, a.answer.to_string().chars().take(700).collect::<String>(), a.failure(), rss(arena.workers()[0]), at.elapsed()),
-        Err(_) => eprintln!("{guest:?} PANICKED"),
+    }
+    for row in ROWS {
+        assert!(
+            !row.cases.is_empty() || !row.tests.is_empty(),
+            "{}",
+            row.attack
+        );
+        for test in row.tests {
+            let is_there = sources.contains(&format!("fn {test}("));
+            assert!(is_there, "row {}: there is no test `{test}`", row.number);
         }
     }
 }
 
-fn rss(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = |n: &str| status.lines().find_map(|l| l.strip_prefix(n)).and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) / 1024;
-    line("VmHWM:") * 1000 + line("VmRSS:")
+#[test]
+fn every_guest_of_the_suite_is_used() {
+    let cases = || ROWS.iter().flat_map(|row| row.cases).map(|case| case.guest);
+    let used: BTreeSet<&str> = cases()
+        .filter_map(|guest| match guest {
+            Guest::Text(name) => Some(name),
+            Guest::Rust(_) => None,
+        })
+        .chain(["frame"])
+        .collect();
+    let files: BTreeSet<String> = std::fs::read_dir(root().join("tests/guests/text"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let files: BTreeSet<&str> = files.iter().map(String::as_str).collect();
+    assert_eq!(used, files);
+    let source = root().join("tests/guests/hostile/src/lib.rs");
+    let source = std::fs::read_to_string(source).unwrap();
+    let offered: BTreeSet<&str> = source
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" =>"))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(
+        table::actions().into_iter().collect::<BTreeSet<_>>(),
+        offered
+    );
 }

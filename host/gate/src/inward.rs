@@ -4,6 +4,7 @@
 use keyway_authz::{Admitted, DenialReason, Inward, Record, Tally};
 use keyway_ipc::{CallOutcome, HostReply, LogLevel, StateRefusal, Trap, Usage};
 use keyway_model::EntryId;
+use keyway_model::plain::is_plain;
 
 use crate::invocation::Invocation;
 use crate::seen::{LogLine, SeenDenial};
@@ -44,10 +45,7 @@ impl Invocation {
             seen.log_lines_dropped = seen.log_lines_dropped.saturating_add(1);
             return;
         }
-        let message: String = message
-            .chars()
-            .filter(|c| !c.is_control() || *c == '\t')
-            .collect();
+        let message: String = message.chars().filter(|c| is_plain(*c)).collect();
         seen.log.push(LogLine {
             level,
             message: self.masked_text(message),

@@ -76,6 +76,10 @@ pub const FRAME_BODY_BYTES_MAX: usize = 64 << 10;
 /// The largest frame between worker and broker, in bytes.
 pub const FRAME_BYTES_MAX: usize = 8 << 20;
 
+/// Bytes that the host keeps for one guest call between its host calls: request
+/// bodies that were written and not sent.
+pub const RETAINED_BYTES_MAX: u64 = 16 << 20;
+
 /// Bytes of a streamed body that may be on the way to a guest unread.
 pub const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 

@@ -22,7 +22,7 @@ const TICK: Duration = Duration::from_millis(1);
 
 /// Core instances, memories and tables of one component: the module, and the
 /// small modules that tie it to its imports.
-const CORE_INSTANCES_PER_CALL: u32 = 4;
+pub(crate) const CORE_INSTANCES_PER_CALL: u32 = 4;
 const MEMORIES_PER_CALL: u32 = 1;
 const TABLES_PER_CALL: u32 = 4;
 

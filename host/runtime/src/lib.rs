@@ -18,6 +18,7 @@ mod convert;
 mod engine;
 mod host;
 mod lane;
+mod ledger;
 mod limiter;
 mod linker;
 mod live;
@@ -26,6 +27,8 @@ mod log_book;
 mod mailbox;
 mod memory;
 mod meter;
+#[cfg(test)]
+mod panics;
 mod process;
 mod run;
 mod sealed;

@@ -7,21 +7,14 @@ use std::path::PathBuf;
 use keyway_model::manifest::section;
 use serde_json::{Value, json};
 
+use super::table::{Guest, actions};
+
 use crate::fixtures::{INTAKE, artifact};
 use crate::harness::{Stage, http, root, split, text};
 
 /// Limits under which a hostile call ends soon and an honest one never does.
 pub(crate) const CPU_MS_MAX: u64 = 300;
-const LIMITS: &str = "[limits]\ncpu_ms_max = 300\nwall_ms_max = 1500\n";
-
-/// A guest of the tests.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Guest {
-    /// `tests/guests/hostile` and what it does.
-    Rust(&'static str),
-    /// A file of `tests/guests/text`.
-    Text(&'static str),
-}
+const LIMITS: &str = "[limits]\ncpu_ms_max = 300\nwall_ms_max = 1500\nstate_keys_max = 20\n";
 
 impl Guest {
     /// What it is called as a connector, and the action to call.
@@ -38,8 +31,7 @@ impl Guest {
             Self::Rust(_) => {
                 let file = "tests/guests/target/wasm32-wasip2/release/guest_hostile.wasm";
                 let component = std::fs::read(root().join(file)).unwrap();
-                let actions = super::actions();
-                section::append(&component, &manifest("tests-hostile", &actions)).unwrap()
+                section::append(&component, &manifest("tests-hostile", &actions())).unwrap()
             }
             Self::Text(name) => packed(name, &component(name)),
         }
@@ -56,7 +48,8 @@ pub(crate) fn packed(name: &str, component: &[u8]) -> Vec<u8> {
 pub(crate) fn component(name: &str) -> Vec<u8> {
     let text = |name: &str| {
         let file = format!("tests/guests/text/{name}.wat");
-        std::fs::read_to_string(root().join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+        std::fs::read_to_string(root().join(&file))
+            .unwrap_or_else(|error| panic!("{file}: {error}"))
     };
     let guest = text(name);
     let whole = if guest.contains("\n(component") {
@@ -199,7 +192,9 @@ impl Arena {
     pub(crate) fn hook(&mut self, guest: Guest) -> String {
         let (connector, action) = guest.connector_and_action();
         if !self.hooks.contains_key(connector) {
-            let file = self.stage.write(&format!("{connector}.wasm"), guest.bytes());
+            let file = self
+                .stage
+                .write(&format!("{connector}.wasm"), guest.bytes());
             self.install("attacker", file, connector);
             self.connect("attacker", connector, connector);
             self.hooks.insert(connector.to_owned(), String::new());
@@ -254,10 +249,24 @@ steps:
         }
     }
 
+    /// Those that run guests now: the children of the broker.
+    pub(crate) fn workers_now(&self) -> Vec<u32> {
+        let broker = self.stage.serve.as_ref().unwrap().pid();
+        let children = std::fs::read_to_string(format!("/proc/{broker}/task/{broker}/children"));
+        let children = children.unwrap();
+        let started = self.workers();
+        let mut alive = children.split_whitespace().map(|pid| pid.parse().unwrap());
+        let mut running: Vec<u32> = alive.by_ref().collect();
+        running.sort_by_key(|pid| started.iter().position(|it| it == pid));
+        running
+    }
+
     /// The processes that run guests.
     pub(crate) fn workers(&self) -> Vec<u32> {
         let pids = self.stage.ready["workers"].as_array().unwrap();
-        pids.iter().map(|pid| pid.as_u64().unwrap() as u32).collect()
+        pids.iter()
+            .map(|pid| pid.as_u64().unwrap() as u32)
+            .collect()
     }
 }
 
