@@ -10,7 +10,6 @@ mod beside;
 mod bombs;
 mod instances;
 mod memory;
-mod outcomes;
 mod people;
 mod seams;
 mod table;

@@ -101,15 +101,17 @@ impl Invocation {
     /// the next durable write; none where there was no such call and the guest
     /// ended by itself.
     pub(crate) fn record_tally(&self, usage: &Usage, outcome: &CallOutcome) {
-        let seen = self.seen.lock();
+        let mut seen = self.seen.lock();
+        // People are told of those that never left the worker, too.
+        seen.log_lines_dropped = seen
+            .log_lines_dropped
+            .saturating_add(usage.log_lines_dropped);
         let tally = Tally {
             id: EntryId::random(),
             at: self.gate.clock.now(),
             actor: self.basis.actor.clone(),
             log_lines: u32::try_from(seen.log.len()).unwrap_or(u32::MAX),
-            log_lines_dropped: seen
-                .log_lines_dropped
-                .saturating_add(usage.log_lines_dropped),
+            log_lines_dropped: seen.log_lines_dropped,
             connection_reads: seen.connection_reads.saturating_add(usage.parameter_reads),
             state_reads: seen.state_reads,
             scratch_reads: seen.scratch_reads,

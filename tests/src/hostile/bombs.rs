@@ -26,7 +26,7 @@ pub(crate) const BOMBS: &[Bomb] = &[
     Bomb {
         name: "one-huge-function",
         text: || {
-            let body = many(60_000, |n| {
+            let body = many(20_000, |n| {
                 format!(
                     "(local.set 1 (i32.xor (local.get 1) (i32.mul (local.get 0) (i32.const {n}))))"
                 )
@@ -38,13 +38,13 @@ pub(crate) const BOMBS: &[Bomb] = &[
         refused: None,
     },
     Bomb {
-        name: "a-hundred-thousand-functions",
-        text: || around(&many(100_000, |_| "(func)".to_owned())),
+        name: "ten-thousand-functions",
+        text: || around(&many(10_000, |_| "(func)".to_owned())),
         refused: None,
     },
     Bomb {
         name: "too-many-functions",
-        text: || around(&many(1_000_001, |_| "(func)".to_owned())),
+        text: || around(&many(65_537, |_| "(func)".to_owned())),
         refused: Some("functions"),
     },
     Bomb {
@@ -91,7 +91,7 @@ pub(crate) const BOMBS: &[Bomb] = &[
             let types = many(300, |n| format!("(type $t{} (list $t{n}))", n + 1));
             format!("(component (type $t0 (list u8)) {types})")
         },
-        refused: Some("depth"),
+        refused: Some("too deep"),
     },
     Bomb {
         name: "many-core-instances",
@@ -131,15 +131,15 @@ pub(crate) const BOMBS: &[Bomb] = &[
         text: || {
             around(&format!(
                 "(memory 1000) {}",
-                many(90_000, |n| format!("(data (i32.const {}) \"x\")", n * 700))
+                many(4_097, |n| format!("(data (i32.const {}) \"x\")", n * 700))
             ))
         },
-        refused: None,
+        refused: Some("segments of data"),
     },
     Bomb {
         name: "many-imports",
         text: || {
-            let imports = many(100_001, |n| format!("(import \"a{n}\" (func))"));
+            let imports = many(100_000, |n| format!("(import \"a{n}\" (func))"));
             format!("(component {imports})")
         },
         refused: Some("imports"),
