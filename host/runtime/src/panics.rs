@@ -58,7 +58,14 @@ async fn call(engine: &Engine, loaded: &Loaded, input: &str) -> CallOutcome {
     let (ours, _theirs) = in_process::<_, ToWorker>();
     let (aside, _waiting) = mpsc::unbounded_channel();
     let (call, limits, turns) = (CallId(1), CallLimits::default(), Turns::default());
-    let live = Arc::new(LiveCall::new(call, limits, ours.sender, aside, turns));
+    let live = Arc::new(LiveCall::new(
+        call,
+        limits,
+        Arc::default(),
+        ours.sender,
+        aside,
+        turns,
+    ));
     let input = input.to_owned();
     let invoke = Invoke {
         call,

@@ -72,7 +72,8 @@ fn store(
     store
 }
 
-/// Called while a guest computes, at each tick of the epoch.
+/// Called while a guest computes, at each tick of the epoch, and when it goes
+/// on after that.
 fn tick(store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
     let call = &store.data().call;
     if let Some(verdict) = call.verdict() {
@@ -81,8 +82,13 @@ fn tick(store: StoreContextMut<'_, Guest>) -> wasmtime::Result<UpdateDeadline> {
     if cpu_is_over(call) {
         return Err(call.end(over("cpu_ms_max", call.limits.cpu_ms_max)));
     }
+    if call.turn.begins() {
+        return Ok(UpdateDeadline::Continue(1));
+    }
+    // Asked again when it goes on: by then it may have been ended, and ends
+    // there instead of computing for another slice.
     let next = turns::next(Arc::clone(call));
-    Ok(UpdateDeadline::YieldCustom(1, Box::pin(next)))
+    Ok(UpdateDeadline::YieldCustom(0, Box::pin(next)))
 }
 
 /// Instantiates and calls the export.

@@ -6,6 +6,7 @@
 //! of theirs, whatever is ready on the lane goes first.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -28,12 +29,21 @@ impl Default for Turns {
 
 /// One call's claim to the place. Held only while the call computes.
 #[derive(Default)]
-pub(crate) struct Turn(Mutex<Option<OwnedSemaphorePermit>>);
+pub(crate) struct Turn {
+    place: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Whether it goes on after it has let others go on.
+    is_next: AtomicBool,
+}
 
 impl Turn {
     /// Leaves the place to others, if it was held.
     pub(crate) fn leave(&self) {
-        drop(self.0.lock().take());
+        drop(self.place.lock().take());
+    }
+
+    /// Whether the call goes on just now; told once.
+    pub(crate) fn begins(&self) -> bool {
+        self.is_next.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -45,8 +55,9 @@ pub(crate) async fn next(call: Arc<LiveCall>) {
         let place = Arc::clone(&call.turns.0).acquire_owned();
         // An error is the end of the call, which it is told where it goes on.
         if let Ok(Ok(permit)) = call.wait(place).await {
-            *call.turn.0.lock() = Some(permit);
+            *call.turn.place.lock() = Some(permit);
         }
     }
     yield_now().await;
+    call.turn.is_next.store(true, Ordering::Relaxed);
 }

@@ -1,5 +1,6 @@
 //! Rows 2, 9, 19 and 20: what guests take, leave, and must never find.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt as _;
 
 use super::arena::Arena;
@@ -76,31 +77,48 @@ fn nothing_that_a_call_leaves_is_found_by_the_next() {
     }
 }
 
-/// Which of `needles` are in memory of a process that it can write.
-fn found(pid: u32, needles: &[Vec<u8>]) -> Vec<usize> {
+/// Which of `needles` are in memory of a process.
+fn found(pid: u32, needles: &[Vec<u8>]) -> BTreeSet<usize> {
+    let open = |name: &str| std::fs::File::open(format!("/proc/{pid}/{name}")).unwrap();
+    let (memory, pages) = (open("mem"), open("pagemap"));
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).unwrap();
     let finders: Vec<_> = needles.iter().map(memchr::memmem::Finder::new).collect();
-    let mut found = Vec::new();
+    let mut found = BTreeSet::new();
+    let mut before = Vec::new();
     for line in maps.lines().filter(|line| line.contains(" rw")) {
         let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
         let [start, end] = [start, end].map(|text| u64::from_str_radix(text, 16).unwrap());
-        const PIECE_BYTES: usize = 1 << 20;
-        let mut piece = vec![0; PIECE_BYTES + 256];
         for at in (start..end).step_by(PIECE_BYTES) {
-            let length = piece.len().min((end - at) as usize);
-            let read = memory.read_at(&mut piece[..length], at).unwrap_or(0);
-            let hit = |finder: &memchr::memmem::Finder<'_>| finder.find(&piece[..read]).is_some();
-            found.extend(
-                finders
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, it)| hit(it))
-                    .map(|(index, _)| index),
-            );
+            let length = PIECE_BYTES.min((end - at) as usize);
+            if !is_in_use(&pages, at, length) {
+                before.clear();
+                continue;
+            }
+            let mut piece = vec![0; length];
+            let read = memory.read_at(&mut piece, at).unwrap_or(0);
+            // What begins at the end of one piece and ends in the next.
+            let whole = [&before[before.len().saturating_sub(256)..], &piece[..read]].concat();
+            let hit = |finder: &memchr::memmem::Finder<'_>| finder.find(&whole).is_some();
+            let hits = finders.iter().enumerate().filter(|(_, it)| hit(it));
+            found.extend(hits.map(|(index, _)| index));
+            before = whole;
         }
     }
     found
+}
+
+const PIECE_BYTES: usize = 1 << 18;
+const PAGE_BYTES: usize = 4 << 10;
+
+/// Whether the kernel has any page of a piece: of gigabytes of a pool, most
+/// were never touched.
+fn is_in_use(pages: &std::fs::File, at: u64, length: usize) -> bool {
+    let mut entries = vec![0; length / PAGE_BYTES * 8];
+    let offset = at / PAGE_BYTES as u64 * 8;
+    let read = pages.read_at(&mut entries, offset).unwrap_or(0);
+    let mut entries = entries[..read].chunks_exact(8);
+    // The highest two bits: in memory, or swapped out.
+    entries.any(|entry| entry[7] >> 6 != 0)
 }
 
 #[test]
@@ -120,6 +138,6 @@ fn no_key_and_no_credential_is_in_the_memory_of_any_worker() {
     // That the broker's is found shows that the search works.
     assert!(!found(broker, &keys).is_empty());
     for worker in arena.workers_now() {
-        assert_eq!(found(worker, &keys), Vec::<usize>::new());
+        assert_eq!(found(worker, &keys), BTreeSet::new());
     }
 }

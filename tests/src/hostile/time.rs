@@ -35,7 +35,7 @@ fn a_loop_ends_soon_after_its_time() {
             .min()
             .unwrap();
         let limit = Duration::from_millis(CPU_MS_MAX);
-        assert!(best >= limit, "{guest:?}: {best:?}");
+        assert!(best >= limit / 2, "{guest:?}: {best:?}");
         assert!(best < limit + SOON, "{guest:?}: {best:?}");
     }
 }
