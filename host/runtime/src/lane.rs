@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use keyway_ipc::{CallId, Incoming, Invoke, Link, RequestId, Sender, ToBroker, ToWorker, Trap};
+use keyway_ipc::{
+    CallId, CallOutcome, Incoming, Invoke, Link, RequestId, Sender, ToBroker, ToWorker, Trap, Usage,
+};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::live::LiveCall;
+use crate::long;
 use crate::mailbox::Mailbox;
 use crate::turns::Turns;
 use crate::worker::Worker;
@@ -122,8 +125,17 @@ impl Lane {
         self.calls.lock().insert(invoke.call, Arc::clone(&call));
         let (worker, calls) = (Arc::clone(&self.worker), Arc::clone(&self.calls));
         let broker = self.broker.clone();
+        let artifact = invoke.artifact;
         self.tasks.spawn(async move {
-            let (outcome, usage) = worker.run(&call, invoke).await;
+            let ended = {
+                let (worker, call) = (Arc::clone(&worker), Arc::clone(&call));
+                Box::pin(async move { worker.run(&call, invoke).await })
+            };
+            let ended = long::drive(&call, &worker, artifact, ended).await;
+            let (outcome, usage) = ended.unwrap_or_else(|| {
+                let trap = Trap::Host("the thread of long calls broke off".to_owned());
+                (CallOutcome::Trap(trap), Usage::default())
+            });
             calls.lock().remove(&call.id());
             // Nobody is left to tell if this fails.
             broker

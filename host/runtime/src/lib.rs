@@ -24,6 +24,7 @@ mod linker;
 mod live;
 mod load;
 mod log_book;
+mod long;
 mod mailbox;
 mod memory;
 mod meter;

@@ -52,7 +52,12 @@ impl Meter {
         self.used_ns.load(Ordering::Relaxed).saturating_add(running)
     }
 
-    /// The same in whole milliseconds.
+    /// What finished polls have used, in whole milliseconds.
+    pub(crate) fn used_ms(&self) -> u64 {
+        self.used_ns.load(Ordering::Relaxed) / 1_000_000
+    }
+
+    /// The same in whole milliseconds, with the poll that runs.
     pub(crate) fn cpu_ms(&self) -> u64 {
         self.cpu_ns() / 1_000_000
     }

@@ -8,10 +8,12 @@ use std::thread;
 
 use keyway_confine::{Confinement, Limits};
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 
 use crate::confine;
 use crate::engine::{EngineError, PoolSize};
 use crate::lane::serve_lane;
+use crate::long;
 use crate::worker::Worker;
 
 /// I/O is looked at after so many tasks; more calls share one look.
@@ -49,14 +51,21 @@ pub fn run_process(
 ) -> Result<(), ProcessError> {
     let worker = Worker::new(size)?;
     let limits = Limits {
-        threads: lanes.len(),
+        threads: lanes.len() + 1,
         data_bytes_more: size.data_bytes_more(),
         cpu_max: None,
     };
     let threaded = confinement.before_threads();
     worker.start_clock()?;
     // Once when all have what they need, once more when all are confined.
-    let together = Arc::new(Barrier::new(lanes.len() + 1));
+    let together = Arc::new(Barrier::new(lanes.len() + 2));
+    let (lanes_are_there, no_lane) = oneshot::channel::<()>();
+    let long = {
+        let (worker, together) = (Arc::clone(&worker), Arc::clone(&together));
+        thread::Builder::new()
+            .name("keyway-long".to_owned())
+            .spawn(move || run_long(&worker, no_lane, &together))?
+    };
     let mut threads = Vec::with_capacity(lanes.len());
     for (number, socket) in lanes.into_iter().enumerate() {
         let (worker, together) = (Arc::clone(&worker), Arc::clone(&together));
@@ -72,6 +81,8 @@ pub fn run_process(
     for thread in threads {
         thread.join().map_err(|_| ProcessError::Broken)??;
     }
+    drop(lanes_are_there);
+    long.join().map_err(|_| ProcessError::Broken)??;
     Ok(())
 }
 
@@ -84,16 +95,35 @@ fn run_lane(worker: Arc<Worker>, socket: OwnedFd, together: &Barrier) -> io::Res
     Ok(())
 }
 
+/// The thread on which long calls go on, as long as there is a lane.
+fn run_long(worker: &Worker, no_lane: oneshot::Receiver<()>, together: &Barrier) -> io::Result<()> {
+    let runtime = runtime();
+    if let Ok(runtime) = &runtime {
+        worker.has_long_thread(runtime.handle().clone());
+    }
+    // Of this thread alone. Where it may not, it is as important as a lane.
+    let _stood_back = rustix::process::nice(long::STANDS_BACK);
+    together.wait();
+    together.wait();
+    // Nobody sends: the end of the sender is what it waits for.
+    let _gone = runtime?.block_on(no_lane);
+    Ok(())
+}
+
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(EVENT_INTERVAL)
+        .build()
+}
+
 type Link = keyway_ipc::Link<keyway_ipc::ToBroker, keyway_ipc::ToWorker>;
 
 /// Everything of a lane that needs the kernel to make something.
 fn prepare(socket: OwnedFd) -> io::Result<(Runtime, Link)> {
     let stream = UnixStream::from(socket);
     stream.set_nonblocking(true)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .event_interval(EVENT_INTERVAL)
-        .build()?;
+    let runtime = runtime()?;
     let link = {
         let _inside = runtime.enter();
         keyway_ipc::over_socket(stream.into())?

@@ -1,13 +1,14 @@
 //! The worker: the engine, the components that are loaded, and the room for
 //! calls. All lanes share it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 
 use keyway_ipc::{CallOutcome, Invoke, LayerReport, Standing, Trap, Usage};
 use keyway_model::Digest;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::engine::{self, EngineError, PoolSize, Runner};
@@ -26,6 +27,10 @@ pub struct Worker {
     slots: Semaphore,
     memory: Arc<Memory>,
     is_quick: bool,
+    /// Where calls go on that compute at length.
+    long_thread: OnceLock<Handle>,
+    /// Components whose last call computed at length.
+    long_before: Mutex<HashSet<Digest>>,
     /// How the layers of confinement stand, once they do.
     confinement: OnceLock<Vec<LayerReport>>,
 }
@@ -54,6 +59,8 @@ impl Worker {
             slots: Semaphore::new(size.instances_max as usize),
             memory: Arc::new(Memory::new(size.memory_total_bytes_max)),
             is_quick: engine::quick_reset_available(),
+            long_thread: OnceLock::new(),
+            long_before: Mutex::default(),
             confinement: OnceLock::new(),
         }))
     }
@@ -93,6 +100,7 @@ impl Worker {
     /// Forgets a component; calls that run keep it until they end.
     pub(crate) fn unload(&self, artifact: &Digest) {
         self.components.write().remove(artifact);
+        self.long_before.lock().remove(artifact);
     }
 
     /// What the broker is told when the worker stands ready.
@@ -106,6 +114,31 @@ impl Worker {
     /// Notes how the process was confined. The first time counts.
     pub(crate) fn confined(&self, layers: Vec<LayerReport>) {
         self.confinement.get_or_init(|| layers);
+    }
+
+    /// Notes the thread on which long calls go on. The first counts.
+    pub(crate) fn has_long_thread(&self, thread: Handle) {
+        self.long_thread.get_or_init(|| thread);
+    }
+
+    /// The thread on which long calls go on; none outside of a worker process.
+    pub(crate) fn long_thread(&self) -> Option<&Handle> {
+        self.long_thread.get()
+    }
+
+    /// Notes whether a component's call computed at length.
+    pub(crate) fn was_long(&self, artifact: Digest, is_long: bool) {
+        let mut long = self.long_before.lock();
+        if is_long {
+            long.insert(artifact);
+        } else {
+            long.remove(&artifact);
+        }
+    }
+
+    /// Whether a component's last call computed at length.
+    pub(crate) fn is_long(&self, artifact: &Digest) -> bool {
+        self.long_before.lock().contains(artifact)
     }
 
     /// The memory that all calls share.
