@@ -23,6 +23,7 @@ mod credentials;
 mod fairness;
 mod fixtures;
 mod harness;
+mod hostile;
 mod http;
 mod jobs;
 mod kill;

@@ -7,6 +7,7 @@ use keyway_authz::{Admitted, DenialReason, Inward, Record, Tally};
 use keyway_ipc::{CallOutcome, HostReply, LogLevel, StateRefusal, Trap, Usage};
 use keyway_model::EntryId;
 use keyway_model::limit::CallLimits;
+use keyway_model::plain::is_plain;
 
 use crate::invocation::Invocation;
 use crate::over::{Over, within};
@@ -60,10 +61,7 @@ impl Invocation {
             return seen.say_once(dropped_lines(over.to_string()));
         }
         let mut seen = self.seen.lock();
-        let message: String = message
-            .chars()
-            .filter(|c| !c.is_control() || *c == '\t')
-            .collect();
+        let message: String = message.chars().filter(|c| is_plain(*c)).collect();
         seen.log.push(LogLine {
             level,
             message: self.masked_text(message),
@@ -125,15 +123,17 @@ impl Invocation {
                 format!("`log_lines_max` ({lines}) or `log_bytes_max` ({bytes}) is exceeded");
             self.seen.lock().say_once(dropped_lines(over));
         }
-        let seen = self.seen.lock();
+        let mut seen = self.seen.lock();
+        // People are told of those that never left the worker, too.
+        seen.log_lines_dropped = seen
+            .log_lines_dropped
+            .saturating_add(usage.log_lines_dropped);
         let tally = Tally {
             id: EntryId::random(),
             at: self.gate.clock.now(),
             actor: self.basis.actor.clone(),
             log_lines: u32::try_from(seen.log.len()).unwrap_or(u32::MAX),
-            log_lines_dropped: seen
-                .log_lines_dropped
-                .saturating_add(usage.log_lines_dropped),
+            log_lines_dropped: seen.log_lines_dropped,
             connection_reads: seen.connection_reads.saturating_add(usage.parameter_reads),
             state_reads: seen.state_reads,
             scratch_reads: seen.scratch_reads,

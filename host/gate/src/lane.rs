@@ -21,8 +21,9 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 /// How long after its limit, or after it was cancelled, a guest call may take
-/// to end before its worker is given up.
-pub(crate) const END_GRACE: Duration = Duration::from_millis(100);
+/// to end before its worker is given up, and all other calls with it. Many
+/// calls may reach their ends at once, on a machine that has other things to do.
+pub(crate) const END_GRACE: Duration = Duration::from_secs(1);
 
 /// Events of one guest call that may wait unread: a worker that exceeds this
 /// is not keeping the protocol and loses the call.

@@ -13,6 +13,7 @@ pub mod limit;
 pub mod manifest;
 pub mod name;
 pub mod net;
+pub mod plain;
 pub mod recipe;
 pub mod scratch;
 pub mod time;

@@ -110,6 +110,8 @@ constants! {
     FRAME_BODY_BYTES_MAX: usize = 64 << 10, Bytes, "what is larger is streamed";
     /// One frame between worker and broker.
     FRAME_BYTES_MAX: usize = 8 << 20, Bytes, "the worker is given up";
+    /// What the host keeps for one guest call between its host calls: request bodies that were written and not sent.
+    RETAINED_BYTES_MAX: u64 = 16 << 20, Bytes, "the call ends";
     /// Bytes of a streamed body on the way to a guest unread.
     STREAM_WINDOW_BYTES: u32 = 256 << 10, Bytes, "the sender waits";
     /// Bytes that one call of `keyway:host/scratch` reads or writes.
@@ -124,6 +126,18 @@ constants! {
     CORE_MODULES_MAX: usize = 8, Count, "the artifact is refused";
     /// Components inside one component.
     NESTED_COMPONENTS_MAX: usize = 8, Count, "the artifact is refused";
+    /// Instances of one component, those that only gather exports among them.
+    INSTANCES_MAX: usize = 64, Count, "the artifact is refused";
+    /// Instances of components in one component: one for each interface that is exported.
+    COMPONENT_INSTANCES_MAX: usize = 8, Count, "the artifact is refused";
+    /// Imports of one component.
+    IMPORTS_MAX: usize = 256, Count, "the artifact is refused";
+    /// Functions of one component, over all modules: four times those of a JavaScript engine.
+    FUNCTIONS_MAX: usize = 1 << 16, Count, "the artifact is refused";
+    /// Bytes of one function; compiling takes more than proportional time.
+    FUNCTION_BYTES_MAX: usize = 1 << 20, Bytes, "the artifact is refused";
+    /// Segments of data, and those of tables, of one component: each costs the compiler far more than the few bytes that it takes.
+    SEGMENTS_MAX: usize = 1 << 12, Count, "the artifact is refused";
     /// Core instances of one guest call.
     CORE_INSTANCES_MAX: u32 = 4, Count, "the component cannot run";
     /// Linear memories of one guest call.

@@ -4,6 +4,7 @@ use keyway_ipc::{CallOutcome, LogLevel, PollBatch, PollEvent, ScratchRefusal, St
 use keyway_model::Failure;
 use keyway_model::call::RateLimit;
 use keyway_model::limit::{CallLimits, POLL_CURSOR_BYTES_MAX, POLL_EVENTS_MAX, POLL_KEY_BYTES_MAX};
+use keyway_model::plain::is_plain;
 
 use crate::bindings::connector::exports::keyway::guest::triggers;
 use crate::bindings::connector::keyway::guest::types;
@@ -45,7 +46,14 @@ pub(crate) fn scratch_refusal(refusal: ScratchRefusal) -> scratch::Refusal {
     }
 }
 
+/// The text of a failure is shown to people: one line, and nothing that a
+/// terminal would obey.
 fn failure(failure: types::Failure) -> Failure {
+    let plain = |c| if is_plain(c) { c } else { ' ' };
+    as_it_is(failure).map_message(|text| text.chars().map(plain).collect())
+}
+
+fn as_it_is(failure: types::Failure) -> Failure {
     match failure {
         types::Failure::InvalidInput(text) => Failure::InvalidInput(text),
         types::Failure::Unauthorized(text) => Failure::Unauthorized(text),

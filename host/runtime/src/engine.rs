@@ -16,6 +16,7 @@ use keyway_model::limit::{
 };
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+    WasmFeatures,
 };
 
 /// How often a guest that computes is asked to let others go on: what one
@@ -31,6 +32,27 @@ const STACK_KEPT_BYTES: usize = 64 << 10;
 /// no bounds check is compiled in.
 const MEMORY_RESERVED_BYTES: u64 = 4 << 30;
 const MEMORY_GUARD_BYTES: u64 = 32 << 20;
+
+/// Stack that a guest may use. What is left of [`STACK_BYTES`] is for the
+/// host's functions, which run on the same stack.
+const GUEST_STACK_BYTES: usize = 512 << 10;
+
+/// The stack of one call.
+const STACK_BYTES: usize = 2 << 20;
+
+/// What guests may be written with: what compilers for WASI 0.2 emit. All else
+/// is refused, and so is what a later wasmtime would enable by itself.
+const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
+    .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
+    .union(WasmFeatures::SIGN_EXTENSION)
+    .union(WasmFeatures::REFERENCE_TYPES)
+    .union(WasmFeatures::CALL_INDIRECT_OVERLONG)
+    .union(WasmFeatures::MULTI_VALUE)
+    .union(WasmFeatures::BULK_MEMORY)
+    .union(WasmFeatures::BULK_MEMORY_OPT)
+    .union(WasmFeatures::SIMD)
+    .union(WasmFeatures::FLOATS)
+    .union(WasmFeatures::COMPONENT_MODEL);
 
 /// Why there is no engine.
 #[derive(Debug, thiserror::Error)]
@@ -169,11 +191,10 @@ fn shared_settings() -> Config {
         .memory_reservation(MEMORY_RESERVED_BYTES)
         .memory_guard_size(MEMORY_GUARD_BYTES)
         .memory_init_cow(true)
-        // Determinism, and less that can be wrong.
-        .wasm_relaxed_simd(false)
-        .wasm_memory64(false)
-        .wasm_multi_memory(false)
-        .wasm_tail_call(false)
+        .max_wasm_stack(GUEST_STACK_BYTES)
+        .async_stack_size(STACK_BYTES)
+        .wasm_features(WasmFeatures::all(), false)
+        .wasm_features(FEATURES, true)
         // A backtrace of a guest's frames is of no use to the host.
         .wasm_backtrace_max_frames(None)
         .generate_address_map(false);
@@ -197,7 +218,8 @@ fn pool(size: &PoolSize) -> PoolingAllocationConfig {
         .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
         .table_keep_resident(TABLE_KEPT_BYTES)
         .async_stack_keep_resident(STACK_KEPT_BYTES)
-        .decommit_batch_size(16)
+        // At once, and not sixteen of up to 64 MiB together while others wait.
+        .decommit_batch_size(1)
         // Either for sure or not at all: a worker that says `quick` is quick.
         .pagemap_scan(if quick_reset_available() {
             Enabled::Yes
@@ -215,5 +237,31 @@ mod tests {
     fn a_fingerprint_is_the_same_twice() -> Result<(), EngineError> {
         assert_eq!(fingerprint()?, fingerprint()?);
         Ok(())
+    }
+
+    /// Every setting as wasmtime itself shows it, features and all.
+    fn settings() -> String {
+        let pool = pool(&PoolSize::default());
+        format!(
+            "{:#?}\n{pool:#?}\nguest stack {GUEST_STACK_BYTES}\nstack {STACK_BYTES}\n",
+            shared_settings()
+        )
+    }
+
+    #[test]
+    fn every_setting_of_the_engine_is_the_one_that_was_reviewed() {
+        let reviewed = include_str!("../tests/engine.snapshot");
+        let settings = settings();
+        let differing: Vec<String> = settings
+            .lines()
+            .zip(reviewed.lines())
+            .filter(|(now, then)| now != then)
+            .map(|(now, then)| format!("{then} -> {now}"))
+            .collect();
+        assert!(
+            settings == reviewed,
+            "the engine has other settings than `host/runtime/tests/engine.snapshot`; if that is \
+             meant, review what guests can do now and put these in: {differing:#?}\n{settings}"
+        );
     }
 }

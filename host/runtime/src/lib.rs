@@ -19,6 +19,7 @@ mod engine;
 mod fair;
 mod host;
 mod lane;
+mod ledger;
 mod limiter;
 mod linker;
 mod live;
@@ -27,6 +28,8 @@ mod log_book;
 mod mailbox;
 mod memory;
 mod meter;
+#[cfg(test)]
+mod panics;
 mod process;
 mod run;
 mod sealed;

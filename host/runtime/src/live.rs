@@ -19,6 +19,7 @@ use keyway_model::limit::CallLimits;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
+use crate::ledger::Ledger;
 use crate::log_book::LogBook;
 use crate::mailbox::Mailbox;
 use crate::memory::Memory;
@@ -43,6 +44,7 @@ pub(crate) struct LiveCall {
     pub(crate) memory: Arc<Memory>,
     pub(crate) meter: Meter,
     pub(crate) log: Mutex<LogBook>,
+    pub(crate) ledger: Ledger,
     broker: Sender<ToBroker>,
     aside: mpsc::UnboundedSender<ToBroker>,
     mailboxes: Mutex<Vec<(RequestId, Arc<Mailbox>)>>,
@@ -67,6 +69,7 @@ impl LiveCall {
             memory,
             meter: Meter::start(),
             log: Mutex::new(LogBook::new(&limits)),
+            ledger: Ledger::default(),
             broker,
             aside,
             mailboxes: Mutex::default(),

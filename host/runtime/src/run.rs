@@ -10,7 +10,7 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 
 use crate::convert;
-use crate::host::{Guest, send_rest};
+use crate::host::{FIELD_BYTES_MAX, Guest, send_rest};
 use crate::live::{Ended, LiveCall, over};
 use crate::load::Loaded;
 use crate::meter::{cpu_is_over, supervise};
@@ -163,9 +163,12 @@ fn fault(call: &LiveCall, error: &wasmtime::Error) -> Trap {
     let limits = &call.limits;
     let text = error.root_cause().to_string();
     let is_full = matches!(error.downcast_ref(), Some(ResourceTableError::Full));
-    // wasmtime gives these two no type; a test of each holds the texts.
+    // wasmtime gives these three no type; a test of each holds the texts.
     if is_full || text.contains("store handle limit exceeded") {
         return over("handles_max", limits.handles_max.into());
+    }
+    if text.contains("total size of fields exceeds limit") {
+        return over("field_bytes_max", FIELD_BYTES_MAX as u64);
     }
     if text.contains("fuel allocated for hostcalls") {
         return over("host_call_bytes_max", limits.host_call_bytes_max.into());

@@ -8,10 +8,19 @@
     reason = "the format has many more parts, which decide nothing here"
 )]
 
-use keyway_model::limit::{CORE_MODULES_MAX, NESTED_COMPONENTS_MAX};
-use wasmparser::{CanonicalFunction, CanonicalOption, ComponentTypeRef, Encoding, Parser, Payload};
+use keyway_model::limit::{
+    COMPONENT_INSTANCES_MAX, CORE_MODULES_MAX, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, IMPORTS_MAX,
+    INSTANCES_MAX, NESTED_COMPONENTS_MAX, SEGMENTS_MAX,
+};
+use wasmparser::{
+    CanonicalFunction, CanonicalOption, ComponentTypeRef, Encoding, Instance, Parser, Payload,
+    SectionLimited,
+};
 
 use crate::compile::CompileError;
+
+/// Instances of core modules: what a worker has room for.
+const CORE_INSTANCES_MAX: usize = keyway_model::limit::CORE_INSTANCES_MAX as usize;
 
 /// What a component imports and exports, by name.
 #[derive(Default)]
@@ -21,6 +30,22 @@ pub(crate) struct Shape {
     depth: usize,
     nested_components: usize,
     core_modules: usize,
+    core_instances: usize,
+    instances: usize,
+    component_instances: usize,
+    import_count: usize,
+    functions: usize,
+    data_segments: usize,
+    table_segments: usize,
+}
+
+/// Adds `more`, or says that there is too much.
+fn count(sum: &mut usize, more: u32, what: &'static str, max: usize) -> Result<(), CompileError> {
+    *sum = sum.saturating_add(more as usize);
+    if *sum > max {
+        return Err(CompileError::TooMany { what, max });
+    }
+    Ok(())
 }
 
 /// Reads the shape of `component`, or says why it is refused.
@@ -38,6 +63,7 @@ fn malformed(error: wasmparser::BinaryReaderError) -> CompileError {
 
 impl Shape {
     fn add(&mut self, payload: &Payload<'_>) -> Result<(), CompileError> {
+        self.measure(payload)?;
         match payload {
             Payload::Version {
                 encoding: Encoding::Module,
@@ -80,19 +106,79 @@ impl Shape {
         }
     }
 
+    /// Counts what takes a compiler far more than the bytes that it is written in.
+    fn measure(&mut self, payload: &Payload<'_>) -> Result<(), CompileError> {
+        let (sum, more, what, max) = match payload {
+            Payload::CodeSectionEntry(body) if body.range().len() > FUNCTION_BYTES_MAX => {
+                return Err(CompileError::TooMany {
+                    what: "bytes in one function",
+                    max: FUNCTION_BYTES_MAX,
+                });
+            }
+            Payload::InstanceSection(instances) => {
+                self.core_instances(instances)?;
+                (
+                    &mut self.instances,
+                    instances.count(),
+                    "instances",
+                    INSTANCES_MAX,
+                )
+            }
+            Payload::ComponentInstanceSection(instances) => (
+                &mut self.component_instances,
+                instances.count(),
+                "component instances",
+                COMPONENT_INSTANCES_MAX,
+            ),
+            Payload::ComponentImportSection(imports) => (
+                &mut self.import_count,
+                imports.count(),
+                "imports",
+                IMPORTS_MAX,
+            ),
+            Payload::FunctionSection(functions) => (
+                &mut self.functions,
+                functions.count(),
+                "functions",
+                FUNCTIONS_MAX,
+            ),
+            Payload::DataSection(segments) => (
+                &mut self.data_segments,
+                segments.count(),
+                "segments of data",
+                SEGMENTS_MAX,
+            ),
+            Payload::ElementSection(segments) => (
+                &mut self.table_segments,
+                segments.count(),
+                "segments of tables",
+                SEGMENTS_MAX,
+            ),
+            _ => return Ok(()),
+        };
+        count(sum, more, what, max)
+    }
+
+    /// Counts those instances that a worker needs room for.
+    fn core_instances(
+        &mut self,
+        instances: &SectionLimited<'_, Instance<'_>>,
+    ) -> Result<(), CompileError> {
+        for instance in instances.clone() {
+            if let Instance::Instantiate { .. } = instance.map_err(malformed)? {
+                let sum = &mut self.core_instances;
+                count(sum, 1, "core instances", CORE_INSTANCES_MAX)?;
+            }
+        }
+        Ok(())
+    }
+
     fn module(&mut self) -> Result<(), CompileError> {
         if self.depth > 0 {
             return Err(CompileError::Composed);
         }
         self.depth += 1;
-        self.core_modules += 1;
-        if self.core_modules > CORE_MODULES_MAX {
-            return Err(CompileError::TooMany {
-                what: "core modules",
-                max: CORE_MODULES_MAX,
-            });
-        }
-        Ok(())
+        count(&mut self.core_modules, 1, "core modules", CORE_MODULES_MAX)
     }
 
     fn component(&mut self) -> Result<(), CompileError> {
@@ -100,14 +186,8 @@ impl Shape {
             return Err(CompileError::Composed);
         }
         self.depth += 1;
-        self.nested_components += 1;
-        if self.nested_components > NESTED_COMPONENTS_MAX {
-            return Err(CompileError::TooMany {
-                what: "nested components",
-                max: NESTED_COMPONENTS_MAX,
-            });
-        }
-        Ok(())
+        let sum = &mut self.nested_components;
+        count(sum, 1, "nested components", NESTED_COMPONENTS_MAX)
     }
 
     /// A nested component has no functions of its own, and strings are UTF-8.

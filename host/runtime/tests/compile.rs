@@ -65,6 +65,70 @@ fn a_component_of_too_many_modules_is_refused() {
     ));
 }
 
+#[test]
+fn a_component_of_many_instances_is_refused() {
+    let of = |module: &str, instance: &str, times| {
+        let text = format!("(component {module} {})", instance.repeat(times));
+        compile(&wat::parse_str(text).unwrap()).map(drop)
+    };
+    for (part, instance, max, what) in [
+        (
+            "(core module)",
+            "(core instance (instantiate 0))",
+            4,
+            "core instances",
+        ),
+        (
+            "(component)",
+            "(instance (instantiate 0))",
+            8,
+            "component instances",
+        ),
+    ] {
+        of(part, instance, max).unwrap();
+        match of(part, instance, max + 1) {
+            Err(CompileError::TooMany {
+                what: said,
+                max: limit,
+            }) => {
+                assert_eq!((said, limit), (what, max));
+            }
+            other => panic!("{what}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_takes_a_compiler_more_than_its_bytes_is_counted() {
+    let of = |piece: &str, times: usize| {
+        let text = format!(
+            "(component (core module (memory 1) (table 1 funcref) {}))",
+            piece.repeat(times)
+        );
+        compile(&wat::parse_str(text).unwrap())
+    };
+    for (piece, max, what) in [
+        ("(func)", 1 << 16, "functions"),
+        ("(data (i32.const 0) \"\")", 1 << 12, "segments of data"),
+        ("(elem (i32.const 0))", 1 << 12, "segments of tables"),
+    ] {
+        let refused = of(piece, max + 1).unwrap_err().to_string();
+        assert!(
+            refused.contains(&format!("more than {max} {what}")),
+            "{refused}"
+        );
+    }
+    let imports: String = (0..257)
+        .map(|n| format!("(import \"a{n}\" (func))"))
+        .collect();
+    let component = wat::parse_str(format!("(component {imports})")).unwrap();
+    let refused = compile(&component).unwrap_err().to_string();
+    assert!(refused.contains("more than 256 imports"), "{refused}");
+    let long = format!("(func {})", "nop ".repeat((1 << 20) + 1));
+    let refused = of(&long, 1).unwrap_err().to_string();
+    assert!(refused.contains("bytes in one function"), "{refused}");
+}
+
 /// Without its patch version, as `wit/imports.toml` names it.
 fn without_patch(import: &str) -> String {
     match import.rsplit_once('.') {

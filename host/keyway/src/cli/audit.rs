@@ -56,7 +56,7 @@ pub(crate) fn run(global: &Global, verb: AuditVerb) -> Result<ExitCode> {
                         path.display()
                     ));
                 }
-                None => output::say(export.trim_end()),
+                None => output::exact(export.trim_end()),
             }
         }
         AuditVerb::Verify { file, key } => return verify(global, &file, &key),

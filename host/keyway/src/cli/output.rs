@@ -1,16 +1,18 @@
 //! Tables for people, JSON for programs.
 #![expect(clippy::print_stderr, reason = "this is where the command line speaks")]
 
+use std::fmt::Write as _;
 use std::io::{ErrorKind, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Result;
 use comfy_table::{ContentArrangement, Table, TableStyle};
+use keyway_model::plain::is_plain;
 use serde::Serialize;
 
 /// Says what went wrong, on standard error.
 pub(crate) fn problem(error: &anyhow::Error) {
-    eprintln!("keyway: {error:#}");
+    eprintln!("keyway: {}", shown(&format!("{error:#}")));
 }
 
 /// Whether whoever reads the output has seen enough: `keyway job list | head`.
@@ -21,9 +23,26 @@ pub(crate) fn is_closed() -> bool {
     CLOSED.load(Ordering::Relaxed)
 }
 
-/// One line for people. Once the output is closed nothing more is printed, and
-/// the verb goes on to its own exit code.
+/// Lines for people. What came from a guest, an upstream or a caller is in
+/// them: nothing of it moves the cursor or reorders what follows.
 pub(crate) fn say(line: impl std::fmt::Display) {
+    exact(shown(&line.to_string()));
+}
+
+fn shown(text: &str) -> String {
+    let plain = |c| {
+        if c == '\n' || is_plain(c) {
+            c
+        } else {
+            '\u{fffd}'
+        }
+    };
+    text.chars().map(plain).collect()
+}
+
+/// What must come out byte for byte, such as an export. Once the output is
+/// closed nothing more is printed, and the verb goes on to its own exit code.
+pub(crate) fn exact(line: impl std::fmt::Display) {
     if is_closed() {
         return;
     }
@@ -39,9 +58,20 @@ pub(crate) fn say(line: impl std::fmt::Display) {
     }
 }
 
-/// Prints `value` as JSON.
+/// Prints `value` as JSON. Characters that are not plain can only be inside of
+/// strings, where an escape says the same.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
-    say(serde_json::to_string_pretty(value)?);
+    let mut text = String::new();
+    for character in serde_json::to_string_pretty(value)?.chars() {
+        if character == '\n' || is_plain(character) {
+            text.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(text, "\\u{unit:04x}")?;
+            }
+        }
+    }
+    exact(text);
     Ok(())
 }
 

@@ -69,7 +69,7 @@ pub(crate) fn run(global: &Global, verb: RecipeVerb) -> Result<ExitCode> {
                 if let Some(url) = &detail.recipe.webhook_url {
                     output::say(format_args!("# webhook: {url}"));
                 }
-                output::say(detail.text.trim_end());
+                output::exact(detail.text.trim_end());
             }
         }
         RecipeVerb::Start { name } => switch(global, &name.to_string(), "start")?,

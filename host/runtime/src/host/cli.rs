@@ -110,6 +110,8 @@ impl OutputStream for Printer {
             return Err(StreamError::trap("printed more than `check-write` allows"));
         }
         self.call.log.lock().print(self.stdio, &bytes);
+        // The log has limits of its own.
+        self.call.ledger.release(bytes.len());
         Ok(())
     }
 

@@ -56,6 +56,14 @@ impl streams::Host for Guest {
     }
 }
 
+impl Guest {
+    /// Counts what a stream is about to keep.
+    fn keep(&self, bytes: u64) -> StreamResult<()> {
+        let kept = self.call.ledger.keep(bytes);
+        kept.map_err(|trap| StreamError::Trap(self.call.end(trap)))
+    }
+}
+
 type Input = Resource<DynInputStream>;
 type Output = Resource<DynOutputStream>;
 
@@ -107,6 +115,7 @@ impl streams::HostOutputStream for Guest {
     }
 
     fn write(&mut self, stream: Output, bytes: Vec<u8>) -> StreamResult<()> {
+        self.keep(bytes.len() as u64)?;
         streams::HostOutputStream::write(&mut self.table, stream, bytes)
     }
 
@@ -119,6 +128,7 @@ impl streams::HostOutputStream for Guest {
         stream: Output,
         bytes: Vec<u8>,
     ) -> StreamResult<()> {
+        self.keep(bytes.len() as u64)?;
         wait!(self.HostOutputStream::blocking_write_and_flush(stream, bytes))
     }
 
@@ -127,10 +137,12 @@ impl streams::HostOutputStream for Guest {
         stream: Output,
         length: u64,
     ) -> StreamResult<()> {
+        self.keep(length)?;
         wait!(self.HostOutputStream::blocking_write_zeroes_and_flush(stream, length))
     }
 
     fn write_zeroes(&mut self, stream: Output, length: u64) -> StreamResult<()> {
+        self.keep(length)?;
         streams::HostOutputStream::write_zeroes(&mut self.table, stream, length)
     }
 
@@ -143,7 +155,9 @@ impl streams::HostOutputStream for Guest {
     }
 
     fn splice(&mut self, target: Output, source: Input, length: u64) -> StreamResult<u64> {
-        streams::HostOutputStream::splice(&mut self.table, target, source, length)
+        let moved = streams::HostOutputStream::splice(&mut self.table, target, source, length)?;
+        self.keep(moved)?;
+        Ok(moved)
     }
 
     async fn blocking_splice(
@@ -152,6 +166,8 @@ impl streams::HostOutputStream for Guest {
         source: Input,
         length: u64,
     ) -> StreamResult<u64> {
-        wait!(self.HostOutputStream::blocking_splice(target, source, length))
+        let moved = wait!(self.HostOutputStream::blocking_splice(target, source, length))?;
+        self.keep(moved)?;
+        Ok(moved)
     }
 }

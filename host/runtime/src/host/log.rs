@@ -10,6 +10,8 @@ use crate::log_book::Line;
 
 impl log::Host for Guest {
     async fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        #[cfg(test)]
+        crate::panics::provoke(&message);
         write(&self.call, convert::log_level(level), message).await
     }
 }

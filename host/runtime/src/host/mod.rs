@@ -31,8 +31,9 @@ pub(crate) use log::send_rest;
 use self::http::Outgoing;
 
 /// The largest header section that a guest can build, as wasmtime counts it
-/// (in memory, not on the wire), in bytes.
-const FIELD_BYTES_MAX: usize = 64 << 10;
+/// (in memory, not on the wire), in bytes. Times the handles that it may hold,
+/// this is the most that headers can keep.
+pub(crate) const FIELD_BYTES_MAX: usize = 32 << 10;
 
 /// The data of one store: the host's side of one guest call.
 pub(crate) struct Guest {

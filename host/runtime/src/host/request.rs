@@ -51,6 +51,7 @@ pub(super) async fn begin(
     let (head, mut body) = request.into_parts();
     let bytes_max = call.limits.request_body_bytes_max;
     let (first, is_whole) = poll_fn(|cx| Poll::Ready(gather(&mut body, cx))).await?;
+    call.ledger.release(first.len());
     let sent_bytes = first.len() as u64;
     if sent_bytes > bytes_max {
         return Err(Error::HttpRequestBodySize(Some(bytes_max)));

@@ -54,6 +54,7 @@ impl Upload {
                     Some(Err(error)) => return Poll::Ready(self.end(Err(error))),
                     Some(Ok(frame)) => self.unsent = frame.into_data().unwrap_or_default(),
                 }
+                self.line.call.ledger.release(self.unsent.len());
                 let length = self.unsent.len() as u64;
                 let Some(left) = self.bytes_left.checked_sub(length) else {
                     let bytes_max = self.line.call.limits.request_body_bytes_max;

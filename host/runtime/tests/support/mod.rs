@@ -85,6 +85,17 @@ impl Broker {
         Self::over(ours, name).await
     }
 
+    /// The same with room for so many calls.
+    pub(crate) async fn of_size(name: &str, instances_max: u32) -> Self {
+        let (ours, theirs) = in_process();
+        let size = PoolSize {
+            instances_max,
+            ..PoolSize::default()
+        };
+        tokio::spawn(serve_lane(Worker::new(&size).unwrap(), theirs));
+        Self::over(ours, name).await
+    }
+
     /// The same over a link that already has a worker at its other end.
     pub(crate) async fn over(link: Link<ToWorker, ToBroker>, name: &str) -> Self {
         let component = guest(name);

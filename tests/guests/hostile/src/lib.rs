@@ -1,68 +1,64 @@
-//! Tries to use up whatever there is.
+//! Tries to use up whatever there is, and to misuse what it is given.
+//!
+//! One action for each attack. One that survives says so, with what it saw, as
+//! JSON.
 
-use std::hint::black_box;
-use std::time::Duration;
+mod escapes;
+mod exhaust;
+mod handles;
+mod headers;
+mod leftovers;
+mod requests;
+mod time;
 
 use guest_bindings::connector::keyway::guest::types::Failure;
-use guest_bindings::connector::keyway::host::connection;
-use guest_bindings::connector::keyway::host::log::{self, Level};
 
 guest_bindings::connector!(act);
 
+const SURVIVED: &str = r#"{"outcome":"survived"}"#;
+
 fn act(name: &str, input: String) -> Result<String, Failure> {
     match name {
-        "spin" => spin(),
-        "sleep" => std::thread::sleep(Duration::from_secs(3600)),
-        "memory" => memory(),
+        "spin" => exhaust::spin(),
+        "memory" => exhaust::memory(),
         "panic" => panic!("a guest's own fault: {input}"),
         "exit" => std::process::exit(3),
-        "recursion" => drop(black_box(recursion(1))),
-        "deep" => drop(black_box(deep(black_box(1)))),
-        "log-flood" => (0..2_000).for_each(|line| log::write(Level::Info, &line.to_string())),
-        "print-flood" => (0..2_000).for_each(|line| println!("{line}")),
-        "host-call-flood" => loop {
-            black_box(connection::parameter("name"));
-        },
-        "handles" => handles(),
-        "random" => drop(wasip2::random::random::get_random_bytes(1 << 20)),
-        "huge-string" => log::write(Level::Info, &"x".repeat(6 << 20)),
+        "recursion" => exhaust::recursion(),
+        "deep" => exhaust::deep(),
+        "host-call-flood" => exhaust::host_calls(),
+        "many-host-calls" => exhaust::some_host_calls(),
+        "huge-string" => exhaust::huge_string(),
+        "huge-list" => exhaust::huge_list(),
         "huge-output" => return Ok("x".repeat(2 << 20)),
+        "random" => exhaust::random(),
+        "random-flood" => exhaust::random_flood(),
+        "log-flood" => escapes::log_flood(),
+        "print-flood" => escapes::print_flood(),
+        "long-lines" => escapes::long_lines(),
+        "log-escapes" => escapes::log(),
+        "failure-escapes" => return Err(Failure::Permanent(escapes::TEXT.to_owned())),
+        "sleep" => std::thread::sleep(std::time::Duration::from_secs(3600)),
+        "never-ready" => time::never_ready(),
+        "no-time-at-all" => time::no_time_at_all(),
+        "clocks" => return Ok(time::clocks()),
+        "timeouts" => return Ok(requests::timeouts()),
+        "errors" => return Ok(requests::errors()),
+        "hoard-bodies" => requests::hoard_bodies(),
+        "hoard-requests" => return Ok(requests::hoard_requests()),
+        "hoard-fields" => headers::hoard(),
+        "hoard-state" => return Ok(exhaust::state()),
+        "header-flood" => return Ok(headers::flood()),
+        "header-list" => return Ok(headers::list()),
+        "header-names" => return Ok(headers::names()),
+        "handles" => handles::flood(),
+        "handles-freed" => handles::freed(),
+        "forged-handle" => handles::forged(),
+        "dropped-handle" => handles::dropped(),
+        "foreign-handle" => handles::foreign(),
+        "dropped-parent" => handles::dropped_parent(),
+        "leave-canary" => leftovers::leave(),
+        "find-canary" => return Ok(leftovers::find()),
         other => return Err(Failure::NotFound(other.to_owned())),
     }
-    Ok("survived".to_owned())
-}
-
-fn spin() -> ! {
-    let mut round = 0_u64;
-    loop {
-        round = black_box(round.wrapping_add(1));
-    }
-}
-
-fn memory() {
-    let mut hoard = Vec::new();
-    loop {
-        hoard.push(black_box(vec![1_u8; 1 << 20]));
-    }
-}
-
-#[expect(unconditional_recursion, reason = "this is what the guest is for")]
-fn recursion(depth: u64) -> u64 {
-    let frame = black_box([depth; 64]);
-    recursion(depth + 1) + frame[0]
-}
-
-/// Nothing on the guest's own stack, so that the machine's ends first.
-fn deep(depth: u64) -> u64 {
-    if depth == u64::MAX {
-        return depth;
-    }
-    (deep(depth + 1).wrapping_mul(3) ^ depth).rotate_left(7)
-}
-
-fn handles() {
-    let mut hoard = Vec::new();
-    loop {
-        hoard.push(wasip2::clocks::monotonic_clock::subscribe_duration(1));
-    }
+    Ok(SURVIVED.to_owned())
 }

@@ -1,0 +1,7 @@
+;; Answers with a string that is no UTF-8.
+(core module $guest
+  (memory (export "memory") 1)
+  (data (i32.const 16) "\00\00\00\00\40\00\00\00\04\00\00\00")
+  (data (i32.const 64) "\ff\fe\c0\80")
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024)
+  (func (export "invoke") (param i32 i32 i32 i32) (result i32) i32.const 16))
