@@ -45,11 +45,8 @@ impl FromStr for RequestUrl {
 
     fn from_str(text: &str) -> Result<Self, NetError> {
         refuse_ambiguous(text)?;
-        // The WHATWG parser takes any number of slashes, none as well.
         let rest = text.split_once(':').map_or("", |(_, rest)| rest);
-        if !rest.starts_with("//") || rest.starts_with("///") {
-            return Err(NetError::NotAUrl("write `https://` and a host".to_owned()));
-        }
+        refuse_other_slashes(rest)?;
         let url = Url::parse(text).map_err(|e| NetError::NotAUrl(e.to_string()))?;
         if url.fragment().is_some() {
             return Err(NetError::Fragment);
@@ -67,6 +64,12 @@ impl RequestUrl {
     /// What [`RequestUrl::from_str`] would refuse.
     pub fn join(&self, reference: &str) -> Result<Self, NetError> {
         refuse_ambiguous(reference)?;
+        let first = reference.split(['/', '?', '#']).next().unwrap_or_default();
+        if let Some(scheme) = first.strip_suffix(':') {
+            refuse_other_slashes(reference.get(scheme.len() + 1..).unwrap_or_default())?;
+        } else if first.contains(':') || reference.starts_with("///") {
+            return Err(NetError::NotAUrl("write two slashes and a host".to_owned()));
+        }
         let malformed = |e: url::ParseError| NetError::NotAUrl(e.to_string());
         let here = format!("{}{}", self.origin, self.path_and_query());
         let here = Url::parse(&here).map_err(malformed)?;
@@ -96,6 +99,15 @@ impl RequestUrl {
             query: url.query().map(str::to_owned),
         })
     }
+}
+
+/// Refuses all but two slashes between scheme and host: the WHATWG parser takes
+/// any number of them, none as well.
+fn refuse_other_slashes(rest: &str) -> Result<(), NetError> {
+    if rest.starts_with("//") && !rest.starts_with("///") {
+        return Ok(());
+    }
+    Err(NetError::NotAUrl("write `https://` and a host".to_owned()))
 }
 
 /// Refuses characters that parsers drop, or read as others.
