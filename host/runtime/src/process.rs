@@ -6,11 +6,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
 
+use keyway_ipc::fair::{ToLong, run_long};
 use tokio::sync::mpsc;
 
 use crate::confine;
 use crate::engine::{EngineError, PoolSize};
-use crate::fair::{ToLong, run_long};
 use crate::lane::serve_beside;
 use crate::worker::Worker;
 
