@@ -148,9 +148,9 @@ mod tests {
             let name = HeaderName::from_static("x-a");
             let headers = (0..count).map(|_| (name.clone(), HeaderValue::from_static(value)));
             let mut map = HeaderMap::new();
-            headers.for_each(|(name, value)| {
+            for (name, value) in headers {
                 map.append(name, value);
-            });
+            }
             checked_reply(&map, &tight)
         };
         let over = |name, value| Over { name, value };

@@ -3,10 +3,12 @@
 //! [`message`] is the protocol: every message that a confined worker and the
 //! broker exchange. [`link`] carries messages between tasks of one process or
 //! over a Unix socket; both ends are the same types, so neither side can tell.
+//! [`fair`] is how both ends take turns between tenants.
 //!
 //! Never decides and never holds a secret that the guest may not see: what is
 //! in a message to a worker is what the sandbox may know.
 
+pub mod fair;
 mod frame;
 mod link;
 mod message;

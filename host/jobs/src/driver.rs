@@ -12,6 +12,7 @@ use std::time::Duration;
 use keyway_authz::Principal;
 use keyway_gate::resource::RecipeRecord;
 use keyway_gate::{Admission, Gate, LineOf, Wish};
+use keyway_ipc::fair::Groups;
 use keyway_model::limit::{JOBS_AT_ONCE_MAX, JOBS_MAX, LimitSet};
 use keyway_model::{JobId, Json, RecipeId, Scope, TenantId};
 use keyway_store::{StoreError, Unit};
@@ -39,6 +40,8 @@ pub struct Jobs {
     pub(crate) runner: Arc<dyn StepRunner>,
     /// Places for jobs that run.
     places: Admission,
+    /// Jobs of one tenant take turns with those of others.
+    turns: Mutex<Groups>,
     definitions: Mutex<HashMap<(Scope, RecipeId, u32), Arc<Definition>>>,
     pub(crate) live: Mutex<HashMap<JobId, TenantId>>,
 }
@@ -92,6 +95,7 @@ impl Jobs {
             gate,
             runner,
             places: Admission::of(JOBS_AT_ONCE_MAX),
+            turns: Mutex::default(),
             definitions: Mutex::default(),
             live: Mutex::default(),
         })
@@ -195,7 +199,9 @@ impl Jobs {
     pub(crate) fn spawn(self: &Arc<Self>, run: Run) {
         let (id, tenant) = (run.id, run.scope.tenant);
         if self.live.lock().insert(id, tenant).is_none() {
-            tokio::spawn(Arc::clone(self).drive(run));
+            // Half of a random id tells tenants apart well enough.
+            let group = u64::try_from(tenant.bits() >> 64).unwrap_or_default();
+            self.turns.lock().spawn(group, Arc::clone(self).drive(run));
         }
     }
 

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use keyway_ipc::fair::{Groups, ToLong};
 use keyway_ipc::{CallId, Incoming, Invoke, Link, RequestId, Sender, ToBroker, ToWorker, Trap};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::fair::{Groups, ToLong};
 use crate::live::LiveCall;
 use crate::mailbox::Mailbox;
 use crate::worker::Worker;

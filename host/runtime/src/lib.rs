@@ -16,7 +16,6 @@ mod compile;
 mod confine;
 mod convert;
 mod engine;
-mod fair;
 mod host;
 mod lane;
 mod ledger;

@@ -7,12 +7,12 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use keyway_confine::{Confinement, Limits};
+use keyway_ipc::fair::{Arriving, ToLong, run_long};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use crate::confine;
 use crate::engine::{EngineError, PoolSize};
-use crate::fair::{Arriving, ToLong, run_long};
 use crate::lane::serve_beside;
 use crate::worker::Worker;
 

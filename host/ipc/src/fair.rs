@@ -1,11 +1,12 @@
-//! Turns inside one lane: calls of one group share one task, which polls one of
-//! them at a time and then lets the tasks of other groups go first.
+//! Turns on one thread, for both ends of a link: calls of one group share one
+//! task, which polls one of them at a time and then lets the tasks of other
+//! groups go first.
 //!
 //! So a hundred guests of one tenant that compute cost another tenant's guest
-//! one slice of waiting, not a hundred. A call that has computed for long goes
-//! on in a thread for such calls: the lane's own thread then sleeps most of the
-//! time, and the kernel wakes it at once for whoever comes. Knows nothing of
-//! guests.
+//! one slice of waiting, not a hundred; and so do its jobs in the broker. A
+//! call that has computed for long goes on in a thread for such calls, where
+//! there is one: the lane's own thread then sleeps most of the time, and the
+//! kernel wakes it at once for whoever comes. Knows nothing of guests and jobs.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
@@ -24,17 +25,18 @@ use tokio::task::JoinSet;
 /// Time in polls after which a call goes on among the long ones.
 const LONG_AFTER: Duration = Duration::from_millis(10);
 
-type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A call, or whatever else takes turns.
+pub type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The way of long calls to the thread that goes on with them.
-pub(crate) type ToLong = mpsc::UnboundedSender<(u64, Call)>;
+pub type ToLong = mpsc::UnboundedSender<(u64, Call)>;
 
 /// Where that thread finds them.
-pub(crate) type Arriving = mpsc::UnboundedReceiver<(u64, Call)>;
+pub type Arriving = mpsc::UnboundedReceiver<(u64, Call)>;
 
 /// Goes on with long calls until every lane that sends them has ended. Needs a
 /// runtime with timers.
-pub(crate) async fn run_long(mut arriving: Arriving) {
+pub async fn run_long(mut arriving: Arriving) {
     let mut groups = Groups::default();
     while let Some((group, call)) = arriving.recv().await {
         groups.spawn_boxed(group, call);
@@ -42,9 +44,9 @@ pub(crate) async fn run_long(mut arriving: Arriving) {
     groups.join().await;
 }
 
-/// The groups of one lane.
+/// The groups of one thread.
 #[derive(Default)]
-pub(crate) struct Groups {
+pub struct Groups {
     groups: HashMap<u64, Arc<Group>>,
     tasks: JoinSet<()>,
     long: Option<ToLong>,
@@ -88,9 +90,17 @@ struct Running {
     spent: Duration,
 }
 
+impl std::fmt::Debug for Groups {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Groups")
+            .field("tasks", &self.tasks.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Groups {
     /// Groups whose long calls go on elsewhere.
-    pub(crate) fn beside(long: Option<ToLong>) -> Self {
+    pub fn beside(long: Option<ToLong>) -> Self {
         Self {
             long,
             ..Self::default()
@@ -98,7 +108,7 @@ impl Groups {
     }
 
     /// Starts a call among those of its group.
-    pub(crate) fn spawn(&mut self, group: u64, call: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn(&mut self, group: u64, call: impl Future<Output = ()> + Send + 'static) {
         // One call that panics must not take those beside it along.
         self.spawn_boxed(
             group,
@@ -129,7 +139,7 @@ impl Groups {
     }
 
     /// Waits until every call has ended.
-    pub(crate) async fn join(mut self) {
+    pub async fn join(mut self) {
         while self.tasks.join_next().await.is_some() {}
     }
 }
