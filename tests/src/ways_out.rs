@@ -79,11 +79,16 @@ const FILES: Rule = Rule {
         "cap_std",
     ],
     allowed: &[
+        ("host/confine/src/limits.rs", "what the process itself uses"),
         ("host/keyway/src/artifacts.rs", "the store of compiled code"),
         ("host/keyway/src/bench.rs", "reads what it measures"),
         (
             "host/keyway/src/cli/audit.rs",
             "exports, and what is verified",
+        ),
+        (
+            "host/keyway/src/cli/connection.rs",
+            "roots and client certificates of an author",
         ),
         (
             "host/keyway/src/cli/connector.rs",
@@ -110,6 +115,10 @@ const FILES: Rule = Rule {
             "memory files, which have no name",
         ),
         ("host/store/src/home.rs", "the data directory"),
+        (
+            "host/store/src/scratch/",
+            "sealed pages of scratch files, in one directory",
+        ),
         ("host/vault/src/root_file.rs", "the file of the root key"),
     ],
 };
@@ -118,10 +127,12 @@ const PROGRAMS: Rule = Rule {
     what: "starts a program",
     words: &["Command::new", "process::Command", "execve", "posix_spawn"],
     allowed: &[
-        ("host/keyway/src/artifacts.rs", "the compile child"),
+        (
+            "host/keyway/src/confined.rs",
+            "workers and the compiler, confined",
+        ),
         ("host/keyway/src/demo/", "the demo's own deployment"),
         ("host/keyway/src/scaffold.rs", "cargo, for an author"),
-        ("host/keyway/src/workers.rs", "workers"),
     ],
 };
 

@@ -13,13 +13,14 @@ mod frame;
 mod link;
 mod message;
 mod outcome;
+mod scratch;
 mod socket;
 
 pub use link::{Closed, Incoming, Link, Receiver, Sender, in_process};
 pub use message::{
     BodyStart, CallId, Entrance, HostCall, HostReply, HttpReply, HttpRequest, Invoke, LayerReport,
-    LayerState, LogLevel, Message, Refusal, RequestId, ScratchCall, ScratchRefusal, Standing,
-    StateRefusal, ToBroker, ToWorker,
+    LayerState, LogLevel, Message, Refusal, RequestId, Standing, StateRefusal, ToBroker, ToWorker,
 };
 pub use outcome::{CallOutcome, PollBatch, PollEvent, Trap, Usage};
+pub use scratch::{ScratchCall, ScratchRefusal};
 pub use socket::{over_socket, pair};

@@ -6,6 +6,7 @@ use keyway_model::limit::CallLimits;
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::{CallOutcome, Trap, Usage};
+use crate::scratch::{ScratchCall, ScratchRefusal};
 
 /// What a link carries.
 pub trait Message {
@@ -308,16 +309,6 @@ impl HostCall {
     }
 }
 
-impl ScratchCall {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Open { name } | Self::Read { name, .. } | Self::Remove { name } => name.len(),
-            Self::Write { name, bytes, .. } => name.len() + bytes.len(),
-            Self::List => 0,
-        }
-    }
-}
-
 impl HttpRequest {
     fn bytes(&self) -> usize {
         let (BodyStart::Whole(body) | BodyStart::Stream { first: body, .. }) = &self.body;
@@ -432,54 +423,4 @@ pub enum StateRefusal {
     Denied,
     /// A limit, named with its value.
     Limit(String),
-}
-
-/// What a guest asks of its scratch files. Names are as the guest wrote them.
-#[derive(Debug, Serialize, Deserialize)]
-pub enum ScratchCall {
-    /// `keyway:host/scratch.open`.
-    Open {
-        /// Which file.
-        name: String,
-    },
-    /// `keyway:host/scratch.read`.
-    Read {
-        /// Which file.
-        name: String,
-        /// From where.
-        offset: u64,
-        /// How many bytes, at most.
-        length: u32,
-    },
-    /// `keyway:host/scratch.write`.
-    Write {
-        /// Which file.
-        name: String,
-        /// To where.
-        offset: u64,
-        /// What.
-        bytes: Bytes,
-    },
-    /// `keyway:host/scratch.list`.
-    List,
-    /// `keyway:host/scratch.remove`.
-    Remove {
-        /// Which file.
-        name: String,
-    },
-}
-
-/// Why something was not done with a scratch file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ScratchRefusal {
-    /// Not granted.
-    Denied,
-    /// A limit, named with its value.
-    Limit(String),
-    /// Not a name, and why.
-    BadName(String),
-    /// No such file.
-    NotFound,
-    /// The offset is behind the end of the file.
-    BehindEnd,
 }

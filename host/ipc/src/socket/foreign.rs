@@ -45,7 +45,7 @@ async fn a_link_that_ends_inside_a_message_does_not_end_as_if_all_were_well() ->
 }
 
 #[tokio::test]
-async fn a_descriptor_that_no_message_brings_is_not_taken() -> io::Result<()> {
+async fn a_descriptor_that_no_message_brings_ends_the_link() -> io::Result<()> {
     let (mut link, theirs) = peer()?;
     let (reader, mut writer) = io::pipe()?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -59,9 +59,9 @@ async fn a_descriptor_that_no_message_brings_is_not_taken() -> io::Result<()> {
         &mut control,
         SendFlags::NOSIGNAL,
     )?;
-    let received = link.receiver.receive().await;
-    assert!(matches!(received, Ok(Some(incoming)) if incoming.descriptor.is_none()));
-    // While the link lives, nothing holds the descriptor: the pipe has no reader.
+    assert!(matches!(link.receiver.receive().await, Err(Closed)));
+    // Nothing holds the descriptor any more: the pipe has no reader.
+    drop(link);
     drop(reader);
     let written = writer.write_all(b"x").map_err(|error| error.kind());
     assert_eq!(written, Err(io::ErrorKind::BrokenPipe));

@@ -90,6 +90,7 @@ impl Sandbox {
         };
         let (link, theirs) = in_process();
         let worker = Worker::new(&pool).unwrap();
+        worker.start_clock().unwrap();
         runtime.spawn(serve_lane(worker, theirs));
         let mut sandbox = Self {
             runtime,
