@@ -230,6 +230,11 @@ fn egress(config: &Config) -> Result<Egress> {
         allowed: allowed.collect(),
         extra_roots_pem: roots,
         also_denied: interfaces.iter().map(if_addrs::Interface::ip).collect(),
+        limits: keyway_egress::Limits {
+            request_body_bytes_max: config.limits.request_body_bytes_max,
+            reply_body_bytes_max: config.limits.response_body_bytes_max,
+            ..keyway_egress::Limits::default()
+        },
         ..EgressConfig::default()
     };
     Egress::new(egress).context("[egress]")
