@@ -11,7 +11,8 @@ pub(crate) const GUEST_TARGET: &str = "wasm32-wasip2";
 /// One tiny guest per behaviour, for the tests.
 const TEST_GUESTS: &str = "tests/guests";
 /// The connectors that ship; each becomes one artifact with its manifest inside.
-const CONNECTORS: [&str; 5] = [
+const CONNECTORS: [&str; 6] = [
+    "bench",
     "orders",
     "http",
     "hostile",

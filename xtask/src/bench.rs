@@ -3,10 +3,12 @@
 mod figure;
 mod keyway;
 mod measure;
+mod mediated;
 mod peer;
 mod probe;
 mod report;
 mod rig;
+mod victim;
 
 use std::path::PathBuf;
 

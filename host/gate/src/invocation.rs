@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use keyway_authz::{Denial, Grant, Recorder, StateChange};
+use keyway_authz::{Denial, Grant, Recorder, Sink, StateChange};
 use keyway_ipc::{
     CallOutcome, Entrance, HostCall, HostReply, Invoke, RequestId, ToWorker, Trap, Usage,
 };
@@ -138,6 +138,15 @@ impl Invocation {
             line_max: quotas.guest_calls_per_connector_max as usize,
         };
         self.gate.calls.enter(wish).await
+    }
+
+    /// The same, recording into `sink` instead of the store: what it says is
+    /// durable may be lost. For measuring what the gate costs without a disk;
+    /// no deployment calls it.
+    #[must_use = "the invocation that records elsewhere is the one that is returned"]
+    pub fn dangerous_recording_into(self, sink: Arc<dyn Sink>) -> Self {
+        let recorder = Recorder::new(sink, self.basis.scope, self.gate.clock.clone());
+        Self { recorder, ..self }
     }
 
     /// Runs the guest on `lane` and serves it until it has ended.

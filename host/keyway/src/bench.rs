@@ -1,6 +1,11 @@
 //! Measurements that need the inside of the program: `cargo xtask bench` runs
 //! them and compares them with their bounds.
 
+mod http;
+mod replace;
+mod sink;
+mod stream;
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
@@ -12,6 +17,10 @@ use serde_json::{Value, json};
 
 use crate::cli::BenchOptions;
 use crate::local::LocalCall;
+
+pub(crate) use http::http;
+pub(crate) use replace::replace;
+pub(crate) use stream::stream;
 
 /// Calls that are measured.
 const ROUNDS: usize = 20_000;

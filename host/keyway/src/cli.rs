@@ -24,7 +24,9 @@ use clap::Parser;
 pub use args::Arguments;
 use args::Verb;
 pub(crate) use args::{
-    BenchComponent as BenchOptions, Demo as DemoOptions, Worker as WorkerOptions,
+    BenchComponent as BenchOptions, BenchHttp as BenchHttpOptions,
+    BenchReplace as BenchReplaceOptions, BenchStream as BenchStreamOptions, Demo as DemoOptions,
+    Worker as WorkerOptions,
 };
 pub(crate) use output::say;
 
@@ -49,6 +51,9 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Verb::DemoUpstream(upstream) => crate::demo::upstream(upstream),
         Verb::BenchInstance(bench) => crate::bench::instance(&bench),
         Verb::BenchHostCall(bench) => crate::bench::host_call(&bench),
+        Verb::BenchHttp(bench) => crate::bench::http(&bench),
+        Verb::BenchStream(bench) => crate::bench::stream(&bench),
+        Verb::BenchReplace(bench) => crate::bench::replace(&bench),
         Verb::Workspace(verb) => workspace::workspace(&global, verb),
         Verb::Token(verb) => workspace::token(&global, verb),
         Verb::Connector(verb) => connector::run(&global, verb),

@@ -3,16 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use keyway_authz::Principal;
-use keyway_gate::{Basis, Ended, Purpose};
+use keyway_gate::resource::ConnectionRecord;
+use keyway_gate::{Basis, Connector, Ended, Purpose};
 use keyway_ipc::{CallOutcome, Entrance};
 use keyway_jobs::compile::{self, CompileError};
-use keyway_model::Name;
 use keyway_model::manifest::{Manifest, section};
 use keyway_model::recipe::{Format, Recipe};
 use keyway_model::time::Clock;
+use keyway_model::{Name, Scope};
 use keyway_vault::Secret;
 use serde_json::Value;
 
@@ -106,9 +108,9 @@ fn place_of(text: &str) -> Result<AllowedPlace> {
     })
 }
 
-fn in_a_deployment<T>(
+pub(crate) fn in_a_deployment<T>(
     config: Config,
-    work: impl AsyncFnOnce(std::sync::Arc<Deployment>) -> Result<T>,
+    work: impl AsyncFnOnce(Arc<Deployment>) -> Result<T>,
 ) -> Result<T> {
     crate::serve::init_logs();
     let dir = tempfile::Builder::new().prefix("keyway-").tempdir()?;
@@ -148,13 +150,13 @@ async fn run(deployment: &Deployment, call: LocalCall) -> Result<Ended> {
 }
 
 /// A connection of a connector that was installed and approved.
-struct Prepared {
+pub(crate) struct Prepared {
     manifest: Manifest,
     connection: Name,
     who: Principal,
 }
 
-async fn prepare(deployment: &Deployment, call: LocalCall) -> Result<Prepared> {
+pub(crate) async fn prepare(deployment: &Deployment, call: LocalCall) -> Result<Prepared> {
     let LocalCall {
         artifact,
         parameters,
@@ -203,13 +205,15 @@ async fn prepare(deployment: &Deployment, call: LocalCall) -> Result<Prepared> {
     })
 }
 
+/// What a call finds of its connection.
+struct Running {
+    scope: Scope,
+    connector: Arc<Connector>,
+    connection: Arc<ConnectionRecord>,
+}
+
 impl Prepared {
-    async fn invoke(&self, deployment: &Deployment, action: &str, input: &Value) -> Result<Ended> {
-        let Self {
-            manifest,
-            connection,
-            who,
-        } = self;
+    fn running(&self, deployment: &Deployment) -> Result<Running> {
         let gate = deployment.gate();
         let scope = *gate
             .registry()
@@ -218,12 +222,44 @@ impl Prepared {
             .context("the local workspace is there")?;
         let view = gate.registry().view(scope);
         let connection = view
-            .connection(connection)
+            .connection(&self.connection)
             .context("the connection was created")?
             .clone();
         let (connector, _) = view
             .running(&connection.connector, gate.clock().now())
             .context("the connector was approved")?;
+        Ok(Running {
+            scope,
+            connector: Arc::clone(connector),
+            connection,
+        })
+    }
+
+    /// What an invocation for `purpose` is opened with.
+    pub(crate) fn basis(
+        &self,
+        deployment: &Deployment,
+        action: &str,
+        purpose: Purpose,
+    ) -> Result<Basis> {
+        let Running {
+            scope,
+            connector,
+            connection,
+        } = self.running(deployment)?;
+        let actor = keyway_jobs::direct_actor(self.who, &connector, action);
+        Ok(Basis {
+            scope,
+            connector,
+            connection,
+            purpose,
+            actor,
+        })
+    }
+
+    async fn invoke(&self, deployment: &Deployment, action: &str, input: &Value) -> Result<Ended> {
+        let Self { manifest, .. } = self;
+        let gate = deployment.gate();
         let (purpose, entrance, key) = match action {
             "check" => (Purpose::Check, Entrance::Check, None),
             name => {
@@ -235,7 +271,8 @@ impl Prepared {
                         known.join(", ")
                     );
                 };
-                connector
+                self.running(deployment)?
+                    .connector
                     .schemas
                     .check_action(&parsed, input)
                     .with_context(|| format!("the input of `{name}`"))?;
@@ -253,15 +290,8 @@ impl Prepared {
                 )
             }
         };
-        let actor = keyway_jobs::direct_actor(*who, connector, action);
-        let basis = Basis {
-            scope,
-            connector: connector.clone(),
-            connection,
-            purpose,
-            actor,
-        };
-        let unit = gate.store().unit(scope);
+        let basis = self.basis(deployment, action, purpose)?;
+        let unit = gate.store().unit(basis.scope);
         let invocation = gate.open(basis, unit.clone(), key)?.with_bodies();
         let ended = deployment
             .jobs_engine()

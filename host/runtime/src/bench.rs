@@ -24,6 +24,9 @@ use crate::load::{self, LoadError, Loaded};
 use crate::run;
 use crate::sealed::seal;
 
+mod bare;
+pub use bare::{Bare, BareSender};
+
 /// Why nothing was measured.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

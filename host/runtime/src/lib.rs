@@ -35,7 +35,7 @@ mod sealed;
 mod shape;
 mod worker;
 
-pub use bench::{BenchError, InstanceCost, instance_cost};
+pub use bench::{Bare, BareSender, BenchError, InstanceCost, instance_cost};
 pub use compile::{
     CompileError, CompileLimits, Compiled, WEAKER_REMEDY, Weaker, compile, compile_process, imports,
 };

@@ -66,19 +66,20 @@ pub struct Outcome {
 
 /// One connection's share of the outcome.
 #[derive(Debug, Default)]
-struct Share {
-    latencies: Latencies,
+pub(crate) struct Share {
+    pub(crate) latencies: Latencies,
     errors: u64,
     first_error: Option<String>,
 }
 
-struct Plan {
+/// What every connection does, and until when.
+pub(crate) struct Plan {
     address: String,
     request: Vec<u8>,
     status: u16,
     expect: Option<String>,
-    measured_from: Instant,
-    until: Instant,
+    pub(crate) measured_from: Instant,
+    pub(crate) until: Instant,
 }
 
 /// Runs the load; wants a current-thread runtime inside a [`tokio::task::LocalSet`].
@@ -86,8 +87,7 @@ struct Plan {
 /// # Errors
 /// If the body cannot be read or the URL is not a clear one.
 pub async fn run(options: Options) -> anyhow::Result<Outcome> {
-    let seconds = Duration::try_from_secs_f64(options.seconds).context("--seconds")?;
-    let plan = Rc::new(Plan::new(&options, seconds)?);
+    let plan = Rc::new(Plan::new(&options)?);
     let connections: Vec<_> = (0..options.connections)
         .map(|_| tokio::task::spawn_local(connection(Rc::clone(&plan))))
         .collect();
@@ -98,20 +98,33 @@ pub async fn run(options: Options) -> anyhow::Result<Outcome> {
         all.errors += share.errors;
         all.first_error = all.first_error.or(share.first_error);
     }
-    let requests = all.latencies.count();
-    let rate = Duration::from_secs(requests as u64).as_secs_f64() / seconds.as_secs_f64();
-    Ok(Outcome {
-        rate,
-        p50_us: all.latencies.percentile_us(50),
-        p99_us: all.latencies.percentile_us(99),
-        requests,
-        errors: all.errors,
-        first_error: all.first_error,
-    })
+    Ok(all.outcome(plan.seconds()))
+}
+
+impl Share {
+    /// Counts a failure, and keeps the first of them.
+    pub(crate) fn failed(&mut self, fault: String) {
+        self.errors += 1;
+        self.first_error.get_or_insert(fault);
+    }
+
+    /// What came of so many measured seconds.
+    pub(crate) fn outcome(mut self, seconds: f64) -> Outcome {
+        let requests = self.latencies.count();
+        Outcome {
+            rate: Duration::from_secs(requests as u64).as_secs_f64() / seconds,
+            p50_us: self.latencies.percentile_us(50),
+            p99_us: self.latencies.percentile_us(99),
+            requests,
+            errors: self.errors,
+            first_error: self.first_error,
+        }
+    }
 }
 
 impl Plan {
-    fn new(options: &Options, seconds: Duration) -> anyhow::Result<Self> {
+    pub(crate) fn new(options: &Options) -> anyhow::Result<Self> {
+        let seconds = Duration::try_from_secs_f64(options.seconds).context("--seconds")?;
         let body = match &options.body_file {
             Some(file) => std::fs::read(file)
                 .with_context(|| format!("cannot read the body file {}", file.display()))?,
@@ -143,6 +156,34 @@ impl Plan {
             until: measured_from + seconds,
         })
     }
+
+    /// Seconds that are measured.
+    pub(crate) fn seconds(&self) -> f64 {
+        (self.until - self.measured_from).as_secs_f64()
+    }
+
+    /// A connection to what is loaded.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the load generator is outside the product; it must reach the listener under test as any client would"
+    )]
+    pub(crate) async fn connect(&self) -> anyhow::Result<TcpStream> {
+        let stream = TcpStream::connect(&self.address)
+            .await
+            .context("cannot connect")?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// One request and its reply, which must be the right one.
+    pub(crate) async fn exchange(
+        &self,
+        stream: &mut TcpStream,
+        buffer: &mut Vec<u8>,
+    ) -> anyhow::Result<()> {
+        stream.write_all(&self.request).await?;
+        one_reply(self, stream, buffer).await
+    }
 }
 
 /// One connection; a failure opens a new one, and too many in a row end it.
@@ -159,29 +200,18 @@ async fn connection(plan: Rc<Plan>) -> Share {
         } else {
             failures + 1
         };
-        share.errors += 1;
-        share
-            .first_error
-            .get_or_insert_with(|| format!("{fault:#}"));
+        share.failed(format!("{fault:#}"));
     }
     share
 }
 
 /// Requests over one connection until the time is over or something is wrong.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the load generator is outside the product; it must reach the listener under test as any client would"
-)]
 async fn requests(plan: &Plan, share: &mut Share) -> anyhow::Result<()> {
-    let mut stream = TcpStream::connect(&plan.address)
-        .await
-        .context("cannot connect")?;
-    stream.set_nodelay(true)?;
+    let mut stream = plan.connect().await?;
     let mut buffer = Vec::with_capacity(8 * 1024);
     let mut sent_at = Instant::now();
     while sent_at < plan.until {
-        stream.write_all(&plan.request).await?;
-        one_reply(plan, &mut stream, &mut buffer).await?;
+        plan.exchange(&mut stream, &mut buffer).await?;
         let now = Instant::now();
         if sent_at >= plan.measured_from && now <= plan.until {
             share.latencies.add(now - sent_at);

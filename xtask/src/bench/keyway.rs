@@ -9,25 +9,29 @@ use serde_json::Value;
 use super::figure::Work;
 use super::peer::Peer;
 use super::rig::Upstream;
-use crate::artifacts::{Profile, binary};
+use crate::artifacts::{Profile, binary, guests};
 use crate::shell::{self, root, tool};
 
 const WORKSPACE: &str = "bench";
 const CONNECTOR: &str = "orders";
 const CONNECTION: &str = "shop";
+const RIVAL: &str = "rival";
+const HOSTILE: &str = "hostile";
 
 /// A serving Keyway with the work's recipe started.
 #[derive(Debug)]
 pub(crate) struct Keyway {
     pub(crate) process: Peer,
     pub(crate) webhook: String,
+    prepared: Prepared,
 }
 
 /// A data directory that can be served.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Prepared {
     data: PathBuf,
     config: PathBuf,
+    workspace: &'static str,
 }
 
 /// Serves a fresh data directory and brings it to where the webhook takes orders.
@@ -42,32 +46,36 @@ pub(crate) fn prepare_keyway(
     let artifact = prepared.build(&folder.join("orders.wasm"))?;
     prepared.install(CONNECTOR, &artifact)?;
 
-    let port = format!("port={}", upstream.port);
-    let create = ["connection", "create", CONNECTION, "--connector", CONNECTOR];
-    let place = [
-        "--parameter",
-        "host=127.0.0.1",
-        "--parameter",
-        &port,
-        "--parameter",
-        "scheme=http",
-    ];
-    let credential = ["--credential-file", text(&upstream.token_file)?];
-    prepared.keyway(&[create.as_slice(), &place, &credential].concat())?;
-
+    prepared.connect((CONNECTION, CONNECTOR), upstream)?;
     let recipe = match work {
         Work::W1 => "w1",
         Work::W2 => "w2",
     };
-    let file = root().join(format!("tests/bench/{recipe}.yaml"));
-    prepared.keyway(&["recipe", "apply", text(&file)?])?;
-    prepared.keyway(&["recipe", "start", recipe])?;
-    let shown = json(&prepared.keyway(&["recipe", "show", recipe, "--json"])?)?;
-    let webhook = shown.get("webhook_url").and_then(Value::as_str);
-    let webhook = webhook
-        .context("the recipe shows no webhook_url")?
-        .to_owned();
-    Ok(Keyway { process, webhook })
+    let webhook = prepared.start_recipe(recipe)?;
+    Ok(Keyway {
+        process,
+        webhook,
+        prepared,
+    })
+}
+
+impl Keyway {
+    /// Makes a workspace of a hostile tenant beside the one that is there; the webhooks of its recipes.
+    pub(crate) fn add_rival<const N: usize>(
+        &self,
+        recipes: [&str; N],
+        upstream: &Upstream,
+    ) -> anyhow::Result<[String; N]> {
+        let rival = self.prepared.of_workspace(RIVAL);
+        rival.keyway(&["workspace", "create", RIVAL])?;
+        rival.install(HOSTILE, &guests().join("hostile.wasm"))?;
+        rival.connect(("target", HOSTILE), upstream)?;
+        let mut hooks = [const { String::new() }; N];
+        for (hook, recipe) in hooks.iter_mut().zip(recipes) {
+            *hook = rival.start_recipe(recipe)?;
+        }
+        Ok(hooks)
+    }
 }
 
 /// Installs and approves as many connectors as wanted, and stops.
@@ -125,7 +133,49 @@ impl Prepared {
         Ok(Self {
             data: folder.join("data"),
             config,
+            workspace: WORKSPACE,
         })
+    }
+
+    /// The same deployment, for another workspace of it.
+    fn of_workspace(&self, workspace: &'static str) -> Self {
+        Self {
+            workspace,
+            ..self.clone()
+        }
+    }
+
+    /// Connects a connector to the upstream.
+    fn connect(
+        &self,
+        (connection, connector): (&str, &str),
+        upstream: &Upstream,
+    ) -> anyhow::Result<()> {
+        let port = format!("port={}", upstream.port);
+        let create = ["connection", "create", connection, "--connector", connector];
+        let place = [
+            "--parameter",
+            "host=127.0.0.1",
+            "--parameter",
+            &port,
+            "--parameter",
+            "scheme=http",
+        ];
+        let credential = ["--credential-file", text(&upstream.token_file)?];
+        self.keyway(&[create.as_slice(), &place, &credential].concat())?;
+        Ok(())
+    }
+
+    /// Applies and starts a recipe of the bench; where its events go.
+    fn start_recipe(&self, recipe: &str) -> anyhow::Result<String> {
+        let file = root().join(format!("tests/bench/{recipe}.yaml"));
+        self.keyway(&["recipe", "apply", text(&file)?])?;
+        self.keyway(&["recipe", "start", recipe])?;
+        let shown = json(&self.keyway(&["recipe", "show", recipe, "--json"])?)?;
+        let webhook = shown.get("webhook_url").and_then(Value::as_str);
+        Ok(webhook
+            .context("the recipe shows no webhook_url")?
+            .to_owned())
     }
 
     /// Starts `keyway serve` and waits for the line that says that it is ready.
@@ -181,7 +231,8 @@ impl Prepared {
     /// One verb of the command line, against this data directory; what it printed.
     fn keyway(&self, args: &[&str]) -> anyhow::Result<String> {
         let mut command = tool(binary("keyway", Profile::Release), args);
-        shell::output(command.arg("--data").arg(&self.data))
+        command.arg("--data").arg(&self.data);
+        shell::output(command.args(["--workspace", self.workspace]))
     }
 }
 

@@ -34,14 +34,14 @@ impl Measured {
 pub(crate) struct Bench {
     w1: Option<Rig>,
     w2: Option<Rig>,
-    folder: Folder,
-    runs: usize,
-    seconds: f64,
+    pub(super) folder: Folder,
+    pub(super) runs: usize,
+    pub(super) seconds: f64,
 }
 
 /// A folder that goes when the session ends.
 #[derive(Debug)]
-struct Folder(PathBuf);
+pub(super) struct Folder(pub(super) PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -76,11 +76,18 @@ impl Bench {
             Kind::P50(work) => self.under_load(figure, work, |outcome| outcome.p50_ms),
             Kind::Memory => self.under_load(figure, Work::W1, |outcome| outcome.resident_mib),
             Kind::Start => self.start(),
+            Kind::HttpCall => self.http_call(figure.connections),
+            Kind::HttpAdded => self.http_added(),
+            Kind::Decide => self.decide(),
+            Kind::Stream => self.stream("mib_per_s"),
+            Kind::StreamMemory => self.stream("grown_mib"),
+            Kind::VictimP99 => self.victim(figure.connections),
+            Kind::Replace(percent) => self.replace(percent),
         }
     }
 
     /// Alternates runs of both sides; no side is ever measured in a minute of its own.
-    fn alternate(
+    pub(super) fn alternate(
         &self,
         mut run: impl FnMut(Side) -> anyhow::Result<f64>,
     ) -> anyhow::Result<Measured> {
@@ -185,13 +192,13 @@ impl Bench {
 }
 
 /// The one line of JSON that a measuring program prints.
-fn json(command: &mut std::process::Command) -> anyhow::Result<Value> {
+pub(super) fn json(command: &mut std::process::Command) -> anyhow::Result<Value> {
     let printed = shell::output(command)?;
     serde_json::from_str(printed.trim()).with_context(|| format!("not an outcome: `{printed}`"))
 }
 
 /// The value in the middle.
-fn median(mut values: Vec<f64>) -> anyhow::Result<f64> {
+pub(super) fn median(mut values: Vec<f64>) -> anyhow::Result<f64> {
     values.sort_by(f64::total_cmp);
     values
         .get(values.len() / 2)

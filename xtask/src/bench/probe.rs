@@ -7,19 +7,25 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-const REPLY_WAIT_MAX: Duration = Duration::from_secs(10);
+const REPLY_WAIT_MAX: Duration = Duration::from_secs(40);
 
 /// One request over clear HTTP to a port of this machine; the reply's status.
+pub(crate) fn request(port: u16, method: &str, path: &str) -> anyhow::Result<u16> {
+    request_with(port, method, path, "")
+}
+
+/// The same with a body.
 #[expect(
     clippy::disallowed_methods,
-    reason = "xtask is outside the product; it asks listeners on loopback whether they are ready"
+    reason = "xtask is outside the product; it asks listeners on loopback as any client would"
 )]
-pub(crate) fn request(port: u16, method: &str, path: &str) -> anyhow::Result<u16> {
+pub(crate) fn request_with(port: u16, method: &str, path: &str, body: &str) -> anyhow::Result<u16> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(REPLY_WAIT_MAX))?;
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
     )?;
     let mut reply = String::new();
     stream.read_to_string(&mut reply)?;

@@ -17,7 +17,7 @@ impl Row {
     fn verdict(&self) -> &'static str {
         match &self.measured {
             Err(_) => "failed",
-            Ok(it) if self.figure.target.is_met(it.value, it.ratio()) => "ok",
+            Ok(it) if self.figure.target.is_met(it.value, it.bound_value) => "ok",
             Ok(_) => "short",
         }
     }
@@ -27,7 +27,7 @@ impl Row {
 pub(crate) fn list() {
     for figure in &FIGURES {
         println!(
-            "{:<10} {:<7} {:<9} of {}",
+            "{:<11} {:<7} {:<9} of {}",
             figure.name,
             figure.unit,
             figure.target.to_string(),
@@ -39,7 +39,7 @@ pub(crate) fn list() {
 /// Prints the table.
 pub(crate) fn table(rows: &[Row], runs: usize) {
     println!(
-        "\n{:<10} {:>10} {:<7} {:<35} {:>11} {:>7}  {:<9} verdict",
+        "\n{:<11} {:>10} {:<7} {:<35} {:>11} {:>7}  {:<9} verdict",
         "name", "value", "unit", "bound", "bound_value", "ratio", "target"
     );
     for row in rows {
@@ -50,7 +50,7 @@ pub(crate) fn table(rows: &[Row], runs: usize) {
         };
         let [value, bound_value, ratio] = numbers;
         println!(
-            "{:<10} {value:>10} {:<7} {:<35} {bound_value:>11} {ratio:>7}  {:<9} {}",
+            "{:<11} {value:>10} {:<7} {:<35} {bound_value:>11} {ratio:>7}  {:<9} {}",
             figure.name,
             figure.unit,
             figure.bound,

@@ -15,8 +15,8 @@ use crate::artifacts::{Profile, binary};
 use crate::shell::{self, root, tool};
 
 /// Text that every reply must contain, of either side: the total of the bench's order.
-const EXPECTED: &str = "14907";
-const WARMUP_SECONDS: &str = "1";
+pub(super) const EXPECTED: &str = "14907";
+pub(super) const WARMUP_SECONDS: &str = "1";
 const MEMORY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Which of the two sides.
@@ -39,7 +39,7 @@ pub(crate) struct Rig {
 /// The order system over clear HTTP/1.1.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    process: Peer,
+    pub(super) process: Peer,
     pub(crate) port: u16,
     pub(crate) token_file: PathBuf,
 }

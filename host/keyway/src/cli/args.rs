@@ -83,6 +83,12 @@ pub(crate) enum Verb {
     BenchInstance(BenchComponent),
     #[command(hide = true)]
     BenchHostCall(BenchComponent),
+    #[command(hide = true)]
+    BenchHttp(BenchHttp),
+    #[command(hide = true)]
+    BenchStream(BenchStream),
+    #[command(hide = true)]
+    BenchReplace(BenchReplace),
 }
 
 #[derive(Debug, Subcommand)]
@@ -147,6 +153,51 @@ pub(crate) struct BenchComponent {
     /// The component to measure with
     #[arg(long)]
     pub(crate) component: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchHttp {
+    /// The connector `hostile`, which calls what it is told
+    #[arg(long)]
+    pub(crate) component: PathBuf,
+    /// The upstream's port on 127.0.0.1
+    #[arg(long)]
+    pub(crate) port: u16,
+    /// Calls under way at once
+    #[arg(long, default_value_t = 64)]
+    pub(crate) concurrency: usize,
+    /// Seconds that are measured
+    #[arg(long, default_value_t = 5.0)]
+    pub(crate) seconds: f64,
+    /// Seconds before that, which are not
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) warmup: f64,
+    /// Keeps broker and workers on one core
+    #[arg(long)]
+    pub(crate) core: Option<usize>,
+    /// Acknowledges records at once and keeps none
+    #[arg(long)]
+    pub(crate) no_store: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchStream {
+    /// The connector `bench`, which moves bodies
+    #[arg(long)]
+    pub(crate) component: PathBuf,
+    /// The upstream's port on 127.0.0.1
+    #[arg(long)]
+    pub(crate) port: u16,
+    /// The body, in MiB
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) mib: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchReplace {
+    /// Workers that are killed
+    #[arg(long, default_value_t = 100)]
+    pub(crate) rounds: usize,
 }
 
 #[derive(Debug, Subcommand)]
