@@ -491,7 +491,7 @@ fn what_is_planted_in_the_place_of_a_file_ends_the_call_and_gives_it_nothing() {
 
 #[test]
 fn a_file_that_flips_into_a_link_to_the_root_key_gives_a_guest_its_own_bytes_or_nothing() {
-    const CALLS: usize = 8;
+    const CALLS: usize = 4;
     let bench = Bench::new("");
     let before = bench.root_key();
     for call in 0..CALLS {

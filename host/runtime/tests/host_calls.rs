@@ -9,7 +9,10 @@
 
 mod support;
 
-use keyway_ipc::{CallOutcome, HostCall, HostReply, LogLevel, StateRefusal, ToWorker, Trap};
+use keyway_ipc::{
+    CallOutcome, HostCall, HostReply, LogLevel, ScratchCall, ScratchRefusal, StateRefusal,
+    ToWorker, Trap,
+};
 use support::{Broker, value};
 
 async fn asked(name: &str, input: &str, reply: HostReply) -> (HostCall, CallOutcome) {
@@ -46,6 +49,61 @@ async fn scopes_are_asked_of_the_broker() {
     let (host_call, outcome) = asked("scopes", "", reply).await;
     assert!(matches!(host_call, HostCall::Scopes));
     assert_eq!(outcome, value("read write"));
+}
+
+/// What the broker is asked of the file `rows`, and what the guest makes of `reply`.
+async fn scratch(function: &str, reply: HostReply) -> (ScratchCall, CallOutcome) {
+    match asked(function, "../rows", reply).await {
+        (HostCall::Scratch(call), outcome) => (call, outcome),
+        (other, _) => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn scratch_files_are_the_brokers_and_names_reach_it_as_they_were_written() {
+    let (call, outcome) = scratch("scratch-open", HostReply::Scratch(Ok(7))).await;
+    assert!(matches!(call, ScratchCall::Open { name } if name == "../rows"));
+    assert_eq!(outcome, value("Ok(7)"));
+
+    let reply = HostReply::ScratchBytes(Ok(b"rows".as_slice().into()));
+    let (call, outcome) = scratch("scratch-read", reply).await;
+    assert!(matches!(call, ScratchCall::Read { name, offset: 3, length: 4 } if name == "../rows"));
+    assert_eq!(outcome, value("Ok([114, 111, 119, 115])"));
+
+    let (call, outcome) = scratch("scratch-write", HostReply::Scratch(Ok(8))).await;
+    assert!(
+        matches!(call, ScratchCall::Write { name, offset: 3, bytes } if name == "../rows" && *bytes == *b"bytes")
+    );
+    assert_eq!(outcome, value("Ok(())"));
+
+    let reply = HostReply::ScratchFiles(Ok(vec![("rows".to_owned(), 7)]));
+    let (call, outcome) = scratch("scratch-list", reply).await;
+    assert!(matches!(call, ScratchCall::List));
+    assert_eq!(outcome, value("Ok([Entry { name: \"rows\", bytes: 7 }])"));
+
+    let (call, outcome) = scratch("scratch-remove", HostReply::Scratch(Ok(0))).await;
+    assert!(matches!(call, ScratchCall::Remove { name } if name == "../rows"));
+    assert_eq!(outcome, value("Ok(())"));
+}
+
+#[tokio::test]
+async fn every_refusal_of_a_scratch_file_reaches_the_guest() {
+    for (refusal, seen) in [
+        (ScratchRefusal::Denied, "Err(Refusal::Denied)"),
+        (
+            ScratchRefusal::Limit("files (2)".to_owned()),
+            "Err(Refusal::Limit(\"files (2)\"))",
+        ),
+        (
+            ScratchRefusal::BadName("a dot".to_owned()),
+            "Err(Refusal::BadName(\"a dot\"))",
+        ),
+        (ScratchRefusal::NotFound, "Err(Refusal::NotFound)"),
+        (ScratchRefusal::BehindEnd, "Err(Refusal::BehindEnd)"),
+    ] {
+        let (_, outcome) = scratch("scratch-open", HostReply::Scratch(Err(refusal))).await;
+        assert_eq!(outcome, value(seen));
+    }
 }
 
 #[tokio::test]

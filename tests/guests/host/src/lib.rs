@@ -6,7 +6,7 @@
 
 use guest_bindings::connector::keyway::guest::types::Failure;
 use guest_bindings::connector::keyway::host::log::{self, Level};
-use guest_bindings::connector::keyway::host::{connection, state};
+use guest_bindings::connector::keyway::host::{connection, scratch, state};
 
 guest_bindings::connector!(act);
 
@@ -17,6 +17,11 @@ fn act(name: &str, input: String) -> Result<String, Failure> {
         "state-get" => format!("{:?}", state::get(&input)),
         "state-set" => format!("{:?}", state::set("key", &input)),
         "state-delete" => format!("{:?}", state::delete(&input)),
+        "scratch-open" => format!("{:?}", scratch::open(&input)),
+        "scratch-read" => format!("{:?}", scratch::read(&input, 3, 4)),
+        "scratch-write" => format!("{:?}", scratch::write(&input, 3, b"bytes")),
+        "scratch-list" => format!("{:?}", scratch::list()),
+        "scratch-remove" => format!("{:?}", scratch::remove(&input)),
         "log" => {
             log::write(Level::Warn, &input);
             String::new()
