@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use wasmtime::Engine;
 
 use crate::compile::compile;
-use crate::engine::{self, PoolSize};
+use crate::engine::{PoolSize, Runner};
 use crate::linker::Linkers;
 use crate::live::LiveCall;
 use crate::load::{self, Loaded};
@@ -81,17 +81,19 @@ async fn call(engine: &Engine, loaded: &Loaded, input: &str) -> CallOutcome {
 #[tokio::test]
 async fn a_panic_of_a_host_function_ends_its_call_and_nothing_else() -> anyhow::Result<()> {
     let code = compile(&wat::parse_str(GUEST)?)?.code;
-    let engine = engine::runner(&PoolSize {
+    let runner = Runner::new(&PoolSize {
         instances_max: 1,
         ..PoolSize::default()
     })?;
-    let linkers = Linkers::new(&engine)?;
-    let loaded = load::load(&engine, &linkers, seal(&code)?, code.len() as u64)?;
+    runner.start_clock()?;
+    let linkers = Linkers::new(&runner.engine)?;
+    let loaded = load::load(&runner, &linkers, seal(&code)?, code.len() as u64)?;
     // The one slot of the pool is free again each time.
     for _ in 0..3 {
-        let honest = call(&engine, &loaded, "honest").await;
+        let honest = call(&runner.engine, &loaded, "honest").await;
         assert_eq!(honest, CallOutcome::Value("honest".to_owned()));
-        let CallOutcome::Trap(Trap::Component(said)) = call(&engine, &loaded, WORD).await else {
+        let CallOutcome::Trap(Trap::Component(said)) = call(&runner.engine, &loaded, WORD).await
+        else {
             anyhow::bail!("it did not end in a trap of the component");
         };
         assert!(said.contains("panicked"), "{said}");
