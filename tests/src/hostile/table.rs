@@ -95,8 +95,8 @@ pub(crate) const ROWS: &[Row] = &[
         cases: &[
             text("table_bomb", Limit("table_elements_max")),
             text("huge_table", Trap("cannot be called")),
-            text("table_64", Refused("memory64")),
-            text("memory_64", Refused("memory64")),
+            text("table_64", Refused("64-bit")),
+            text("memory_64", Refused("64-bit")),
         ],
         tests: &["a_module_with_a_feature_beyond_wasi_0_2_is_refused"],
     },

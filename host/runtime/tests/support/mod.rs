@@ -92,7 +92,9 @@ impl Broker {
             instances_max,
             ..PoolSize::default()
         };
-        tokio::spawn(serve_lane(Worker::new(&size).unwrap(), theirs));
+        let worker = Worker::new(&size).unwrap();
+        worker.start_clock().unwrap();
+        tokio::spawn(serve_lane(worker, theirs));
         Self::over(ours, name).await
     }
 
