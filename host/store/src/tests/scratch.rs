@@ -2,6 +2,8 @@
 //! nobody, limits hold, nothing outlives its call, and whoever else writes to
 //! the directory can spoil a file and nothing more.
 
+#![expect(clippy::cast_possible_truncation, reason = "tests")]
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -489,8 +491,10 @@ async fn whatever_stands_in_the_place_of_a_file_is_neither_read_nor_written() {
     }
 }
 
-/// Changes the bytes of the file `victim` in place.
-const SPOILS: [(&str, fn(&mut Vec<u8>)); 4] = [
+/// Changes the bytes of a file in place.
+type Spoil = fn(&mut Vec<u8>);
+
+const SPOILS: [(&str, Spoil); 4] = [
     ("a flipped bit", |bytes| bytes[3] ^= 1),
     ("a cut", |bytes| bytes.truncate(bytes.len() - 1)),
     ("emptiness", Vec::clear),
