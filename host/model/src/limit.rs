@@ -153,7 +153,7 @@ constants! {
     /// Time on a processor for compiling one artifact, unless the configuration says otherwise.
     COMPILE_CPU_SECONDS_MAX: u64 = 20, Seconds, "the artifact is refused";
     /// Time from start to end for compiling one artifact.
-    COMPILE_WALL_SECONDS_MAX: u64 = 60, Seconds, "the artifact is refused";
+    COMPILE_WALL_SECONDS_MAX: u64 = 120, Seconds, "the artifact is refused";
     /// Writable memory for compiling one artifact, beside what the compiler has when it starts, unless the configuration says otherwise.
     COMPILE_MEMORY_BYTES_MAX: u64 = 1 << 30, Bytes, "the artifact is refused";
     /// Workers of its own that a component ends within ten minutes.
