@@ -64,6 +64,14 @@ fn no_order_of_host_calls_and_no_argument_makes_the_host_panic() {
 }
 
 #[test]
+fn every_function_of_the_host_is_called_by_itself_and_none_panics() {
+    let _turn = ONE_AT_A_TIME.lock();
+    let (functions, returned) = crate::targets::host_calls::each_by_itself();
+    eprintln!("{returned} of {functions} functions came back");
+    assert!(returned >= 20, "{returned} of {functions} came back");
+}
+
+#[test]
 fn a_component_that_nobody_wrote_is_refused_or_ends_within_its_limits() {
     holds("component");
     let run = crate::targets::component::RUN.load(Ordering::Relaxed);

@@ -36,10 +36,12 @@ struct Shape {
     exports: Vec<(String, ExternalKind, u32)>,
 }
 
-/// The driver as a component, and how many functions of the host it can call.
-pub(crate) fn driver(surface: &Surface) -> (Vec<u8>, usize) {
+/// The driver as a component, and how many arguments each function of the host
+/// takes that it can call.
+pub(crate) fn driver(surface: &Surface) -> (Vec<u8>, Vec<usize>) {
     let shape = shape(&surface.module);
-    let calls = shape.imports.len();
+    let arguments = |(_, _, of): &(String, String, u32)| shape.types[*of as usize].params().len();
+    let calls = shape.imports.iter().map(arguments).collect();
     let component = surface.component(module(&shape));
     (component.expect("it has the shape of a connector"), calls)
 }

@@ -5,7 +5,7 @@ pub(crate) mod component;
 mod destination;
 mod frame;
 mod header;
-mod host_calls;
+pub(crate) mod host_calls;
 mod manifest;
 mod mask;
 mod recipe;
