@@ -140,7 +140,6 @@ impl Scene {
         let told = format!(
             "beside a flood ({queued} jobs, then {left}) {beside:?}, before it {before:?}, after it {after:?}"
         );
-        println!("{told}");
         assert!(left > 100, "the flood was over too soon: {told}");
         assert!(beside <= before.max(after) * FACTOR_MAX + NOISE, "{told}");
     }

@@ -1,3 +1,5 @@
+//! Turns and room: counted places, without time.
+
 use std::time::Duration;
 
 use futures_util::FutureExt;

@@ -1,3 +1,5 @@
+//! The rules of limits, as properties; and the table, against structs and documentation.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
