@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use futures_util::future::try_join_all;
 use keyway_gate::{Basis, Purpose};
 use keyway_ipc::{CallOutcome, Entrance};
 use keyway_vault::Secret;
@@ -101,7 +100,7 @@ pub(crate) fn http(options: &BenchHttpOptions) -> Result<ExitCode> {
             input: input.to_string(),
             records,
         };
-        load.run(options).await
+        Arc::new(load).run(options).await
     })?;
     crate::cli::say(measured);
     Ok(ExitCode::SUCCESS)
@@ -115,14 +114,19 @@ struct Load {
 }
 
 impl Load {
-    async fn run(&self, options: &BenchHttpOptions) -> Result<Value> {
+    async fn run(self: Arc<Self>, options: &BenchHttpOptions) -> Result<Value> {
         // Compiled, loaded and connected before anything counts.
         self.one().await?;
         let from = Instant::now() + seconds(options.warmup)?;
         let measured = seconds(options.seconds)?;
         let until = from + measured;
-        let tasks = (0..options.concurrency).map(|_| self.calls(from, until));
-        let mut each_ns: Vec<u64> = try_join_all(tasks).await?.concat();
+        let tasks: Vec<_> = (0..options.concurrency)
+            .map(|_| tokio::spawn(Arc::clone(&self).calls(from, until)))
+            .collect();
+        let mut each_ns: Vec<u64> = Vec::new();
+        for task in tasks {
+            each_ns.extend(task.await.context("a task panicked")??);
+        }
         ensure!(
             !each_ns.is_empty(),
             "no call ended within the measured time; give it more with --seconds"
@@ -138,7 +142,7 @@ impl Load {
     }
 
     /// One call after the other; how long those took that began and ended in time.
-    async fn calls(&self, from: Instant, until: Instant) -> Result<Vec<u64>> {
+    async fn calls(self: Arc<Self>, from: Instant, until: Instant) -> Result<Vec<u64>> {
         let mut each_ns = Vec::new();
         loop {
             let started = Instant::now();
