@@ -9,6 +9,10 @@ use keyway_model::limit::CallLimits;
 /// Marks a line that was cut.
 const CUT: &str = " … (cut)";
 
+/// Bytes of all lines of one call: each is searched for secrets, sealed and
+/// kept, on the way of everybody else's work.
+const BYTES_MAX: usize = 128 << 10;
+
 /// Which standard stream a guest writes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stdio {
@@ -27,6 +31,7 @@ pub(crate) struct LogBook {
     lines_max: u32,
     line_bytes_max: usize,
     written: u32,
+    bytes: usize,
     dropped: u32,
     /// Standard output and error: what has no line end yet.
     unfinished: [Vec<u8>; 2],
@@ -40,6 +45,7 @@ impl LogBook {
             lines_max: limits.log_lines_max,
             line_bytes_max: limits.log_line_bytes_max as usize,
             written: 0,
+            bytes: 0,
             dropped: 0,
             unfinished: [Vec::new(), Vec::new()],
             unsent: VecDeque::new(),
@@ -54,14 +60,13 @@ impl LogBook {
     /// Counts one line; `None` if there were too many.
     pub(crate) fn line(&mut self, level: LogLevel, message: String) -> Option<Line> {
         self.written = self.written.saturating_add(1);
-        if self.written > self.lines_max {
+        let message = self.cut(message);
+        self.bytes = self.bytes.saturating_add(message.len());
+        if self.written > self.lines_max || self.bytes > BYTES_MAX {
             self.dropped = self.dropped.saturating_add(1);
             return None;
         }
-        Some(Line {
-            level,
-            message: self.cut(message),
-        })
+        Some(Line { level, message })
     }
 
     fn cut(&self, mut message: String) -> String {
@@ -160,6 +165,16 @@ mod tests {
             .line(LogLevel::Info, "ääää".to_owned())
             .map(|line| line.message);
         assert_eq!(line.as_deref(), Some("ää … (cut)"));
+    }
+
+    #[test]
+    fn long_lines_fill_the_log_before_many_do() {
+        let mut book = book(1_000, 4 << 10);
+        let kept = (0..100)
+            .filter_map(|_| book.line(LogLevel::Info, "x".repeat(64 << 10)))
+            .count();
+        assert_eq!(kept, 31);
+        assert_eq!(book.counts(), (100, 69));
     }
 
     #[test]
