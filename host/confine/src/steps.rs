@@ -68,6 +68,9 @@ impl Confinement {
         let Self { broker, mut report } = self;
         let data_bytes = limits::data_bytes();
         if let Some(broker) = broker {
+            // Of this thread and of those that it starts. Where it may not, nothing
+            // is less safe.
+            rustix::process::nice(STANDS_BACK).ok();
             report.put_result(
                 Layer::NoNewPrivileges,
                 rustix::thread::set_no_new_privs(true),
@@ -94,10 +97,7 @@ impl Threaded {
         if report.layers().is_empty() {
             return report;
         }
-        let stood_back = rustix::process::nice(STANDS_BACK);
-        let limited = stood_back
-            .map_err(io::Error::from)
-            .and_then(|_| limits.set(data_bytes?));
+        let limited = data_bytes.and_then(|now| limits.set(now));
         report.put_result(Layer::Limits, limited);
         let written_or_run = match kernel::refuse_exec_gain() {
             Ok(()) => LayerState::Held,

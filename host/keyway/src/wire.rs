@@ -255,7 +255,7 @@ fn egress(config: &Config, limits: &CallLimits) -> Result<Egress> {
 fn ceiling(config: &Config, limits: PlatformLimits) -> Ceiling {
     Ceiling {
         limits,
-        guest_calls: config.workers.processes * GUEST_CALLS_PER_WORKER_MAX as usize,
+        guest_calls: config.workers.processes() * GUEST_CALLS_PER_WORKER_MAX as usize,
         hosts_denied: config.egress.deny_hosts.clone(),
         cleartext: config
             .egress

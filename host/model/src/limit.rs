@@ -50,7 +50,7 @@ limits! {
         /// Bytes of one log line.
         log_line_bytes_max: u32 = 4 << 10, Bytes, Manifest, "the line is cut and marked";
         /// Bytes of all log lines of one guest call.
-        log_bytes_max: u32 = 1 << 20, Bytes, Manifest, "further lines are dropped and counted";
+        log_bytes_max: u32 = 128 << 10, Bytes, Manifest, "further lines are dropped and counted";
         /// Headers of one request.
         request_headers_max: u32 = 64, Count, Manifest, "the request is refused";
         /// Bytes of the names and values of one request's headers.

@@ -33,11 +33,8 @@ const STACK_KEPT_BYTES: usize = 64 << 10;
 const MEMORY_RESERVED_BYTES: u64 = 4 << 30;
 const MEMORY_GUARD_BYTES: u64 = 32 << 20;
 
-/// Stack that a guest may use. What is left of [`STACK_BYTES`] is for the
-/// host's functions, which run on the same stack.
-const GUEST_STACK_BYTES: usize = 512 << 10;
-
-/// The stack of one call.
+/// The stack of one call. What a guest may not use of it is for the functions of
+/// the host, which run on the same stack.
 const STACK_BYTES: usize = 2 << 20;
 
 /// What guests may be written with: what compilers for WASI 0.2 emit. All else
@@ -191,7 +188,6 @@ fn shared_settings() -> Config {
         .memory_reservation(MEMORY_RESERVED_BYTES)
         .memory_guard_size(MEMORY_GUARD_BYTES)
         .memory_init_cow(true)
-        .max_wasm_stack(GUEST_STACK_BYTES)
         .async_stack_size(STACK_BYTES)
         .wasm_features(WasmFeatures::all(), false)
         .wasm_features(FEATURES, true)
@@ -243,7 +239,7 @@ mod tests {
     fn settings() -> String {
         let pool = pool(&PoolSize::default());
         format!(
-            "{:#?}\n{pool:#?}\nguest stack {GUEST_STACK_BYTES}\nstack {STACK_BYTES}\n",
+            "{:#?}\n{pool:#?}\nguest stack {STACK_BYTES_MAX}\nstack {STACK_BYTES}\n",
             shared_settings()
         )
         // What the machine can do, and not what was decided.

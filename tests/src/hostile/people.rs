@@ -59,7 +59,8 @@ fn a_flooded_log_is_cut_and_says_so_in_one_line() {
     }
     let job = arena.attempt(Guest::Rust("long-lines")).job;
     let lines = job["steps"][0]["seen"]["log"].as_array().unwrap();
-    assert_eq!(lines.len(), 100);
+    // As many of a hundred as fit into all that one call may log.
+    assert_eq!(lines.len(), 31);
     for line in lines {
         let message = line["message"].as_str().unwrap();
         assert!(
