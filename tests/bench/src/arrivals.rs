@@ -18,6 +18,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(30);
 
 /// What to send, and how often.
 #[derive(Clone, Debug, clap::Args)]
+#[group(id = "arrivals")]
 pub struct Options {
     /// The load; `--connections` is the most that are under way at once.
     #[command(flatten)]
@@ -41,7 +42,7 @@ pub async fn run(options: Options) -> anyhow::Result<Outcome> {
     let (arrive, arrivals) = mpsc::unbounded_channel();
     let until = plan.until;
     // On a thread of its own: the runtime's timers are good to a millisecond only.
-    let pacer = std::thread::spawn(move || pace(interval, until, &arrive));
+    let pacer = std::thread::spawn(move || pace(Instant::now(), interval, until, &arrive));
     let arrivals = Rc::new(Mutex::new(arrivals));
     let connections: Vec<_> = (0..options.load.connections)
         .map(|_| connection(Rc::clone(&plan), Rc::clone(&arrivals), Rc::clone(&share)))
@@ -70,8 +71,13 @@ async fn futures_of(connections: Vec<tokio::task::JoinHandle<()>>) -> anyhow::Re
 }
 
 /// Says when each request is meant to leave, at that moment; how many there were.
-fn pace(interval: Duration, until: Instant, arrive: &mpsc::UnboundedSender<Instant>) -> u64 {
-    let mut intended = Instant::now();
+fn pace(
+    from: Instant,
+    interval: Duration,
+    until: Instant,
+    arrive: &mpsc::UnboundedSender<Instant>,
+) -> u64 {
+    let mut intended = from;
     let mut sent = 0;
     while intended < until {
         std::thread::sleep(intended.saturating_duration_since(Instant::now()));
@@ -115,4 +121,40 @@ async fn exchange(
         None => open.insert(plan.connect().await?),
     };
     plan.exchange(stream, buffer).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn the_options_of_both_generators_stand_beside_each_other() {
+        use clap::Parser as _;
+        let given = ["arrivals", "--url", "http://127.0.0.1:1/", "--rate", "2.5"];
+        let options = Cli::try_parse_from(given).map(|cli| cli.options);
+        assert!(options.is_ok_and(|options| options.rate == 2.5));
+    }
+
+    #[test]
+    fn arrivals_keep_their_rate_when_nobody_takes_them() {
+        let (arrive, mut arrivals) = mpsc::unbounded_channel();
+        let started = Instant::now();
+        let interval = Duration::from_millis(1);
+        let sent = pace(
+            started,
+            interval,
+            started + Duration::from_millis(20),
+            &arrive,
+        );
+        let first = arrivals.try_recv();
+        let second = arrivals.try_recv();
+        assert_eq!(sent, 20);
+        assert_eq!((first, second), (Ok(started), Ok(started + interval)));
+    }
 }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use keyway_ipc::CallOutcome;
 use wasmtime::Store;
-use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
@@ -21,6 +21,7 @@ use wasmtime_wasi_http::{
 
 use super::BenchError;
 use crate::bindings::connector::ConnectorPre;
+use crate::bindings::{connection, log, state};
 use crate::engine::{PoolSize, Runner};
 use crate::load::{self, LoadError};
 use crate::sealed::seal;
@@ -61,8 +62,9 @@ impl Bare {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(BenchError::Bare)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)
             .map_err(BenchError::Bare)?;
-        linker
-            .define_unknown_imports_as_traps(&component)
+        connection::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)
+            .and_then(|()| log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest))
+            .and_then(|()| state::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest))
             .map_err(BenchError::Bare)?;
         let pre = linker
             .instantiate_pre(&component)
@@ -136,6 +138,42 @@ impl WasiHttpView for Guest {
             table: &mut self.table,
             hooks: &mut self.hooks,
         }
+    }
+}
+
+// Keyway's own interfaces have nothing behind them: the bound is about HTTP.
+
+fn nothing<T>() -> wasmtime::Result<T> {
+    Err(wasmtime::Error::msg("the bound has no such function"))
+}
+
+impl connection::Host for Guest {
+    async fn parameter(&mut self, _: String) -> wasmtime::Result<Option<String>> {
+        nothing()
+    }
+
+    async fn scopes(&mut self) -> wasmtime::Result<Vec<String>> {
+        nothing()
+    }
+}
+
+impl log::Host for Guest {
+    async fn write(&mut self, _: log::Level, _: String) -> wasmtime::Result<()> {
+        nothing()
+    }
+}
+
+impl state::Host for Guest {
+    async fn get(&mut self, _: String) -> wasmtime::Result<Result<Option<String>, state::Refusal>> {
+        nothing()
+    }
+
+    async fn set(&mut self, _: String, _: String) -> wasmtime::Result<Result<(), state::Refusal>> {
+        nothing()
+    }
+
+    async fn delete(&mut self, _: String) -> wasmtime::Result<Result<(), state::Refusal>> {
+        nothing()
     }
 }
 
