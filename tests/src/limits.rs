@@ -42,9 +42,11 @@ const fn case(limit: &'static str, value: u64, call: Call) -> Case {
 
 const LOG: &str = "keyway:host/log#write";
 const SET: &str = "keyway:host/state#set";
+const OPEN: &str = "keyway:host/scratch#open";
+const WRITE: &str = "keyway:host/scratch#write";
 const HTTP: &str = "wasi:http/outgoing-handler#handle";
 
-const CASES: [Case; 24] = [
+const CASES: [Case; 27] = [
     case("memory_bytes_max", 65_536, Call::Check),
     case("table_elements_max", 1, Call::Check),
     case("handles_max", 2, Call::Check),
@@ -69,6 +71,9 @@ const CASES: [Case; 24] = [
     case("state_key_bytes_max", 3, Call::Import(SET, 1, 6)),
     case("state_value_bytes_max", 3, Call::Import(SET, 1, 6)),
     case("state_keys_max", 1, Call::Attempt("other_tenant_state")),
+    case("scratch_bytes_max", 3, Call::Import(WRITE, 1, 6)),
+    case("scratch_file_bytes_max", 3, Call::Import(WRITE, 1, 6)),
+    case("scratch_files_max", 1, Call::Import(OPEN, 2, 6)),
 ];
 
 /// A deployment with everything that the cases call.

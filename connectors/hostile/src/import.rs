@@ -1,5 +1,7 @@
 //! Calls one import, as often as it is told.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use keyway_sdk::{Context, Failure, Level, ScratchRefusal, Value, json};
 use serde::Deserialize;
 
@@ -61,7 +63,12 @@ fn once(context: &Context, function: Function, argument: &str) -> String {
         Function::StateGet => format!("{:?}", context.state().get(KEY)),
         Function::StateSet => format!("{:?}", context.state().set(KEY, argument)),
         Function::StateDelete => format!("{:?}", context.state().delete(KEY)),
-        Function::ScratchOpen => format!("{:?}", context.scratch().open(KEY)),
+        Function::ScratchOpen => {
+            // Another file each time.
+            static FILES: AtomicU32 = AtomicU32::new(0);
+            let number = FILES.fetch_add(1, Ordering::Relaxed);
+            format!("{:?}", context.scratch().open(&format!("{KEY}-{number}")))
+        }
         Function::ScratchRead => {
             // Files are of this call alone, so there is one only if this call made it.
             drop(fill(context, argument));

@@ -331,7 +331,7 @@ impl Invocation {
 
     fn finish(&self, mut seen: SeenRequest, started: Instant, closing: Closing) {
         seen.micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.seen.lock().requests.push(seen);
+        self.seen.lock().requested(seen);
         self.unit.close(closing);
     }
 }

@@ -303,7 +303,7 @@ impl Invocation {
             reason: denial.reason(),
             remedy: denial.remedy().to_owned(),
         };
-        self.seen.lock().denials.push(seen);
+        self.seen.lock().denied(seen);
         if let Err(error) = denial.record(&self.recorder).await {
             tracing::error!(%error, "a denial could not be recorded");
         }

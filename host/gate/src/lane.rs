@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use keyway_ipc::{
@@ -29,9 +29,15 @@ pub(crate) const END_GRACE: Duration = Duration::from_secs(1);
 /// is not keeping the protocol and loses the call.
 const EVENTS_MAX: usize = 4_096;
 
-/// Bytes of all events of a lane that may wait unread: far more than the windows
-/// of all its bodies allow.
-const EVENT_BYTES_MAX: usize = 64 << 20;
+/// How long a component whose call has ended may have to do with a crash.
+const RECENT: Duration = Duration::from_secs(60);
+
+/// Characters of a worker's reason why it cannot load code that are logged.
+const LOAD_FAILURE_CHARS_MAX: usize = 300;
+
+/// Bytes of all events of a lane that may wait unread: more than the windows of
+/// all its bodies and the ends of all its calls take.
+const EVENT_BYTES_MAX: usize = 256 << 20;
 /// The group of a tenant's calls. A worker sees no id: only which of its calls
 /// belong together.
 pub(crate) fn group_of(tenant: TenantId) -> u64 {
@@ -65,8 +71,7 @@ impl Event {
             Self::Host(_, call) => call.bytes(),
             Self::Body(_, Some(bytes)) => bytes.len(),
             Self::Body(_, None) | Self::BodyAborted(_) | Self::Credit(..) | Self::Forget(_) => 0,
-            // One frame, once for each call.
-            Self::Done(..) => 0,
+            Self::Done(outcome, _) => outcome.bytes(),
         };
         OWN + content
     }
@@ -82,6 +87,9 @@ pub struct Lane {
     ending: Mutex<HashMap<CallId, Digest>>,
     /// Components whose calls ran when the worker ended.
     left: Mutex<BTreeSet<Digest>>,
+    /// When a call of each component ended last: code that got out of its
+    /// sandbox may outlive its call.
+    recent: Mutex<HashMap<Digest, Instant>>,
     next_call: AtomicU64,
     busy: AtomicUsize,
     /// Bytes of events that wait unread.
@@ -126,6 +134,7 @@ impl Lane {
             loaded: Mutex::default(),
             ending: Mutex::default(),
             left: Mutex::default(),
+            recent: Mutex::default(),
             next_call: AtomicU64::new(1),
             busy: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
@@ -152,7 +161,8 @@ impl Lane {
         self.ready.send_replace(Readiness::Wedged);
     }
 
-    /// The components whose calls ran when the worker ended.
+    /// The components whose calls ran when the worker ended, or had ended not
+    /// long before.
     pub fn left_behind(&self) -> BTreeSet<Digest> {
         self.left.lock().clone()
     }
@@ -226,14 +236,15 @@ impl Lane {
         Ok(running)
     }
 
-    /// Notes that a call has ended. Whoever drops it looks under the same lock,
-    /// so an end is never missed.
-    fn note_end(&self, call: CallId) {
+    /// Notes that a call has ended, and says whether that is news: a call ends
+    /// once. Whoever drops it looks under the same lock, so an end is never missed.
+    fn note_end(&self, call: CallId) -> bool {
         let mut calls = self.calls.lock();
-        if let Some(queue) = calls.get_mut(&call) {
-            queue.is_over = true;
-        }
         self.ending.lock().remove(&call);
+        calls.get_mut(&call).is_some_and(|queue| {
+            self.recent.lock().insert(queue.artifact, Instant::now());
+            !std::mem::replace(&mut queue.is_over, true)
+        })
     }
 
     /// Forgets a call; says whether the worker still has to be told to end it.
@@ -273,6 +284,9 @@ impl Lane {
             let mut left = self.left.lock();
             left.extend(running.map(|(_, queue)| queue.artifact));
             left.extend(self.ending.lock().drain().map(|(_, artifact)| artifact));
+            let recent = self.recent.lock();
+            let recent = recent.iter().filter(|(_, at)| at.elapsed() < RECENT);
+            left.extend(recent.map(|(artifact, _)| *artifact));
         }
         self.ready.send_replace(Readiness::Gone);
     }
@@ -294,6 +308,9 @@ impl Lane {
             ToBroker::Ready(standing) => self.stand(standing),
             ToBroker::Loaded { artifact, failed } => {
                 if let Some(reason) = failed {
+                    // A worker that was taken over could say anything.
+                    let reason: String =
+                        reason.escape_debug().take(LOAD_FAILURE_CHARS_MAX).collect();
                     tracing::error!(%artifact, %reason, "a worker cannot load compiled code");
                     self.loaded.lock().remove(&artifact);
                 }
@@ -331,8 +348,9 @@ impl Lane {
                 outcome,
                 usage,
             } => {
-                self.note_end(call);
-                self.post(call, Event::Done(outcome, usage));
+                if self.note_end(call) {
+                    self.post(call, Event::Done(outcome, usage));
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 
 use keyway_authz::{DenialReason, Entry, HttpSend};
 use keyway_ipc::{HttpRequest, LogLevel};
+use keyway_model::limit::{SEEN_ENTRIES_MAX, SEEN_TEXT_CHARS_MAX};
 use keyway_model::{CredentialSlot, Failure};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,9 @@ pub struct Seen {
     pub requests: Vec<SeenRequest>,
     /// What was denied, with its remedy.
     pub denials: Vec<SeenDenial>,
+    /// Requests and denials that are not among these: there were too many.
+    #[serde(default)]
+    pub more: u32,
     /// Reads of connection parameters and scopes.
     pub connection_reads: u32,
     /// Reads of state.
@@ -62,8 +66,30 @@ impl Seen {
     /// Keeps a denial, unless the same thing was denied before.
     pub(crate) fn say_once(&mut self, denial: SeenDenial) {
         if self.denials.iter().all(|known| known.asked != denial.asked) {
-            self.denials.push(denial);
+            self.denied(denial);
         }
+    }
+
+    /// Keeps a denial.
+    pub(crate) fn denied(&mut self, denial: SeenDenial) {
+        let kept = SeenDenial {
+            asked: cut(denial.asked),
+            remedy: cut(denial.remedy),
+            ..denial
+        };
+        self.more += keep(&mut self.denials, kept);
+    }
+
+    /// Keeps a request.
+    pub(crate) fn requested(&mut self, request: SeenRequest) {
+        let kept = SeenRequest {
+            method: cut(request.method),
+            url: cut(request.url),
+            headers: request.headers.into_iter().map(cut).collect(),
+            failed: request.failed.map(cut),
+            ..request
+        };
+        self.more += keep(&mut self.requests, kept);
     }
 
     /// A guest's failure with what the host knows of it: the guest was told
@@ -86,6 +112,30 @@ impl Seen {
             None => failure,
         }
     }
+}
+
+/// Adds one. What comes behind the last place takes it: the end of a story is
+/// worth more than its middle. Answers how many are lost.
+fn keep<T>(all: &mut Vec<T>, one: T) -> u32 {
+    match all.len() < SEEN_ENTRIES_MAX {
+        true => all.push(one),
+        false => {
+            all.pop();
+            all.push(one);
+            return 1;
+        }
+    }
+    0
+}
+
+/// A text of a guest's, as long as people read.
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(SEEN_TEXT_CHARS_MAX) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text.shrink_to_fit();
+    text
 }
 
 /// The beginnings of the bodies of one request, without secrets.
@@ -161,4 +211,31 @@ pub struct SeenDenial {
     pub reason: DenialReason,
     /// What would allow it.
     pub remedy: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_guest_asks_for_is_kept_only_as_far_as_people_read() {
+        let mut seen = Seen::default();
+        for number in 0..10_000 {
+            seen.denied(SeenDenial {
+                asked: format!("GET https://a.test/{number}{}", "x".repeat(64 << 10)),
+                reason: DenialReason::Path,
+                remedy: "r".repeat(64 << 10),
+            });
+        }
+        assert_eq!(seen.denials.len(), SEEN_ENTRIES_MAX);
+        assert_eq!(seen.more as usize, 10_000 - SEEN_ENTRIES_MAX);
+        let last = seen.denials.last().map(|last| last.asked.as_str());
+        assert!(last.is_some_and(|asked| asked.contains("/9999")));
+        let bytes: usize = seen
+            .denials
+            .iter()
+            .map(|denial| denial.asked.capacity() + denial.remedy.capacity())
+            .sum();
+        assert!(bytes < 1 << 20, "{bytes}");
+    }
 }

@@ -309,11 +309,16 @@ impl HostCall {
     }
 }
 
+/// What a header costs beside its content.
+const HEADER_BYTES: usize = 64;
+
 impl HttpRequest {
     fn bytes(&self) -> usize {
         let (BodyStart::Whole(body) | BodyStart::Stream { first: body, .. }) = &self.body;
         let headers = self.headers.iter();
-        let headers: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
+        let headers: usize = headers
+            .map(|(name, value)| name.len() + value.len() + HEADER_BYTES)
+            .sum();
         self.method.len() + self.url.len() + headers + body.len()
     }
 }

@@ -18,6 +18,25 @@ pub enum CallOutcome {
     Trap(Trap),
 }
 
+impl CallOutcome {
+    /// Bytes of what the guest gave, about.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Value(text) | Self::LogicError(text) => text.len(),
+            Self::Failure(failure) => failure.to_string().len(),
+            Self::Batch(batch) => batch
+                .events
+                .iter()
+                .map(|event| event.deduplication_key.len() + event.payload.len() + OWN_BYTES)
+                .sum(),
+            Self::Trap(trap) => trap.to_string().len(),
+        }
+    }
+}
+
+/// What a value costs beside its content.
+const OWN_BYTES: usize = 64;
+
 /// What a poll found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollBatch {

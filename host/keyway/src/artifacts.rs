@@ -154,7 +154,7 @@ impl Artifacts {
         let bytes = match self.cached(digest) {
             Some(bytes) => bytes,
             None => {
-                let compiled = self.compile(&component().await?).await?;
+                let compiled = self.run_compiler(&component().await?).await?;
                 self.keep(digest, &compiled.code)?;
                 compiled.code
             }
@@ -164,12 +164,21 @@ impl Artifacts {
         Ok(code)
     }
 
-    /// Compiles a component in a child process.
+    /// Compiles a component, when no other is being compiled, and keeps its code
+    /// for the first call.
     ///
     /// # Errors
     ///
     /// [`CompileError`].
     pub(crate) async fn compile(&self, component: &[u8]) -> Result<Compiled, CompileError> {
+        let _one = self.one_at_a_time.lock().await;
+        let compiled = self.run_compiler(component).await?;
+        self.keep(Digest::of(component), &compiled.code)?;
+        Ok(compiled)
+    }
+
+    /// Runs the compiler in a process of its own. Whoever calls holds the turn.
+    async fn run_compiler(&self, component: &[u8]) -> Result<Compiled, CompileError> {
         let limits = self.confined.compile;
         let mut child = self
             .confined

@@ -93,7 +93,7 @@ impl Workers {
         });
         workers
             .everyone
-            .get_or_try_init(|| workers.pool(processes))
+            .get_or_try_init(|| workers.pool(Whose::Everyone, processes))
             .await?;
         Ok((workers, told))
     }
@@ -206,7 +206,7 @@ impl Workers {
             known.unwrap_or_else(|| Arc::clone(self.others.write().entry(whose).or_default()));
         let pool = cell
             .get_or_try_init(|| async {
-                let pool = self.pool(1).await?;
+                let pool = self.pool(whose, 1).await?;
                 if let (Whose::Suspect(component, _), Some(this)) = (whose, self.this.upgrade()) {
                     tokio::spawn(this.end_probation(whose, component));
                 }
@@ -216,18 +216,23 @@ impl Workers {
         Ok(Arc::clone(pool))
     }
 
-    async fn pool(&self, processes: usize) -> Result<Arc<Pool>, WorkerError> {
+    async fn pool(&self, whose: Whose, processes: usize) -> Result<Arc<Pool>, WorkerError> {
         let this = Weak::clone(&self.this);
+        let alone = match whose {
+            Whose::Suspect(component, _) => Some(component),
+            Whose::Everyone | Whose::Tenant(_) => None,
+        };
         let on_crash = move |left: &BTreeSet<Digest>, crash: Crash| {
             if let Some(this) = this.upgrade() {
-                this.crashed(left, crash);
+                this.crashed(alone, left, crash);
             }
         };
         Pool::start(self.recipe.clone(), processes, Arc::new(on_crash)).await
     }
 
-    fn crashed(&self, left: &BTreeSet<Digest>, crash: Crash) {
-        let verdict = self.suspicion.lock().crashed(left, crash, Instant::now());
+    fn crashed(&self, alone: Option<Digest>, left: &BTreeSet<Digest>, crash: Crash) {
+        let now = Instant::now();
+        let verdict = self.suspicion.lock().crashed(alone, left, crash, now);
         if let Some(verdict) = verdict {
             tracing::error!(component = %verdict.component, why = %verdict.why, "quarantine");
             // Nobody listens while the deployment ends.

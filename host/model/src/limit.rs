@@ -127,7 +127,7 @@ constants! {
     /// Components inside one component.
     NESTED_COMPONENTS_MAX: usize = 8, Count, "the artifact is refused";
     /// Instances of one component, those that only gather exports among them.
-    INSTANCES_MAX: usize = 64, Count, "the artifact is refused";
+    INSTANCES_MAX: usize = 128, Count, "the artifact is refused";
     /// Instances of components in one component: one for each interface that is exported.
     COMPONENT_INSTANCES_MAX: usize = 8, Count, "the artifact is refused";
     /// Imports of one component.
@@ -157,7 +157,7 @@ constants! {
     /// Writable memory for compiling one artifact, beside what the compiler has when it starts, unless the configuration says otherwise.
     COMPILE_MEMORY_BYTES_MAX: u64 = 1 << 30, Bytes, "the artifact is refused";
     /// Workers of its own that a component ends within ten minutes.
-    COMPONENT_CRASHES_MAX: usize = 3, Count, "the component is quarantined";
+    COMPONENT_CRASHES_MAX: usize = 2, Count, "the component is quarantined";
     /// Components at once that have a worker of their own because they may have ended one.
     SUSPECTS_MAX: usize = 16, Count, "further ones stay with the others";
     /// Lines that one confined process puts into the host's log.
@@ -168,6 +168,10 @@ constants! {
     ARTIFACT_BYTES_MAX: usize = 16 << 20, Bytes, "the install is refused";
     /// A manifest's or recipe's size.
     DOCUMENT_BYTES_MAX: usize = 1 << 20, Bytes, "the document is refused";
+    /// Requests, and denials, of one guest call that people are shown: the first, and the last.
+    SEEN_ENTRIES_MAX: usize = 500, Count, "those between are counted";
+    /// Characters of one text among them.
+    SEEN_TEXT_CHARS_MAX: usize = 200, Count, "it is cut";
     /// Steps in one recipe.
     RECIPE_STEPS_MAX: usize = 1_000, Count, "the recipe is refused";
     /// Blocks inside blocks in one recipe.

@@ -105,8 +105,8 @@ pub(crate) const ROWS: &[Row] = &[
         attack: "a stack without an end",
         cases: &[
             rust("recursion", Trap("out of bounds memory access")),
-            text("mutual_recursion", Trap("call stack exhausted")),
-            text("recursion_into_host", Trap("call stack exhausted")),
+            text("mutual_recursion", Limit("STACK_BYTES_MAX")),
+            text("recursion_into_host", Limit("STACK_BYTES_MAX")),
         ],
         tests: &["every_setting_of_the_engine_is_the_one_that_was_reviewed"],
     },
@@ -156,7 +156,7 @@ pub(crate) const ROWS: &[Row] = &[
         cases: &[
             rust("hoard-bodies", Limit("retained_bytes_max")),
             rust("hoard-fields", Limit("field_bytes_max")),
-            rust("hoard-requests", Limit("host_calls_max")),
+            rust("hoard-requests", Limit("host_calls_in_flight_max")),
         ],
         tests: &[
             "what_leaves_makes_room_for_more",

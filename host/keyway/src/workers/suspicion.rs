@@ -1,9 +1,11 @@
 //! Which component ends workers: suspicion, and in the end quarantine.
 //!
-//! A worker that crashes takes every call with it that it ran. If they were of
-//! one component, that one did it. If they were of several, each is suspected
-//! and gets a worker of its own for a while: the next crash there is its own.
-//! A component that ended [`STRIKES_MAX`] workers of its own within
+//! A worker that crashes takes every call with it that it ran. Each component
+//! that was there, or had been not long before, is suspected and gets a worker
+//! of its own for a while: the next crash there is its own. Nothing that happens
+//! in a worker of several components is held against one of them: code that got
+//! out of its sandbox could wait until another is there alone.
+//! A component that ended [`COMPONENT_CRASHES_MAX`] workers of its own within
 //! [`STRIKE_WINDOW`], or one of them by a system call that no worker makes, is
 //! in quarantine until an administrator has looked at it.
 //!
@@ -94,9 +96,11 @@ impl Suspicion {
         }
     }
 
-    /// A worker has ended that ran these components.
+    /// A worker has ended in which these components had been; `alone` is the one
+    /// whose own worker it was.
     pub(crate) fn crashed(
         &mut self,
+        alone: Option<Digest>,
         running: &BTreeSet<Digest>,
         crash: Crash,
         now: Instant,
@@ -107,15 +111,12 @@ impl Suspicion {
                 .retain(|at| now.duration_since(*at) < STRIKE_WINDOW);
             !record.crashes.is_empty() || record.alone_until.is_some_and(|until| now < until)
         });
-        for component in running {
+        for component in running.iter().chain(&alone) {
             if self.own != Some(*component) {
                 self.records.entry(*component).or_default().alone_until = Some(now + PROBATION);
             }
         }
-        let (Some(component), 1) = (running.first().copied(), running.len()) else {
-            return None;
-        };
-        self.strike(component, crash, now)
+        self.strike(alone?, crash, now)
     }
 
     fn strike(&mut self, component: Digest, crash: Crash, now: Instant) -> Option<Verdict> {
@@ -172,24 +173,39 @@ mod tests {
 
     const SEGV: Crash = Crash::Ended { signal: Some(11) };
 
-    fn digests<const N: usize>(names: [&str; N]) -> BTreeSet<Digest> {
-        names.map(|name| Digest::of(name.as_bytes())).into()
-    }
-
     fn digest(name: &str) -> Digest {
         Digest::of(name.as_bytes())
     }
 
+    fn digests<const N: usize>(names: [&str; N]) -> BTreeSet<Digest> {
+        names.map(digest).into()
+    }
+
+    /// A crash in the component's own worker.
+    fn own(suspicion: &mut Suspicion, name: &str, crash: Crash, now: Instant) -> Option<Verdict> {
+        suspicion.crashed(Some(digest(name)), &digests([name]), crash, now)
+    }
+
+    /// A crash in a worker that several may use.
+    fn shared<const N: usize>(
+        suspicion: &mut Suspicion,
+        names: [&str; N],
+        crash: Crash,
+    ) -> Option<Verdict> {
+        suspicion.crashed(None, &digests(names), crash, Instant::now())
+    }
+
     #[test]
-    fn a_component_that_crashed_alone_three_times_is_quarantined() {
+    fn a_component_that_ended_its_own_workers_is_quarantined() {
         let mut suspicion = Suspicion::default();
         let now = Instant::now();
-        for second in 0..2 {
+        assert_eq!(shared(&mut suspicion, ["bad"], SEGV), None);
+        assert!(suspicion.is_alone(&digest("bad"), now));
+        for second in 1..COMPONENT_CRASHES_MAX as u64 {
             let now = now + Duration::from_secs(second);
-            assert_eq!(suspicion.crashed(&digests(["bad"]), SEGV, now), None);
-            assert!(suspicion.is_alone(&digest("bad"), now));
+            assert_eq!(own(&mut suspicion, "bad", SEGV, now), None);
         }
-        let verdict = suspicion.crashed(&digests(["bad"]), SEGV, now + Duration::from_secs(3));
+        let verdict = own(&mut suspicion, "bad", SEGV, now + Duration::from_secs(9));
         assert_eq!(
             verdict.map(|verdict| verdict.component),
             Some(digest("bad"))
@@ -198,15 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn those_that_were_only_there_are_suspected_and_not_struck() {
+    fn nothing_in_a_shared_worker_is_held_against_whoever_was_there() {
         let mut suspicion = Suspicion::default();
-        let now = Instant::now();
+        let forbidden = Crash::by(Some(libc::SIGSYS));
         for _ in 0..10 {
-            assert_eq!(
-                suspicion.crashed(&digests(["bad", "good"]), SEGV, now),
-                None
-            );
+            assert_eq!(shared(&mut suspicion, ["good"], forbidden), None);
+            assert_eq!(shared(&mut suspicion, ["bad", "good"], SEGV), None);
         }
+        let now = Instant::now();
         assert!(suspicion.is_alone(&digest("good"), now));
         assert!(!suspicion.is_alone(&digest("good"), now + PROBATION));
         assert_eq!(suspicion.quarantined(&digest("good")), None);
@@ -217,8 +232,8 @@ mod tests {
         let mut suspicion = Suspicion::default();
         let mut now = Instant::now();
         for _ in 0..10 {
-            now += STRIKE_WINDOW / 2 + Duration::from_secs(1);
-            assert_eq!(suspicion.crashed(&digests(["rare"]), SEGV, now), None);
+            now += STRIKE_WINDOW + Duration::from_secs(1);
+            assert_eq!(own(&mut suspicion, "rare", SEGV, now), None);
         }
     }
 
@@ -226,7 +241,7 @@ mod tests {
     fn one_forbidden_system_call_is_enough() {
         let mut suspicion = Suspicion::default();
         let crash = Crash::by(Some(libc::SIGSYS));
-        let verdict = suspicion.crashed(&digests(["bad"]), crash, Instant::now());
+        let verdict = own(&mut suspicion, "bad", crash, Instant::now());
         assert!(verdict.is_some_and(|verdict| verdict.why.contains("system call")));
     }
 
@@ -235,10 +250,7 @@ mod tests {
         let mut suspicion = Suspicion::default();
         let now = Instant::now();
         for _ in 0..10 {
-            assert_eq!(
-                suspicion.crashed(&digests(["slow"]), Crash::Wedged, now),
-                None
-            );
+            assert_eq!(own(&mut suspicion, "slow", Crash::Wedged, now), None);
         }
         assert!(suspicion.is_alone(&digest("slow"), now));
     }
@@ -247,7 +259,7 @@ mod tests {
     fn the_hosts_own_component_is_never_kept_from_running() {
         let mut suspicion = Suspicion::new(Some(digest("own")));
         for _ in 0..10 {
-            suspicion.crashed(&digests(["own"]), SEGV, Instant::now());
+            shared(&mut suspicion, ["own"], SEGV);
         }
         assert_eq!(suspicion.quarantined(&digest("own")), None);
         assert!(!suspicion.is_alone(&digest("own"), Instant::now()));
@@ -257,12 +269,13 @@ mod tests {
     fn what_is_released_begins_anew_and_alone() {
         let mut suspicion = Suspicion::default();
         let now = Instant::now();
-        for _ in 0..3 {
-            suspicion.crashed(&digests(["bad"]), SEGV, now);
+        for _ in 0..COMPONENT_CRASHES_MAX {
+            own(&mut suspicion, "bad", SEGV, now);
         }
+        assert!(suspicion.quarantined(&digest("bad")).is_some());
         suspicion.release(&digest("bad"), now);
         assert_eq!(suspicion.quarantined(&digest("bad")), None);
         assert!(suspicion.is_alone(&digest("bad"), now));
-        assert_eq!(suspicion.crashed(&digests(["bad"]), SEGV, now), None);
+        assert_eq!(own(&mut suspicion, "bad", SEGV, now), None);
     }
 }
