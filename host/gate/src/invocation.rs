@@ -142,7 +142,8 @@ impl Invocation {
 
     /// The same, recording into `sink` instead of the store: what it says is
     /// durable may be lost. For measuring what the gate costs without a disk;
-    /// no deployment calls it.
+    /// no deployment calls it, and a test holds that.
+    #[doc(hidden)]
     #[must_use = "the invocation that records elsewhere is the one that is returned"]
     pub fn dangerous_recording_into(self, sink: Arc<dyn Sink>) -> Self {
         let recorder = Recorder::new(sink, self.basis.scope, self.gate.clock.clone());
@@ -160,20 +161,15 @@ impl Invocation {
             reserved_headers: self.reserved_headers(),
             parameters: self.parameters(),
         };
-        let wall = Duration::from_millis(self.limits.wall_ms_max) + END_GRACE;
-        let (outcome, usage) = match lane.start(invoke).await {
-            Ok(mut running) => match tokio::time::timeout(wall, self.serve(&mut running)).await {
-                Ok(ended) => ended,
-                Err(_) => {
-                    lane.give_up();
-                    let limit = Trap::Limit {
-                        name: "wall_ms_max".to_owned(),
-                        value: self.limits.wall_ms_max,
-                    };
-                    (CallOutcome::Trap(limit), Usage::default())
-                }
-            },
-            Err(WorkerGone) => gone(),
+        let input_bytes = invoke.entrance.bytes() as u64;
+        let input = within(
+            "value_bytes_max",
+            input_bytes,
+            self.limits.value_bytes_max.into(),
+        );
+        let (outcome, usage) = match input {
+            Ok(()) => self.run_on(lane, invoke).await,
+            Err(over) => (CallOutcome::Trap(over.into()), Usage::default()),
         };
         self.end_scratch().await;
         self.record_tally(&usage, &outcome);
@@ -181,6 +177,24 @@ impl Invocation {
             outcome: self.masked(outcome),
             usage,
             seen: std::mem::take(&mut *self.seen.lock()),
+        }
+    }
+
+    async fn run_on(&self, lane: &Arc<Lane>, invoke: Invoke) -> (CallOutcome, Usage) {
+        let wall = Duration::from_millis(self.limits.wall_ms_max) + END_GRACE;
+        let Ok(mut running) = lane.start(invoke).await else {
+            return gone();
+        };
+        match tokio::time::timeout(wall, self.serve(&mut running)).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                lane.give_up();
+                let limit = Trap::Limit {
+                    name: "wall_ms_max".to_owned(),
+                    value: self.limits.wall_ms_max,
+                };
+                (CallOutcome::Trap(limit), Usage::default())
+            }
         }
     }
 

@@ -254,6 +254,23 @@ pub enum Entrance {
     },
 }
 
+impl Entrance {
+    /// Bytes of what the guest is given.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Action { name, input } => name.len() + input.len(),
+            Self::Poll {
+                name,
+                input,
+                cursor,
+            } => name.len() + input.len() + cursor.as_ref().map_or(0, String::len),
+            Self::Check => 0,
+            Self::Run { input } => input.len(),
+            Self::CheckExpressions { request } => request.len(),
+        }
+    }
+}
+
 /// What a guest asks of the host.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum HostCall {
