@@ -19,8 +19,8 @@ const FAMILIES: [(&str, &[std::ops::RangeInclusive<u32>]); 9] = [
 ];
 
 /// Requirements without a test, and those that tests check in part: no more than these. Lower them with the file.
-const MISSING_MAX: i64 = 84;
-const PARTIAL_MAX: i64 = 53;
+const MISSING_MAX: i64 = 80;
+const PARTIAL_MAX: i64 = 57;
 
 /// The pages whose tests must exist.
 const PAGES: [&str; 3] = [
