@@ -128,12 +128,15 @@ async fn honest_calls_go_on_beside_an_endless_loop() {
     assert_eq!(broker.finish().await.outcome, CallOutcome::Trap(reason));
 }
 
-/// How long an honest call with twenty messages takes beside `loops`.
+/// How long an honest call with twenty messages takes beside `loops` of another
+/// group.
 async fn honest_beside(loops: usize) -> Duration {
     let mut broker = Broker::of_size("hostile", 20).await;
+    broker.group = 1;
     for _ in 0..loops {
         broker.start_action("spin", "").await;
     }
+    broker.group = 2;
     // The loops have run for a while when the honest call begins.
     for _ in 0..2 {
         broker.start_action("many-host-calls", "").await;

@@ -72,6 +72,8 @@ pub(crate) struct Broker {
     pub(crate) link: Link<ToWorker, ToBroker>,
     pub(crate) artifact: Digest,
     next: u64,
+    /// Whose calls the next ones are.
+    pub(crate) group: u64,
     pub(crate) limits: CallLimits,
     pub(crate) reserved_headers: Vec<String>,
     pub(crate) parameters: Option<Vec<(String, String)>>,
@@ -105,6 +107,7 @@ impl Broker {
             link,
             artifact: Digest::of(&component),
             next: 0,
+            group: 0,
             limits: limits(),
             reserved_headers: Vec::new(),
             parameters: None,
@@ -152,7 +155,7 @@ impl Broker {
         let call = CallId(self.next);
         self.send(ToWorker::Invoke(Box::new(Invoke {
             call,
-            group: 0,
+            group: self.group,
             artifact: self.artifact,
             entrance,
             limits: self.limits,

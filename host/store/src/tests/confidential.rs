@@ -10,12 +10,16 @@ use crate::{Kind, NewResource, StoreError, Token};
 const CANARY: &str = "canary-7f3a1e";
 
 fn files(directory: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
-    let entries = std::fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    entries
-        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
-        .collect()
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push((path.clone(), std::fs::read(path).unwrap()));
+        }
+    }
+    found
 }
 
 fn resource<'a>(kind: Kind, name: Option<&'a str>, body: &'a Value) -> NewResource<'a, Value> {

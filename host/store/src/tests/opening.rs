@@ -107,7 +107,8 @@ async fn the_directory_and_its_files_are_for_the_owner_alone() {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(&directory).unwrap() {
         let path = entry.unwrap().path();
-        assert_eq!(mode(&path), 0o600, "{}", path.display());
+        let own = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode(&path), own, "{}", path.display());
         names.push(path.file_name().unwrap().to_string_lossy().into_owned());
     }
     names.sort();
