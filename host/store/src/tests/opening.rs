@@ -114,7 +114,13 @@ async fn the_directory_and_its_files_are_for_the_owner_alone() {
     names.sort();
     assert_eq!(
         names,
-        ["keyway.db", "keyway.db-shm", "keyway.db-wal", "lock", "scratch"]
+        [
+            "keyway.db",
+            "keyway.db-shm",
+            "keyway.db-wal",
+            "lock",
+            "scratch"
+        ]
     );
 }
 
