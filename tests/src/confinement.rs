@@ -2,6 +2,7 @@
 //! takes a worker's place and tries; and a kernel that lacks a layer is told
 //! apart from one that has it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -258,7 +259,7 @@ fn every_layer_holds_around_the_workers_that_run_guests() {
     assert!(said.contains("worker instance-reset: quick\n"), "{said}");
     let workers = children(stage.serve.as_ref().unwrap().pid());
     assert_eq!(workers, before);
-    let mut has_code = false;
+    let (mut has_code, mut users) = (false, BTreeSet::new());
     for pid in workers {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         for line in ["Seccomp:\t2", "NoNewPrivs:\t1", "CapEff:\t0000000000000000"] {
@@ -266,10 +267,15 @@ fn every_layer_holds_around_the_workers_that_run_guests() {
             assert!(privileged || status.contains(line), "{line}: {status}");
         }
         if rustix::process::geteuid().is_root() {
-            assert!(
-                status.contains("Uid:\t65534\t65534\t65534\t65534"),
-                "{status}"
-            );
+            let line = status
+                .lines()
+                .find(|line| line.starts_with("Uid:"))
+                .unwrap();
+            let ids: BTreeSet<&str> = line.split_whitespace().skip(1).collect();
+            assert_eq!(ids.len(), 1, "{line}");
+            let user: u32 = ids.first().unwrap().parse().unwrap();
+            assert!((61_184..65_520).contains(&user), "{line}");
+            assert!(users.insert(user), "two workers have one user: {line}");
         }
         // Nothing is both written and run.
         let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();

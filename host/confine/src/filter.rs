@@ -25,6 +25,8 @@ const PIDFD_SELF: u64 = 0xFFFF_D8F0;
 
 const READ_WRITE: u64 = (libc::PROT_READ | libc::PROT_WRITE) as u64;
 const READ_EXECUTE: u64 = (libc::PROT_READ | libc::PROT_EXEC) as u64;
+/// Data beside the stream, by which kernels were broken and which nobody needs.
+const OUT_OF_BAND: u64 = libc::MSG_OOB as u64;
 const ANONYMOUS: u64 = libc::MAP_ANONYMOUS as u64;
 
 /// Rules for one call: allowed if all conditions of one rule hold.
@@ -78,15 +80,12 @@ impl fmt::Display for FilterError {
 /// Calls that are allowed whatever their arguments are. The descriptors they
 /// name can only be the sockets and pipes of the broker, the page map, and
 /// event queues.
-const ANY_ARGUMENTS: [(i64, &str); 28] = [
+const ANY_ARGUMENTS: [(i64, &str); 26] = [
     (libc::SYS_read, "read"),
     (libc::SYS_write, "write"),
     (libc::SYS_writev, "writev"),
     (libc::SYS_close, "close"),
     (libc::SYS_fstat, "fstat"),
-    (libc::SYS_recvmsg, "recvmsg"),
-    // An address of it cannot be seen; on a connected stream socket it has no effect.
-    (libc::SYS_sendmsg, "sendmsg"),
     (libc::SYS_epoll_wait, "epoll_wait"),
     (libc::SYS_epoll_ctl, "epoll_ctl"),
     (libc::SYS_futex, "futex"),
@@ -163,8 +162,27 @@ fn with_conditions() -> Vec<(i64, &'static str, Rules)> {
     };
     vec![
         // No address: only to who is at the other end already.
-        (libc::SYS_sendto, "sendto", vec![vec![wide(4, Eq, 0)]]),
-        (libc::SYS_recvfrom, "recvfrom", vec![vec![wide(4, Eq, 0)]]),
+        (
+            libc::SYS_sendto,
+            "sendto",
+            vec![vec![wide(4, Eq, 0), low(3, MaskedEq(OUT_OF_BAND), 0)]],
+        ),
+        (
+            libc::SYS_recvfrom,
+            "recvfrom",
+            vec![vec![wide(4, Eq, 0), low(3, MaskedEq(OUT_OF_BAND), 0)]],
+        ),
+        // An address of it cannot be seen; on a connected stream socket it has no effect.
+        (
+            libc::SYS_sendmsg,
+            "sendmsg",
+            vec![vec![low(2, MaskedEq(OUT_OF_BAND), 0)]],
+        ),
+        (
+            libc::SYS_recvmsg,
+            "recvmsg",
+            vec![vec![low(2, MaskedEq(OUT_OF_BAND), 0)]],
+        ),
         (
             libc::SYS_ioctl,
             "ioctl",

@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use crate::Gate;
 use crate::admission::{LineOf, Place, Wish};
 use crate::grant::{Basis, Lost, standing};
-use crate::lane::{END_GRACE, Event, Lane, Line, RunningCall, WorkerGone, group_of};
+use crate::lane::{END_GRACE, Event, Lane, Line, RunningCall, group_of};
 use crate::mask::Mask;
 use crate::over::{Over, Traffic, within};
 use crate::seen::{Seen, SeenDenial};

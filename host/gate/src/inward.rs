@@ -153,7 +153,7 @@ fn dropped_lines(over: String) -> SeenDenial {
     SeenDenial {
         asked: Inward::LogWrite.name().to_owned(),
         reason: DenialReason::Limit,
-        remedy: format!("{over}: further lines are dropped and counted"),
+        remedy: format!("{over}: raise it, or log less"),
     }
 }
 

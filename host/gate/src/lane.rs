@@ -5,20 +5,20 @@
 //! that the task which waits for the call reads: no task for a host call, and
 //! a call that is not served in time holds up no other.
 
+mod event;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
-use keyway_ipc::{
-    CallId, CallOutcome, HostCall, Invoke, Link, Receiver, RequestId, Sender, Standing, ToBroker,
-    ToWorker, Trap, Usage,
-};
+use keyway_ipc::{CallId, Invoke, Link, Receiver, Sender, Standing, ToBroker, ToWorker, Trap};
 use keyway_model::{Digest, TenantId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
+
+pub(crate) use event::Event;
 
 /// How long after its limit, or after it was cancelled, a guest call may take
 /// to end before its worker is given up, and all other calls with it. Many
@@ -28,9 +28,6 @@ pub(crate) const END_GRACE: Duration = Duration::from_secs(1);
 /// Events of one guest call that may wait unread: a worker that exceeds this
 /// is not keeping the protocol and loses the call.
 const EVENTS_MAX: usize = 4_096;
-
-/// How long a component whose call has ended may have to do with a crash.
-const RECENT: Duration = Duration::from_secs(60);
 
 /// Characters of a worker's reason why it cannot load code that are logged.
 const LOAD_FAILURE_CHARS_MAX: usize = 300;
@@ -46,37 +43,6 @@ pub(crate) fn group_of(tenant: TenantId) -> u64 {
     u64::from_be_bytes(first.unwrap_or_default())
 }
 
-/// What a guest call's worker says about it.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// The guest asks for something.
-    Host(RequestId, HostCall),
-    /// More of a request body; `None` is its end.
-    Body(RequestId, Option<Bytes>),
-    /// The guest gave a request body up.
-    BodyAborted(RequestId),
-    /// The guest takes so many more bytes of a response body.
-    Credit(RequestId, u32),
-    /// The guest no longer wants a response body.
-    Forget(RequestId),
-    /// The call has ended.
-    Done(CallOutcome, Usage),
-}
-
-impl Event {
-    /// What it holds of this process's memory, about.
-    fn bytes(&self) -> usize {
-        const OWN: usize = 128;
-        let content = match self {
-            Self::Host(_, call) => call.bytes(),
-            Self::Body(_, Some(bytes)) => bytes.len(),
-            Self::Body(_, None) | Self::BodyAborted(_) | Self::Credit(..) | Self::Forget(_) => 0,
-            Self::Done(outcome, _) => outcome.bytes(),
-        };
-        OWN + content
-    }
-}
-
 /// One link to a worker.
 #[derive(Debug)]
 pub struct Lane {
@@ -87,9 +53,11 @@ pub struct Lane {
     ending: Mutex<HashMap<CallId, Digest>>,
     /// Components whose calls ran when the worker ended.
     left: Mutex<BTreeSet<Digest>>,
-    /// When a call of each component ended last: code that got out of its
-    /// sandbox may outlive its call.
-    recent: Mutex<HashMap<Digest, Instant>>,
+    /// Components whose calls have ended here: code that got out of its sandbox
+    /// may outlive its call.
+    ran: Mutex<BTreeSet<Digest>>,
+    /// Components that the worker was told to load and has not answered about.
+    loading: Mutex<HashSet<Digest>>,
     next_call: AtomicU64,
     busy: AtomicUsize,
     /// Bytes of events that wait unread.
@@ -134,7 +102,8 @@ impl Lane {
             loaded: Mutex::default(),
             ending: Mutex::default(),
             left: Mutex::default(),
-            recent: Mutex::default(),
+            ran: Mutex::default(),
+            loading: Mutex::default(),
             next_call: AtomicU64::new(1),
             busy: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
@@ -161,8 +130,7 @@ impl Lane {
         self.ready.send_replace(Readiness::Wedged);
     }
 
-    /// The components whose calls ran when the worker ended, or had ended not
-    /// long before.
+    /// The components whose calls ran when the worker ended, or had run before.
     pub fn left_behind(&self) -> BTreeSet<Digest> {
         self.left.lock().clone()
     }
@@ -193,6 +161,7 @@ impl Lane {
         }
         let (descriptor, length) = code()?;
         let load = ToWorker::Load { artifact, length };
+        self.loading.lock().insert(artifact);
         self.sender
             .send_with(load, descriptor)
             .await
@@ -242,7 +211,7 @@ impl Lane {
         let mut calls = self.calls.lock();
         self.ending.lock().remove(&call);
         calls.get_mut(&call).is_some_and(|queue| {
-            self.recent.lock().insert(queue.artifact, Instant::now());
+            self.ran.lock().insert(queue.artifact);
             !std::mem::replace(&mut queue.is_over, true)
         })
     }
@@ -284,11 +253,16 @@ impl Lane {
             let mut left = self.left.lock();
             left.extend(running.map(|(_, queue)| queue.artifact));
             left.extend(self.ending.lock().drain().map(|(_, artifact)| artifact));
-            let recent = self.recent.lock();
-            let recent = recent.iter().filter(|(_, at)| at.elapsed() < RECENT);
-            left.extend(recent.map(|(artifact, _)| *artifact));
+            left.extend(self.ran.lock().iter().copied());
         }
-        self.ready.send_replace(Readiness::Gone);
+        self.ready.send_if_modified(|state| {
+            // A worker that has to be killed stays so.
+            let is_news = *state != Readiness::Wedged;
+            if is_news {
+                *state = Readiness::Gone;
+            }
+            is_news
+        });
     }
 
     /// What the worker says of itself counts once, before its first call: after
@@ -307,7 +281,10 @@ impl Lane {
         match message {
             ToBroker::Ready(standing) => self.stand(standing),
             ToBroker::Loaded { artifact, failed } => {
-                if let Some(reason) = failed {
+                if !self.loading.lock().remove(&artifact) {
+                    tracing::error!("a worker does not keep the protocol: it was not told to load");
+                    self.give_up();
+                } else if let Some(reason) = failed {
                     // A worker that was taken over could say anything.
                     let reason: String =
                         reason.escape_debug().take(LOAD_FAILURE_CHARS_MAX).collect();
@@ -366,7 +343,7 @@ impl Lane {
         let waiting = queue.waiting.fetch_add(1, Ordering::Relaxed);
         let bytes = event.bytes();
         let waiting_bytes = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if waiting_bytes + bytes > EVENT_BYTES_MAX {
+        if waiting_bytes + bytes > EVENT_BYTES_MAX || event.is_swollen() {
             drop(calls);
             tracing::error!("a worker does not keep the protocol: it says more than it was let");
             self.give_up();

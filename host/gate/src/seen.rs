@@ -85,7 +85,12 @@ impl Seen {
         let kept = SeenRequest {
             method: cut(request.method),
             url: cut(request.url),
-            headers: request.headers.into_iter().map(cut).collect(),
+            headers: request
+                .headers
+                .into_iter()
+                .take(SEEN_HEADERS_MAX)
+                .map(cut)
+                .collect(),
             failed: request.failed.map(cut),
             ..request
         };
@@ -113,6 +118,9 @@ impl Seen {
         }
     }
 }
+
+/// Names of headers of one request that are kept.
+const SEEN_HEADERS_MAX: usize = 70;
 
 /// Adds one. What comes behind the last place takes it: the end of a story is
 /// worth more than its middle. Answers how many are lost.

@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use keyway_model::Digest;
-use keyway_model::limit::{CODE_BYTES_MAX, COMPILE_WALL_SECONDS_MAX};
+use keyway_model::limit::{CODE_BYTES_MAX, COMPILE_WALL_SECONDS_MAX, INSTALLS_WAITING_MAX};
 use keyway_runtime::{CompileLimits, Compiled};
 use parking_lot::Mutex;
 use rustix::fs::{MemfdFlags, SealFlags};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
 
 use crate::confined::{Confined, report};
 
@@ -35,6 +36,8 @@ pub(crate) struct Artifacts {
     fingerprint: String,
     loaded: Mutex<HashMap<Digest, Arc<Code>>>,
     one_at_a_time: tokio::sync::Mutex<()>,
+    /// Room for those who wait for their turn to install.
+    waiting: Semaphore,
 }
 
 impl std::fmt::Debug for Artifacts {
@@ -93,6 +96,11 @@ pub(crate) enum CompileError {
         "the compiled code is longer than the limit code_bytes_max = {CODE_BYTES_MAX}; make the component smaller"
     )]
     TooLong,
+    /// Too many wait.
+    #[error(
+        "installs_waiting_max = {INSTALLS_WAITING_MAX} components wait to be compiled; try again in a while"
+    )]
+    Busy,
     /// Reading or writing failed.
     #[error("compiled code cannot be kept: {0}")]
     Io(#[from] io::Error),
@@ -127,6 +135,7 @@ impl Artifacts {
             fingerprint,
             loaded: Mutex::default(),
             one_at_a_time: tokio::sync::Mutex::default(),
+            waiting: Semaphore::new(INSTALLS_WAITING_MAX),
         })
     }
 
@@ -147,21 +156,24 @@ impl Artifacts {
         if let Some(code) = self.loaded.lock().get(&digest) {
             return Ok(Arc::clone(code));
         }
-        let _one = self.one_at_a_time.lock().await;
-        if let Some(code) = self.loaded.lock().get(&digest) {
-            return Ok(Arc::clone(code));
+        if let Some(bytes) = self.cached(digest) {
+            return self.share(digest, &bytes);
         }
-        let bytes = match self.cached(digest) {
-            Some(bytes) => bytes,
-            None => {
-                let compiled = self.run_compiler(&component().await?).await?;
-                self.keep(digest, &compiled.code)?;
-                compiled.code
-            }
-        };
-        let code = Arc::new(seal(&bytes)?);
-        self.loaded.lock().insert(digest, Arc::clone(&code));
-        Ok(code)
+        let _one = self.one_at_a_time.lock().await;
+        // It may be what was compiled just now.
+        if let Some(bytes) = self.cached(digest) {
+            return self.share(digest, &bytes);
+        }
+        let compiled = self.run_compiler(&component().await?).await?;
+        self.keep(digest, &compiled.code)?;
+        self.share(digest, &compiled.code)
+    }
+
+    /// Seals code for the workers, unless another call was as quick.
+    fn share(&self, digest: Digest, code: &[u8]) -> Result<Arc<Code>, CompileError> {
+        let code = Arc::new(seal(code)?);
+        let mut loaded = self.loaded.lock();
+        Ok(Arc::clone(loaded.entry(digest).or_insert(code)))
     }
 
     /// Compiles a component, when no other is being compiled, and keeps its code
@@ -171,6 +183,7 @@ impl Artifacts {
     ///
     /// [`CompileError`].
     pub(crate) async fn compile(&self, component: &[u8]) -> Result<Compiled, CompileError> {
+        let _waits = self.waiting.try_acquire().map_err(|_| CompileError::Busy)?;
         let _one = self.one_at_a_time.lock().await;
         let compiled = self.run_compiler(component).await?;
         self.keep(Digest::of(component), &compiled.code)?;

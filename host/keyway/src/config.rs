@@ -12,8 +12,6 @@ use keyway_model::limit::{
 use keyway_model::net::HostName;
 use serde::{Deserialize, Serialize};
 
-use crate::confined::NOBODY;
-
 /// The platform's configuration. Everything has a default.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -100,8 +98,9 @@ pub struct WorkersConfig {
     pub compile_cpu_seconds_max: u64,
     /// Memory for compiling one component, in bytes.
     pub compile_memory_bytes_max: u64,
-    /// The user that workers run as where the broker is root.
-    pub user: u32,
+    /// The user that workers run as where the broker is root; each gets one of its
+    /// own, if none is named.
+    pub user: Option<u32>,
     /// Workspaces that have workers of their own.
     pub own: Vec<Name>,
     /// Runs guests although the kernel or the container refuses a layer of
@@ -117,7 +116,7 @@ impl Default for WorkersConfig {
             memory_bytes_max: WORKER_MEMORY_BYTES_MAX,
             compile_cpu_seconds_max: COMPILE_CPU_SECONDS_MAX,
             compile_memory_bytes_max: COMPILE_MEMORY_BYTES_MAX,
-            user: NOBODY,
+            user: None,
             own: Vec::new(),
             dangerous_weaker_worker: false,
         }

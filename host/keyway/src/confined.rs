@@ -1,16 +1,21 @@
 //! How this program starts itself as a confined process: a worker, or the
 //! compiler. Empty environment, its own streams, and nothing inherited.
 
+use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use keyway_model::limit::CONFINED_ERROR_LINES_MAX;
 use keyway_runtime::CompileLimits;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{ChildStderr, Command};
 
-/// The user that runs guests where the broker is root: it owns nothing.
-pub(crate) const NOBODY: u32 = 65_534;
+/// Users for confined processes where the broker is root, of whom each gets one
+/// that has no process. Not `nobody`, whom other programs share: for a moment
+/// before it is locked in, a process can be looked into by its own user.
+const USERS: std::ops::Range<u32> = 61_184..65_520;
 
 /// Bytes of one line that a confined process may say.
 const ERROR_LINE_BYTES_MAX: u64 = 4 << 10;
@@ -20,8 +25,8 @@ const ERROR_LINE_BYTES_MAX: u64 = 4 << 10;
 pub(crate) struct Confined {
     /// The program that they run.
     pub(crate) program: PathBuf,
-    /// The user that root becomes.
-    pub(crate) user: u32,
+    /// The user that root becomes; one that has no process, if none is named.
+    pub(crate) user: Option<u32>,
     /// What compiling one component may take.
     pub(crate) compile: CompileLimits,
     /// Whether guests run although a layer of confinement is missing.
@@ -43,7 +48,7 @@ impl Confined {
             .arg0("keyway")
             .arg("worker")
             .arg(format!("--broker={}", std::process::id()))
-            .arg(format!("--user={}", self.user))
+            .arg(format!("--user={}", self.user.unwrap_or_else(unused_user)))
             .env_clear()
             // A pipe: a confined process may not write to a file.
             .stderr(Stdio::piped())
@@ -53,6 +58,26 @@ impl Confined {
         }
         command
     }
+}
+
+/// A user of [`USERS`] that no process has, each time the next one.
+fn unused_user() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let count = USERS.end - USERS.start;
+    let own = std::process::id();
+    let taken = users_with_processes();
+    let next = || USERS.start + NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(own) % count;
+    let mut users = std::iter::repeat_with(next).take(count as usize);
+    users
+        .find(|user| !taken.contains(user))
+        .unwrap_or(USERS.start)
+}
+
+/// Whoever owns a process of this machine.
+fn users_with_processes() -> HashSet<u32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let owner = |process: std::fs::DirEntry| Some(process.metadata().ok()?.uid());
+    processes.filter_map(owner).collect()
 }
 
 /// What a confined process says on standard error goes to the host's log, as

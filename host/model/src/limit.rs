@@ -156,6 +156,8 @@ constants! {
     COMPILE_WALL_SECONDS_MAX: u64 = 120, Seconds, "the artifact is refused";
     /// Writable memory for compiling one artifact, beside what the compiler has when it starts, unless the configuration says otherwise.
     COMPILE_MEMORY_BYTES_MAX: u64 = 1 << 30, Bytes, "the artifact is refused";
+    /// Components that are being compiled for an install, or wait for it.
+    INSTALLS_WAITING_MAX: usize = 8, Count, "further installs are refused";
     /// Workers of its own that a component ends within ten minutes.
     COMPONENT_CRASHES_MAX: usize = 2, Count, "the component is quarantined";
     /// Components at once that have a worker of their own because they may have ended one.

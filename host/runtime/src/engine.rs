@@ -86,10 +86,12 @@ const SLOT_DATA_BYTES: u64 = 4 << 20;
 impl PoolSize {
     /// Writable memory that a worker of this size may need beside what it has when it starts, in bytes.
     pub fn data_bytes_more(&self) -> u64 {
-        let slots = u64::from(self.instances_max).saturating_mul(SLOT_DATA_BYTES);
-        OWN_DATA_BYTES
-            .saturating_add(slots)
-            .saturating_add(self.memory_total_bytes_max)
+        // A slot that was used stays writable as far as it ever grew, although its
+        // pages are given back.
+        let memory = u64::try_from(self.memory_bytes_max).unwrap_or(u64::MAX);
+        let slot = SLOT_DATA_BYTES.saturating_add(memory);
+        let slots = u64::from(self.instances_max).saturating_mul(slot);
+        OWN_DATA_BYTES.saturating_add(slots)
     }
 }
 

@@ -13,8 +13,8 @@ use crate::fixtures::{INTAKE, artifact};
 use crate::harness::{Stage, http, root, split, text};
 
 /// Limits under which a hostile call ends soon and an honest one never does.
-pub(crate) const CPU_MS_MAX: u64 = 600;
-const LIMITS: &str = "[limits]\ncpu_ms_max = 600\nwall_ms_max = 1500\nstate_keys_max = 20\n";
+pub(crate) const CPU_MS_MAX: u64 = 1_000;
+const LIMITS: &str = "[limits]\ncpu_ms_max = 1000\nwall_ms_max = 2500\nstate_keys_max = 20\n";
 
 impl Guest {
     /// What it is called as a connector, and the action to call.

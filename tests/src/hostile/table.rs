@@ -104,6 +104,7 @@ pub(crate) const ROWS: &[Row] = &[
         number: 4,
         attack: "a stack without an end",
         cases: &[
+            rust("deep", Limit("STACK_BYTES_MAX")),
             rust("recursion", Trap("out of bounds memory access")),
             text("mutual_recursion", Limit("STACK_BYTES_MAX")),
             text("recursion_into_host", Limit("STACK_BYTES_MAX")),

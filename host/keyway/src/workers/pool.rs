@@ -27,6 +27,9 @@ use crate::workers::suspicion::Crash;
 /// How long a worker may take to say that it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long a worker may live on without one of its lanes.
+const WITHOUT_LANES_MAX: Duration = Duration::from_secs(1);
+
 /// How long to wait before a worker that cannot be started is started again.
 const RESTART_PAUSE: Duration = Duration::from_millis(50);
 
@@ -233,11 +236,12 @@ impl Pool {
             let lanes = self.lanes_of(slot);
             let crash = tokio::select! {
                 ended = child.wait() => ended_by(ended),
-                () = wedged(&lanes) => {
-                    tracing::error!(pid = child.id(), "a worker does not end a call; it is killed");
+                () = left(&lanes, Readiness::Wedged) => {
+                    tracing::error!(pid = child.id(), "a worker is given up and killed");
                     kill(&mut child).await;
                     Crash::Wedged
                 }
+                () = left(&lanes, Readiness::Gone) => without_lanes(&mut child).await,
                 () = stopped(&mut stop) => {
                     kill(&mut child).await;
                     self.empty(slot);
@@ -314,21 +318,30 @@ async fn left_behind(lanes: &[Arc<Lane>]) -> BTreeSet<Digest> {
     left
 }
 
-/// Comes back when one of the lanes has a call that does not end.
-async fn wedged(lanes: &[Arc<Lane>]) {
+/// How a worker ends that has closed a lane. One that does not, is killed: it
+/// serves nobody any more.
+async fn without_lanes(child: &mut Child) -> Crash {
+    match tokio::time::timeout(WITHOUT_LANES_MAX, child.wait()).await {
+        Ok(ended) => ended_by(ended),
+        Err(_) => {
+            tracing::error!(pid = child.id(), "a worker closed a lane; it is killed");
+            kill(child).await;
+            Crash::Ended { signal: None }
+        }
+    }
+}
+
+/// Comes back when one of the lanes is in this state.
+async fn left(lanes: &[Arc<Lane>], awaited: Readiness) {
     let waits = lanes.iter().map(|lane| {
         let mut readiness = lane.readiness();
-        Box::pin(async move {
-            readiness
-                .wait_for(|state| *state == Readiness::Wedged)
-                .await
-                .is_ok()
-        })
+        let awaited = awaited.clone();
+        Box::pin(async move { readiness.wait_for(|state| *state == awaited).await.is_ok() })
     });
     let mut waiting: Vec<_> = waits.collect();
     while !waiting.is_empty() {
-        let (is_wedged, _, rest) = futures_util::future::select_all(waiting).await;
-        if is_wedged {
+        let (is_so, _, rest) = futures_util::future::select_all(waiting).await;
+        if is_so {
             return;
         }
         waiting = rest;

@@ -34,6 +34,8 @@ pub(crate) enum Crash {
     },
     /// It did not end a call and was killed.
     Wedged,
+    /// Somebody else killed it: an administrator, or the kernel for want of memory.
+    Killed,
     /// It tried what no worker does: the filter of system calls ended it.
     Forbidden,
 }
@@ -43,6 +45,7 @@ impl Crash {
     pub(crate) const fn by(signal: Option<i32>) -> Self {
         match signal {
             Some(libc::SIGSYS) => Self::Forbidden,
+            Some(libc::SIGKILL) => Self::Killed,
             signal => Self::Ended { signal },
         }
     }
@@ -56,6 +59,7 @@ impl fmt::Display for Crash {
             } => write!(f, "its worker was ended by signal {signal}"),
             Self::Ended { signal: None } => f.write_str("its worker broke off"),
             Self::Wedged => f.write_str("its worker did not end a call and was killed"),
+            Self::Killed => f.write_str("its worker was killed by somebody else"),
             Self::Forbidden => {
                 f.write_str("its worker tried a system call that no worker makes (signal 31)")
             }
@@ -120,8 +124,9 @@ impl Suspicion {
     }
 
     fn strike(&mut self, component: Digest, crash: Crash, now: Instant) -> Option<Verdict> {
-        // A machine that is slow can look like this, so it costs no more than company.
-        if crash == Crash::Wedged {
+        // A machine that is slow, or short of memory, can look like this, so it
+        // costs no more than company.
+        if matches!(crash, Crash::Wedged | Crash::Killed) {
             return None;
         }
         let record = self.records.get_mut(&component)?;
@@ -251,6 +256,8 @@ mod tests {
         let now = Instant::now();
         for _ in 0..10 {
             assert_eq!(own(&mut suspicion, "slow", Crash::Wedged, now), None);
+            let killed = Crash::by(Some(libc::SIGKILL));
+            assert_eq!(own(&mut suspicion, "slow", killed, now), None);
         }
         assert!(suspicion.is_alone(&digest("slow"), now));
     }
