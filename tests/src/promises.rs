@@ -150,6 +150,20 @@ fn an_accepted_job_goes_on_within_five_seconds_of_a_restart() {
 }
 
 #[test]
+fn guests_run_side_by_side_in_a_deployment_that_nobody_configured() {
+    let stage = Stage::with_shop();
+    let hook = stage.apply("intake", &silent_intake()).unwrap();
+    stage.upstream.mode("silent");
+    for number in 0..8 {
+        assert_eq!(stage.post(&hook, &order(number)).0, 202);
+    }
+    // None of them is answered, so each waits in its guest.
+    stage.until("eight requests at once", |stage| {
+        (stage.upstream.effects()["by_path"]["/orders"] == 8).then_some(())
+    });
+}
+
+#[test]
 fn what_the_data_directory_holds_is_for_its_owner_alone() {
     let stage = Stage::with_shop();
     for (name, mode) in [

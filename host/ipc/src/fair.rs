@@ -8,7 +8,7 @@
 //! there is one: the lane's own thread then sleeps most of the time, and the
 //! kernel wakes it at once for whoever comes. Knows nothing of guests and jobs.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
@@ -29,17 +29,62 @@ const LONG_AFTER: Duration = Duration::from_millis(10);
 pub type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The way of long calls to the thread that goes on with them.
-pub type ToLong = mpsc::UnboundedSender<(u64, Call)>;
+#[derive(Clone, Debug)]
+pub struct ToLong {
+    sender: mpsc::UnboundedSender<Moved>,
+    before: Before,
+}
 
 /// Where that thread finds them.
-pub type Arriving = mpsc::UnboundedReceiver<(u64, Call)>;
+#[derive(Debug)]
+pub struct Arriving(mpsc::UnboundedReceiver<Moved>);
+
+/// What has been long the last time, by its number: it begins in the thread of
+/// long calls, since one instruction alone can fill a slice of everybody's time.
+type Before = Arc<Mutex<HashSet<u64>>>;
+
+/// A call on its way there.
+struct Moved {
+    group: u64,
+    kind: u64,
+    call: Call,
+    before: Before,
+}
+
+/// Both ends of that way.
+pub fn long() -> (ToLong, Arriving) {
+    let (sender, arriving) = mpsc::unbounded_channel();
+    let before = Before::default();
+    (ToLong { sender, before }, Arriving(arriving))
+}
+
+impl ToLong {
+    fn send(&self, group: u64, kind: u64, call: Call) {
+        let before = Arc::clone(&self.before);
+        let moved = Moved {
+            group,
+            kind,
+            call,
+            before,
+        };
+        // There it is polled at once, so no wake is lost on the way. That thread
+        // outlives the lanes.
+        drop(self.sender.send(moved));
+    }
+}
 
 /// Goes on with long calls until every lane that sends them has ended. Needs a
 /// runtime with timers.
 pub async fn run_long(mut arriving: Arriving) {
     let mut groups = Groups::default();
-    while let Some((group, call)) = arriving.recv().await {
-        groups.spawn_boxed(group, call);
+    while let Some(moved) = arriving.0.recv().await {
+        let Moved {
+            group,
+            kind,
+            call,
+            before,
+        } = moved;
+        groups.spawn_boxed(group, kind, call, Some(before));
     }
     groups.join().await;
 }
@@ -61,11 +106,20 @@ struct Queue {
     /// Calls that can go on, the next first.
     ready: VecDeque<u64>,
     /// Calls that the task has not seen yet.
-    arrived: Vec<(u64, Call)>,
+    arrived: Vec<Arrived>,
     next: u64,
     task: Option<Waker>,
     /// The task has ended, for want of calls.
     is_over: bool,
+}
+
+/// A call that has just come.
+struct Arrived {
+    id: u64,
+    kind: u64,
+    call: Call,
+    /// Where to note how long it was, if it came because of that.
+    before: Option<Before>,
 }
 
 /// Wakes one call of a group.
@@ -84,7 +138,9 @@ struct Task {
 }
 
 struct Running {
+    kind: u64,
     call: Call,
+    before: Option<Before>,
     waker: Arc<CallWaker>,
     /// Time in polls.
     spent: Duration,
@@ -109,26 +165,44 @@ impl Groups {
 
     /// Starts a call among those of its group.
     pub fn spawn(&mut self, group: u64, call: impl Future<Output = ()> + Send + 'static) {
-        // One call that panics must not take those beside it along.
-        self.spawn_boxed(
-            group,
-            Box::pin(AssertUnwindSafe(call).catch_unwind().map(drop)),
-        );
+        self.spawn_kind(group, 0, call);
     }
 
-    fn spawn_boxed(&mut self, group: u64, call: Call) {
+    /// The same for a call of a kind: one whose last call was long begins among
+    /// the long ones.
+    pub fn spawn_kind(
+        &mut self,
+        group: u64,
+        kind: u64,
+        call: impl Future<Output = ()> + Send + 'static,
+    ) {
+        // One call that panics must not take those beside it along.
+        let call: Call = Box::pin(AssertUnwindSafe(call).catch_unwind().map(drop));
+        match &self.long {
+            Some(long) if long.before.lock().contains(&kind) => long.send(group, kind, call),
+            _ => self.spawn_boxed(group, kind, call, None),
+        }
+    }
+
+    fn spawn_boxed(&mut self, group: u64, kind: u64, call: Call, before: Option<Before>) {
         while self.tasks.try_join_next().is_some() {}
-        let call = match self.groups.get(&group) {
-            Some(running) => match running.add(call) {
+        let arrived = Arrived {
+            id: 0,
+            kind,
+            call,
+            before,
+        };
+        let arrived = match self.groups.get(&group) {
+            Some(running) => match running.add(arrived) {
                 Ok(()) => return,
-                Err(call) => call,
+                Err(arrived) => arrived,
             },
-            None => call,
+            None => arrived,
         };
         self.groups.retain(|_, group| !group.0.lock().is_over);
         let started = Arc::new(Group::default());
         // A group that has just begun is not over.
-        drop(started.add(call));
+        drop(started.add(arrived));
         self.groups.insert(group, Arc::clone(&started));
         self.tasks.spawn(Task {
             number: group,
@@ -146,14 +220,14 @@ impl Groups {
 
 impl Group {
     /// Adds a call; gives it back if the group's task has ended.
-    fn add(&self, call: Call) -> Result<(), Call> {
+    fn add(&self, arrived: Arrived) -> Result<(), Arrived> {
         let mut queue = self.0.lock();
         if queue.is_over {
-            return Err(call);
+            return Err(arrived);
         }
         let id = queue.next;
         queue.next += 1;
-        queue.arrived.push((id, call));
+        queue.arrived.push(Arrived { id, ..arrived });
         queue.ready.push_back(id);
         if let Some(task) = queue.task.take() {
             task.wake();
@@ -182,14 +256,22 @@ impl Task {
     /// The call whose turn it is; `None` if none can go on.
     fn next(&mut self, cx: &Context<'_>) -> Poll<Option<u64>> {
         let mut queue = self.group.0.lock();
-        for (id, call) in std::mem::take(&mut queue.arrived) {
+        for arrived in std::mem::take(&mut queue.arrived) {
+            let Arrived {
+                id,
+                kind,
+                call,
+                before,
+            } = arrived;
             let waker = CallWaker {
                 id,
                 group: Arc::clone(&self.group),
                 is_queued: AtomicBool::new(true),
             };
             let running = Running {
+                kind,
                 call,
+                before,
                 waker: Arc::new(waker),
                 spent: Duration::ZERO,
             };
@@ -217,15 +299,21 @@ impl Task {
         let started = Instant::now();
         let polled = running.call.as_mut().poll(&mut Context::from_waker(&own));
         running.spent += started.elapsed();
-        let is_long = running.spent > LONG_AFTER && self.long.is_some();
-        if (polled.is_ready() || is_long)
-            && let Some(running) = self.calls.remove(&id)
-            && polled.is_pending()
-            && let Some(long) = &self.long
-        {
-            // There it is polled at once, so no wake is lost on the way. That
-            // thread outlives the lanes.
-            drop(long.send((self.number, running.call)));
+        let is_long = running.spent > LONG_AFTER;
+        if polled.is_pending() && !(is_long && self.long.is_some()) {
+            return;
+        }
+        let Some(running) = self.calls.remove(&id) else {
+            return;
+        };
+        if let Some(before) = running.before.filter(|_| !is_long) {
+            before.lock().remove(&running.kind);
+        }
+        if let Some(long) = self.long.as_ref().filter(|_| is_long) {
+            long.before.lock().insert(running.kind);
+            if polled.is_pending() {
+                long.send(self.number, running.kind, running.call);
+            }
         }
     }
 }
@@ -252,93 +340,4 @@ impl Future for Task {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-
-    use super::*;
-
-    /// A call that could go on for ever, and notes each of its turns.
-    fn spinner(name: &'static str, turns: usize, notes: &Arc<Mutex<Vec<&'static str>>>) -> Call {
-        let notes = Arc::clone(notes);
-        let mut left = turns;
-        Box::pin(poll_fn(move |cx| {
-            notes.lock().push(name);
-            left -= 1;
-            if left == 0 {
-                return Poll::Ready(());
-            }
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }))
-    }
-
-    #[tokio::test]
-    async fn one_call_beside_many_of_another_group_has_every_other_turn() {
-        let notes = Arc::default();
-        let mut groups = Groups::default();
-        for _ in 0..50 {
-            groups.spawn(1, spinner("flood", 20, &notes));
-        }
-        groups.spawn(2, spinner("victim", 10, &notes));
-        groups.join().await;
-        let notes = notes.lock();
-        assert_eq!(notes.len(), 50 * 20 + 10);
-        let last = notes.iter().rposition(|name| *name == "victim");
-        assert!(last < Some(25), "its tenth turn was number {last:?}");
-    }
-
-    #[tokio::test]
-    async fn a_call_that_computes_for_long_goes_on_elsewhere_and_ends_there() {
-        let (long, arriving) = mpsc::unbounded_channel();
-        let mut groups = Groups::beside(Some(long));
-        let (tell, told) = tokio::sync::oneshot::channel();
-        groups.spawn(1, async move {
-            let first = std::thread::current().id();
-            while std::thread::current().id() == first {
-                let started = Instant::now();
-                while started.elapsed() < Duration::from_millis(5) {}
-                tokio::task::yield_now().await;
-            }
-            tell.send(()).unwrap_or_default();
-        });
-        let thread = std::thread::spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().build();
-            runtime.map(|runtime| runtime.block_on(run_long(arriving)))
-        });
-        groups.join().await;
-        assert_eq!(told.await, Ok(()));
-        assert!(matches!(thread.join(), Ok(Ok(()))));
-    }
-
-    #[tokio::test]
-    async fn calls_of_one_group_have_their_turns_in_order() {
-        let notes = Arc::default();
-        let mut groups = Groups::default();
-        for name in ["a", "b", "c"] {
-            groups.spawn(1, spinner(name, 3, &notes));
-        }
-        groups.join().await;
-        assert_eq!(notes.lock().concat(), "abcabcabc");
-    }
-
-    #[tokio::test]
-    async fn a_call_that_waits_is_woken_and_one_that_panics_takes_none_along() {
-        let (tell, told) = tokio::sync::oneshot::channel::<u32>();
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        let mut groups = Groups::default();
-        groups.spawn(1, async move {
-            drop(answer.send(told.await));
-        });
-        groups.spawn(1, async { assert_eq!(1, 2, "on purpose") });
-        tokio::task::yield_now().await;
-        assert_eq!(tell.send(7), Ok(()));
-        assert_eq!(answered.await, Ok(Ok(7)));
-        // The group has ended by itself, and begins again.
-        let (again, ended) = tokio::sync::oneshot::channel();
-        groups.spawn(1, async move {
-            again.send(()).unwrap_or_default();
-        });
-        assert_eq!(ended.await, Ok(()));
-        groups.join().await;
-    }
-}
+mod tests;

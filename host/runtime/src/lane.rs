@@ -129,7 +129,9 @@ impl Lane {
         self.calls.lock().insert(invoke.call, Arc::clone(&call));
         let (worker, calls) = (Arc::clone(&self.worker), Arc::clone(&self.calls));
         let broker = self.broker.clone();
-        self.groups.spawn(invoke.group, async move {
+        let first = invoke.artifact.as_bytes().first_chunk().copied();
+        let kind = u64::from_be_bytes(first.unwrap_or_default());
+        self.groups.spawn_kind(invoke.group, kind, async move {
             let (outcome, usage) = worker.run(&call, invoke).await;
             calls.lock().remove(&call.id());
             // Nobody is left to tell if this fails.

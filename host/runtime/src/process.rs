@@ -7,9 +7,8 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use keyway_confine::{Confinement, Limits};
-use keyway_ipc::fair::{Arriving, ToLong, run_long};
+use keyway_ipc::fair::{self, Arriving, ToLong, run_long};
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
 
 use crate::confine;
 use crate::engine::{EngineError, PoolSize};
@@ -64,7 +63,7 @@ pub fn run_process(
     let together = Arc::new(Barrier::new(2 * lanes.len() + 1));
     let mut threads = Vec::with_capacity(2 * lanes.len());
     for (number, socket) in lanes.into_iter().enumerate() {
-        let (long, arriving) = mpsc::unbounded_channel();
+        let (long, arriving) = fair::long();
         let (worker, all) = (Arc::clone(&worker), Arc::clone(&together));
         let lane = thread::Builder::new()
             .name(format!("keyway-lane-{number}"))
