@@ -21,7 +21,7 @@ use wasmtime_wasi_http::{
 
 use super::BenchError;
 use crate::bindings::connector::ConnectorPre;
-use crate::bindings::{connection, log, state};
+use crate::bindings::{connection, log, scratch, state};
 use crate::engine::{PoolSize, Runner};
 use crate::load::{self, LoadError};
 use crate::sealed::seal;
@@ -65,6 +65,7 @@ impl Bare {
         connection::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)
             .and_then(|()| log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest))
             .and_then(|()| state::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest))
+            .and_then(|()| scratch::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest))
             .map_err(BenchError::Bare)?;
         let pre = linker
             .instantiate_pre(&component)
@@ -173,6 +174,38 @@ impl state::Host for Guest {
     }
 
     async fn delete(&mut self, _: String) -> wasmtime::Result<Result<(), state::Refusal>> {
+        nothing()
+    }
+}
+
+impl scratch::Host for Guest {
+    async fn open(&mut self, _: String) -> wasmtime::Result<Result<u64, scratch::Refusal>> {
+        nothing()
+    }
+
+    async fn read(
+        &mut self,
+        _: String,
+        _: u64,
+        _: u32,
+    ) -> wasmtime::Result<Result<Vec<u8>, scratch::Refusal>> {
+        nothing()
+    }
+
+    async fn write(
+        &mut self,
+        _: String,
+        _: u64,
+        _: Vec<u8>,
+    ) -> wasmtime::Result<Result<(), scratch::Refusal>> {
+        nothing()
+    }
+
+    async fn list(&mut self) -> wasmtime::Result<Result<Vec<scratch::Entry>, scratch::Refusal>> {
+        nothing()
+    }
+
+    async fn remove(&mut self, _: String) -> wasmtime::Result<Result<(), scratch::Refusal>> {
         nothing()
     }
 }
