@@ -184,14 +184,13 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
         .code(expressions, async || Ok(EXPRESSIONS.to_vec()))
         .await
         .context("the expression component")?;
-    let recipe = workers::Recipe {
+    let plan = workers::WorkerPlan {
         confined,
         lanes: config.workers.lanes(),
         limits: limits.ceiling.call,
         memory_total_bytes_max: config.workers.memory_bytes_max,
     };
-    let (workers, verdicts) =
-        Workers::start(recipe, config.workers.processes(), expressions).await?;
+    let (workers, verdicts) = Workers::start(plan, config.workers.processes(), expressions).await?;
     let runner = Arc::new(Runner {
         artifacts: Arc::clone(&artifacts),
         workers: Arc::clone(&workers),

@@ -21,8 +21,8 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OnceCell, mpsc};
 
 use pool::Pool;
-pub(crate) use pool::Recipe;
 pub(crate) use pool::WorkerError;
+pub(crate) use pool::WorkerPlan;
 pub(crate) use suspicion::Verdict;
 use suspicion::{Crash, PROBATION, Suspicion};
 
@@ -46,7 +46,7 @@ enum Whose {
 #[derive(Debug)]
 pub struct Workers {
     this: Weak<Self>,
-    recipe: Recipe,
+    plan: WorkerPlan,
     everyone: OnceCell<Arc<Pool>>,
     others: RwLock<HashMap<Whose, Arc<OnceCell<Arc<Pool>>>>>,
     own: RwLock<HashSet<TenantId>>,
@@ -77,14 +77,14 @@ impl Workers {
     ///
     /// [`WorkerError`] if the first start of one fails.
     pub(crate) async fn start(
-        recipe: Recipe,
+        plan: WorkerPlan,
         processes: usize,
         own: Digest,
     ) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Verdict>), WorkerError> {
         let (verdicts, told) = mpsc::unbounded_channel();
         let workers = Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
-            recipe,
+            plan,
             everyone: OnceCell::new(),
             others: RwLock::default(),
             own: RwLock::default(),
@@ -227,7 +227,7 @@ impl Workers {
                 this.crashed(alone, left, crash);
             }
         };
-        Pool::start(self.recipe.clone(), processes, Arc::new(on_crash)).await
+        Pool::start(self.plan.clone(), processes, Arc::new(on_crash)).await
     }
 
     fn crashed(&self, alone: Option<Digest>, left: &BTreeSet<Digest>, crash: Crash) {

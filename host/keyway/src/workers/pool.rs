@@ -35,7 +35,7 @@ const RESTART_PAUSE: Duration = Duration::from_millis(50);
 
 /// How a worker is started.
 #[derive(Clone, Debug)]
-pub(crate) struct Recipe {
+pub(crate) struct WorkerPlan {
     pub(crate) confined: Confined,
     /// Threads, each with a lane of its own.
     pub(crate) lanes: usize,
@@ -48,7 +48,7 @@ pub(crate) type OnCrash = Arc<dyn Fn(&BTreeSet<Digest>, Crash) + Send + Sync>;
 
 /// Worker processes that serve the same calls.
 pub(crate) struct Pool {
-    recipe: Recipe,
+    plan: WorkerPlan,
     slots: RwLock<Vec<Option<Running>>>,
     changed: Notify,
     stop: watch::Sender<bool>,
@@ -88,12 +88,12 @@ impl Pool {
     /// Starts `processes` workers and waits until each is ready. A supervisor
     /// replaces each that ends, until the pool is stopped.
     pub(crate) async fn start(
-        recipe: Recipe,
+        plan: WorkerPlan,
         processes: usize,
         on_crash: OnCrash,
     ) -> Result<Arc<Self>, WorkerError> {
         let pool = Arc::new(Self {
-            recipe,
+            plan,
             slots: RwLock::new((0..processes).map(|_| None).collect()),
             changed: Notify::new(),
             stop: watch::Sender::new(false),
@@ -160,9 +160,9 @@ impl Pool {
 
     async fn start_one(&self, slot: usize) -> Result<Child, WorkerError> {
         let (control, theirs) = UnixStream::pair()?;
-        let limits = &self.recipe.limits;
+        let limits = &self.plan.limits;
         let mut child = self
-            .recipe
+            .plan
             .confined
             .command()
             .arg(format!("--memory-bytes-max={}", limits.memory_bytes_max))
@@ -172,7 +172,7 @@ impl Pool {
             ))
             .arg(format!(
                 "--memory-total-bytes-max={}",
-                self.recipe.memory_total_bytes_max
+                self.plan.memory_total_bytes_max
             ))
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
@@ -203,7 +203,7 @@ impl Pool {
     fn admit(&self, standing: &Standing) -> Result<(), WorkerError> {
         for report in &standing.layers {
             if let LayerState::Refused(why) = &report.state
-                && !self.recipe.confined.is_weaker
+                && !self.plan.confined.is_weaker
             {
                 return Err(WorkerError::Confinement {
                     layer: report.layer.clone(),
@@ -216,8 +216,8 @@ impl Pool {
 
     /// Makes the lanes and sends their far ends to the worker.
     fn hand_over_lanes(&self, control: &UnixStream) -> io::Result<Vec<Arc<Lane>>> {
-        let mut lanes = Vec::with_capacity(self.recipe.lanes);
-        for _ in 0..self.recipe.lanes {
+        let mut lanes = Vec::with_capacity(self.plan.lanes);
+        for _ in 0..self.plan.lanes {
             let (ours, theirs) = keyway_ipc::pair()?;
             send_descriptor(control, &theirs.into())?;
             let link = keyway_ipc::over_socket(ours.into())?;
