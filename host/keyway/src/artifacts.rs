@@ -16,7 +16,6 @@ use keyway_model::Digest;
 use keyway_model::limit::{CODE_BYTES_MAX, COMPILE_WALL_SECONDS_MAX, INSTALLS_WAITING_MAX};
 use keyway_runtime::{CompileLimits, Compiled};
 use parking_lot::Mutex;
-use rustix::fs::{MemfdFlags, SealFlags};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
@@ -286,19 +285,10 @@ impl Artifacts {
     }
 }
 
-/// Puts bytes into a memory file that nobody can change any more.
-fn seal(bytes: &[u8]) -> io::Result<Code> {
-    let file = rustix::fs::memfd_create(
-        "keyway-code",
-        MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
-    )?;
-    let mut written = fs::File::from(file);
-    written.write_all(bytes)?;
-    let file = OwnedFd::from(written);
-    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&file, seals)?;
+/// Puts code into a memory file that nobody can change any more.
+fn seal(code: &[u8]) -> io::Result<Code> {
     Ok(Code {
-        file,
-        length: bytes.len() as u64,
+        file: keyway_runtime::seal(code).map_err(io::Error::other)?,
+        length: code.len() as u64,
     })
 }
