@@ -38,6 +38,14 @@ fn compiles(pid: u32) -> bool {
         .any(|word| word == b"--compile")
 }
 
+/// Records in the log of the platform: of what belongs to no workspace.
+pub(crate) fn platform_records(stage: &Stage) -> u64 {
+    let database = rusqlite::Connection::open(stage.data().join("keyway.db")).unwrap();
+    let sql = "SELECT count(*) FROM audit WHERE tenant NOT IN (SELECT tenant FROM workspace)";
+    let count = database.query_row(sql, [], |row| row.get::<_, i64>(0));
+    u64::try_from(count.unwrap()).unwrap()
+}
+
 /// The worker that computes.
 fn busy_worker(stage: &Stage) -> u32 {
     /// A fifth of a second, in the kernel's ticks.
@@ -104,7 +112,9 @@ fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someon
 
     // Until somebody has looked, which is recorded.
     let id = alarm["id"].as_str().unwrap();
+    let records = platform_records(&stage);
     stage.ok(&format!("alarm ack {id}"));
+    assert_eq!(platform_records(&stage), records + 2, "intent and outcome");
     stage.post(&hook, &json!({ "what": "read_environment" }));
     assert_eq!(stage.last_job()["state"], "succeeded");
     assert_eq!(state(&stage), "approved");

@@ -13,6 +13,9 @@ use super::Deployment;
 use crate::api::types::Alarm;
 use crate::workers::Verdict;
 
+/// Alarms that are listed: the newest.
+const ALARMS_SHOWN_MAX: usize = 1_000;
+
 impl Deployment {
     /// Raises an alarm for each component that is put into quarantine.
     pub(crate) async fn follow_verdicts(
@@ -96,6 +99,7 @@ impl Deployment {
         let store = self.gate.store().tenant(PLATFORM);
         let mut alarms = AlarmRecord::all(&store).await?;
         alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.raised_at));
+        alarms.truncate(ALARMS_SHOWN_MAX);
         call.done(Vec::new()).await?;
         Ok(alarms.into_iter().map(shown).collect())
     }
