@@ -21,7 +21,7 @@ use keyway_model::ConnectionId;
 use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
-use search::Patterns;
+use search::{Found, Patterns};
 
 /// A secret that travels with a request.
 pub(crate) type Travelling = Zeroizing<Vec<u8>>;
@@ -184,27 +184,29 @@ impl<'a> MaskStream<'a> {
         let until = self.held.len().saturating_sub(keep);
         let mut out = Vec::with_capacity(until);
         let most = STEPS_FREE.saturating_add(self.bytes.saturating_mul(STEPS_PER_BYTE_MAX));
-        for at in 0..until {
-            // Too much work: whoever wrote this wants it so.
-            let found = if self.steps > most {
-                Some(at + 1)
-            } else {
-                self.mask.0.match_at(&self.held, at, &mut self.steps)
+        let mut from = 0;
+        loop {
+            let patterns = &self.mask.0;
+            let (at, end) = match patterns.find(&self.held, from, until, &mut self.steps, most) {
+                Found::Nothing => break,
+                Found::Match { at, end } => (at, end),
+                // Whoever wrote this wants it so. What begins here ends in what is held.
+                Found::TooMuchWork { at } => (at, self.held.len()),
             };
-            if let Some(end) = found {
-                match &mut self.run_end {
-                    Some(run_end) if at <= *run_end => *run_end = end.max(*run_end),
-                    run_end => {
-                        *run_end = Some(end);
-                        out.extend_from_slice(MASKED);
-                        self.count = self.count.saturating_add(1);
-                    }
+            match &mut self.run_end {
+                Some(run_end) if at <= *run_end => *run_end = end.max(*run_end),
+                run_end => {
+                    let shown = self.held.get(run_end.unwrap_or(0)..at);
+                    out.extend_from_slice(shown.unwrap_or_default());
+                    out.extend_from_slice(MASKED);
+                    *run_end = Some(end);
+                    self.count = self.count.saturating_add(1);
                 }
             }
-            if self.run_end.is_none_or(|run_end| at >= run_end) {
-                out.extend(self.held.get(at));
-            }
+            from = at + 1;
         }
+        let shown = self.held.get(self.run_end.unwrap_or(0)..until);
+        out.extend_from_slice(shown.unwrap_or_default());
         self.held.drain(..until);
         self.run_end = self.run_end.and_then(|end| end.checked_sub(until));
         out
@@ -362,6 +364,21 @@ mod tests {
         assert!(second.text("the-first-secret").is_none());
         let other = masks.of(ConnectionId::random(), Vec::new());
         assert!(other.is_empty());
+    }
+
+    #[test]
+    fn many_secrets_are_found_among_each_other() {
+        let secrets: Vec<Vec<u8>> = (0..40_u8)
+            .map(|number| [&[b'A' + number], b"-secret-".as_slice(), &[number; 3]].concat())
+            .collect();
+        let mask = Mask::of(secrets.iter().map(Vec::as_slice));
+        let body = secrets.join(b" and ".as_slice());
+        let (masked, count) = mask.whole(&body).unwrap_or_default();
+        assert_eq!(count as usize, secrets.len());
+        assert_eq!(
+            memmem::find_iter(&masked, b" and ").count(),
+            secrets.len() - 1
+        );
     }
 
     #[test]

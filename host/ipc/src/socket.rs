@@ -6,11 +6,13 @@
 //! four. A buffer over its high-water mark makes senders wait.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
@@ -94,7 +96,7 @@ impl Outbox {
         let mut batch = Queue::default();
         loop {
             self.filled.notified().await;
-            tokio::task::yield_now().await;
+            behind_ready_tasks().await;
             loop {
                 std::mem::swap(&mut *self.queue.lock(), &mut batch);
                 if batch.bytes.is_empty() {
@@ -112,6 +114,20 @@ impl Outbox {
             }
         }
     }
+}
+
+/// Lets the tasks that are ready go first. `tokio::task::yield_now` asks the
+/// kernel for events, too, which is a system call for each message.
+async fn behind_ready_tasks() {
+    let mut is_behind = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut is_behind, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// A frame that cannot be encoded or read is a defect of ours, a limit that was
@@ -244,11 +260,17 @@ impl Inbox {
     async fn read(&mut self) -> io::Result<usize> {
         self.make_room();
         let free = self.bytes.get_mut(self.end..).unwrap_or_default();
+        let had = self.descriptors.len();
         loop {
             let mut ready = self.stream.readable().await?;
             match receive(ready.get_inner(), free, &mut self.descriptors) {
                 Ok(length) => {
                     self.end += length;
+                    // Less than there was room for is all that has come, except
+                    // that a read ends behind a descriptor.
+                    if length < free.len() && self.descriptors.len() == had {
+                        ready.clear_ready();
+                    }
                     return Ok(length);
                 }
                 Err(Errno::AGAIN) => ready.clear_ready(),

@@ -2,16 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use keyway_ipc::fair::{Groups, ToLong};
 use keyway_ipc::{CallId, Incoming, Invoke, Link, RequestId, Sender, ToBroker, ToWorker, Trap};
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::live::LiveCall;
 use crate::mailbox::Mailbox;
 use crate::worker::Worker;
+
+/// How often calls are looked at for whether their time is over. A timer for
+/// each call would cost a call that is quick two system calls.
+const TIME_TICK: Duration = Duration::from_millis(5);
 
 /// The calls that are alive on one lane.
 type Calls = Arc<Mutex<HashMap<CallId, Arc<LiveCall>>>>;
@@ -23,6 +28,8 @@ struct Lane {
     calls: Calls,
     groups: Groups,
     tasks: JoinSet<()>,
+    /// Tells who watches the time that there is a call.
+    begun: Arc<Notify>,
 }
 
 /// Serves one lane until the broker is gone; then ends the calls that are left
@@ -51,7 +58,10 @@ pub(crate) async fn serve_beside(
         calls: Calls::default(),
         groups: Groups::beside(long),
         tasks: JoinSet::new(),
+        begun: Arc::default(),
     };
+    let watching = watch_time(Arc::clone(&lane.calls), Arc::clone(&lane.begun));
+    let watching = tokio::spawn(watching);
     lane.tasks.spawn(send_aside(waiting, sender.clone()));
     if sender.send(ToBroker::Ready(standing)).await.is_ok() {
         while let Ok(Some(incoming)) = receiver.receive().await {
@@ -59,6 +69,24 @@ pub(crate) async fn serve_beside(
         }
     }
     lane.stop().await;
+    watching.abort();
+}
+
+/// Ends the calls whose time is over; sleeps while there is none.
+async fn watch_time(calls: Calls, begun: Arc<Notify>) {
+    loop {
+        begun.notified().await;
+        loop {
+            tokio::time::sleep(TIME_TICK).await;
+            let alive: Vec<_> = calls.lock().values().cloned().collect();
+            if alive.is_empty() {
+                break;
+            }
+            for call in alive {
+                call.end_if_late();
+            }
+        }
+    }
 }
 
 /// Sends what was said where nothing could wait.
@@ -127,6 +155,7 @@ impl Lane {
         let live = LiveCall::new(invoke.call, invoke.limits, memory, broker, aside);
         let call = Arc::new(live);
         self.calls.lock().insert(invoke.call, Arc::clone(&call));
+        self.begun.notify_one();
         let (worker, calls) = (Arc::clone(&self.worker), Arc::clone(&self.calls));
         let broker = self.broker.clone();
         let first = invoke.artifact.as_bytes().first_chunk().copied();

@@ -13,6 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use keyway_ipc::{CallId, Closed, HostCall, HostReply, RequestId, Sender, ToBroker, Trap};
 use keyway_model::limit::CallLimits;
@@ -88,6 +89,14 @@ impl LiveCall {
         self.is_ended.store(true, Ordering::Release);
         self.ending.notify_waiters();
         Ended(verdict).into()
+    }
+
+    /// Ends the call if it has lasted as long as it may.
+    pub(crate) fn end_if_late(&self) {
+        let limit_ms = self.limits.wall_ms_max;
+        if self.meter.wall() >= Duration::from_millis(limit_ms) {
+            drop(self.end(over("wall_ms_max", limit_ms)));
+        }
     }
 
     /// Why the call was ended, if it was.

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::live::{LiveCall, over};
+use crate::live::LiveCall;
 
 pub(crate) struct Meter {
     start: Instant,
@@ -58,21 +58,13 @@ impl Meter {
     }
 }
 
-/// Drives `future` to its end, which it is made to reach soon after the wall
-/// limit. Never drops it half-way.
-pub(crate) async fn supervise<F: Future>(call: &LiveCall, future: F) -> F::Output {
-    let limit_ms = call.limits.wall_ms_max;
+/// Drives `future` to its end, and never drops it half-way.
+pub(crate) async fn metered<F: Future>(call: &LiveCall, future: F) -> F::Output {
     let mut future = pin!(future);
-    let mut limit = pin!(tokio::time::sleep(Duration::from_millis(limit_ms)));
-    let mut is_over = false;
     poll_fn(|cx| {
         call.meter.enter();
         let polled = future.as_mut().poll(cx);
         call.meter.leave();
-        if polled.is_pending() && !is_over && limit.as_mut().poll(cx).is_ready() {
-            is_over = true;
-            drop(call.end(over("wall_ms_max", limit_ms)));
-        }
         polled
     })
     .await

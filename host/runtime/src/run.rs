@@ -13,7 +13,7 @@ use crate::convert;
 use crate::host::{FIELD_BYTES_MAX, Guest, send_rest};
 use crate::live::{Ended, LiveCall, over};
 use crate::load::Loaded;
-use crate::meter::{cpu_is_over, supervise};
+use crate::meter::{cpu_is_over, metered};
 
 /// The longest text about a guest's own fault, in bytes.
 const FAULT_BYTES_MAX: usize = 1 << 10;
@@ -27,7 +27,7 @@ pub(crate) async fn run(
 ) -> (CallOutcome, Usage) {
     let mut store = store(engine, call, invoke.reserved_headers, invoke.parameters);
     let entered = AssertUnwindSafe(enter(loaded, invoke.entrance, &mut store)).catch_unwind();
-    let entered = supervise(call, entered).await;
+    let entered = metered(call, entered).await;
     let memory_bytes = store.data().limiter.memory_bytes();
     drop(store);
     send_rest(call).await;

@@ -1,6 +1,10 @@
 //! Finds a secret however it is written: each character may be escaped in a
 //! way of its own, and an encoded text may be broken into lines.
+//!
+//! Most of a body is passed over by the two bytes that a match can begin with,
+//! many bytes at a time; what is left is looked at one by one.
 
+use aho_corasick::{Span, packed};
 use zeroize::Zeroizing;
 
 /// The longest way of writing one character: `&#x000026;`.
@@ -32,9 +36,16 @@ enum Pattern {
 /// Everything that is looked for.
 pub(super) struct Patterns {
     all: Vec<Pattern>,
-    /// Which pairs of bytes something that is looked for can begin with.
-    beginnings: Vec<u64>,
+    beginnings: Beginnings,
     longest: usize,
+}
+
+/// Which pairs of bytes something that is looked for can begin with.
+enum Beginnings {
+    /// For the vector instructions of this machine.
+    Few(packed::Searcher),
+    /// A bit for each pair: there are too many, or this machine has no such instructions.
+    Many(Vec<u64>),
 }
 
 impl Patterns {
@@ -44,10 +55,10 @@ impl Patterns {
         let all: Vec<Pattern> = loose
             .chain(forms.into_iter().map(Pattern::Broken))
             .collect();
-        let mut beginnings = vec![0; 1 << 10];
-        for pattern in &all {
-            pattern.begin(&mut beginnings);
-        }
+        let mut pairs: Vec<[u8; 2]> = all.iter().flat_map(Pattern::beginnings).collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        let beginnings = Beginnings::of(&pairs);
         let longest = all.iter().map(Pattern::bytes_max).max().unwrap_or(0);
         Self {
             all,
@@ -65,21 +76,78 @@ impl Patterns {
         self.longest
     }
 
-    /// Where the longest match that begins at `at` ends. Counts what it looks
-    /// at in `steps`.
-    pub(super) fn match_at(&self, bytes: &[u8], at: usize, steps: &mut u64) -> Option<usize> {
-        *steps += 1;
-        let first = *bytes.get(at)?;
-        if let Some(second) = bytes.get(at + 1)
-            && !is_set(&self.beginnings, first, *second)
-        {
-            return None;
+    /// The first match that begins at `from` or behind it, and before `until`:
+    /// where it begins and where the longest one from there ends. Gives up when
+    /// `steps`, in which it counts what it looks at, exceeds `most`.
+    pub(super) fn find(
+        &self,
+        bytes: &[u8],
+        from: usize,
+        until: usize,
+        steps: &mut u64,
+        most: u64,
+    ) -> Found {
+        let mut from = from;
+        while let Some(at) = self.beginnings.next(bytes, from, until) {
+            *steps += 1;
+            if *steps > most {
+                return Found::TooMuchWork { at };
+            }
+            let ends = self.all.iter();
+            let ends = ends.filter_map(|pattern| pattern.end(bytes, at, steps));
+            if let Some(end) = ends.max() {
+                return Found::Match { at, end };
+            }
+            from = at + 1;
         }
-        self.all
-            .iter()
-            .filter_map(|pattern| pattern.end(bytes, at, steps))
-            .max()
+        Found::Nothing
     }
+}
+
+/// What a search comes to.
+pub(super) enum Found {
+    /// A match.
+    Match { at: usize, end: usize },
+    /// It was given up here.
+    TooMuchWork { at: usize },
+    /// No match begins in what was searched.
+    Nothing,
+}
+
+impl Beginnings {
+    fn of(pairs: &[[u8; 2]]) -> Self {
+        let searcher = packed::Config::new().builder().extend(pairs).build();
+        searcher.map_or_else(|| Self::Many(bits(pairs)), Self::Few)
+    }
+
+    /// The first place from `from` on, and before `until`, at which a match can begin.
+    fn next(&self, bytes: &[u8], from: usize, until: usize) -> Option<usize> {
+        // The second byte may lie behind what is searched.
+        let end = until.saturating_add(1).min(bytes.len());
+        let searched = bytes.get(from..end)?;
+        match self {
+            Self::Few(searcher) => {
+                let span = Span { start: from, end };
+                Some(searcher.find_in(bytes, span)?.start())
+            }
+            Self::Many(bits) => {
+                let pairs = searched.iter().zip(searched.iter().skip(1));
+                let mut is_beginning = pairs.map(|(first, second)| is_set(bits, *first, *second));
+                Some(from + is_beginning.position(|is_set| is_set)?)
+            }
+        }
+    }
+}
+
+fn bits(pairs: &[[u8; 2]]) -> Vec<u64> {
+    let mut bits = vec![0; 1 << 10];
+    for [first, second] in pairs {
+        let (word, bit) = bit(*first, *second);
+        if let Some(word) = bits.get_mut(word) {
+            *word |= bit;
+        }
+    }
+    bits
 }
 
 fn bit(first: u8, second: u8) -> (usize, u64) {
@@ -87,16 +155,9 @@ fn bit(first: u8, second: u8) -> (usize, u64) {
     (index >> 6, 1 << (index & 63))
 }
 
-fn set(beginnings: &mut [u64], first: u8, second: u8) {
+fn is_set(bits: &[u64], first: u8, second: u8) -> bool {
     let (word, bit) = bit(first, second);
-    if let Some(word) = beginnings.get_mut(word) {
-        *word |= bit;
-    }
-}
-
-fn is_set(beginnings: &[u64], first: u8, second: u8) -> bool {
-    let (word, bit) = bit(first, second);
-    beginnings.get(word).is_some_and(|word| word & bit != 0)
+    bits.get(word).is_some_and(|word| word & bit != 0)
 }
 
 impl Pattern {
@@ -107,31 +168,19 @@ impl Pattern {
         }
     }
 
-    /// Marks every pair of bytes that a match can begin with.
-    fn begin(&self, beginnings: &mut [u64]) {
+    /// Every pair of bytes that a match can begin with.
+    fn beginnings(&self) -> Vec<[u8; 2]> {
         match self {
-            Self::Broken(form) => {
-                if let [first, second, ..] = form.as_slice() {
-                    for second in [*second, b'\r', b'\n', b'\\'] {
-                        set(beginnings, *first, second);
-                    }
-                }
-            }
-            Self::Loose(secret) => {
-                if let [first, second, ..] = secret.as_slice() {
-                    for second in [*second, b'%', b'\\', b'&', b'=', b'+'] {
-                        set(beginnings, *first, second);
-                        // A space may be a plus.
-                        if *first == b' ' {
-                            set(beginnings, b'+', second);
-                        }
-                    }
-                }
-                // What follows these depends on the byte; there are few of them.
-                for escape in [b'%', b'\\', b'&', b'='] {
-                    (0..=u8::MAX).for_each(|second| set(beginnings, escape, second));
-                }
-            }
+            Self::Broken(form) => match form.as_slice() {
+                [first, second, ..] => [*second, b'\r', b'\n', b'\\']
+                    .map(|second| [*first, second])
+                    .to_vec(),
+                _ => Vec::new(),
+            },
+            Self::Loose(secret) => match secret.as_slice() {
+                [first, second, ..] => written(*first, *second),
+                _ => Vec::new(),
+            },
         }
     }
 
@@ -141,6 +190,41 @@ impl Pattern {
             Self::Broken(form) => broken(form, bytes, at, steps),
         }
     }
+}
+
+/// The first two bytes of every way to write `first`, and `second` behind it.
+fn written(first: u8, second: u8) -> Vec<[u8; 2]> {
+    let mut pairs = Vec::new();
+    let plain = if first == b' ' {
+        vec![first, b'+']
+    } else {
+        vec![first]
+    };
+    for first in plain {
+        pairs.extend([second, b'%', b'\\', b'&', b'=', b'+'].map(|second| [first, second]));
+    }
+    // The first digit of two; `u32::from_str_radix` takes a sign, too.
+    for digits in [
+        format!("{first:02x}"),
+        format!("{first:02X}"),
+        "+".to_owned(),
+    ] {
+        pairs.extend(
+            digits
+                .bytes()
+                .take(1)
+                .flat_map(|digit| [[b'%', digit], [b'=', digit]]),
+        );
+    }
+    pairs.extend([b'u', b'x', first].map(|escaped| [b'\\', escaped]));
+    let letters = b"nrtbf"
+        .iter()
+        .filter(|letter| named(**letter) == Some(first));
+    pairs.extend(letters.map(|letter| [b'\\', *letter]));
+    pairs.push([b'&', b'#']);
+    let entities = ENTITIES.iter().filter(|(meant, _)| *meant == first);
+    pairs.extend(entities.filter_map(|(_, name)| name.first_chunk().copied()));
+    pairs
 }
 
 /// A byte may be readable in two ways (`%` is itself, or begins `%25`), so the
@@ -245,4 +329,47 @@ fn broken(form: &[u8], bytes: &[u8], at: usize, steps: &mut u64) -> Option<usize
         place += 1;
     }
     Some(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Text without a pattern, in which every byte is about as frequent.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        };
+        std::iter::repeat_with(next)
+            .flatten()
+            .take(length)
+            .collect()
+    }
+
+    #[test]
+    fn both_ways_to_pass_over_bytes_stop_at_the_same_places() {
+        let secret = Pattern::Loose(Zeroizing::new(b"~token".to_vec()));
+        let form = Pattern::Broken(Zeroizing::new(b"fnRva2Vu".to_vec()));
+        let pairs = [secret.beginnings(), form.beginnings()].concat();
+        let few = Beginnings::of(&pairs);
+        assert!(matches!(few, Beginnings::Few(_)) || cfg!(not(target_arch = "x86_64")));
+        let many = Beginnings::Many(bits(&pairs));
+        let text = noise(1 << 18);
+        let places = |beginnings: &Beginnings| {
+            let mut places = Vec::new();
+            while let Some(at) =
+                beginnings.next(&text, places.last().map_or(0, |last| last + 1), text.len())
+            {
+                places.push(at);
+            }
+            places
+        };
+        let found = places(&many).len();
+        assert!(found > 10, "{found} of {pairs:?}");
+        assert_eq!(places(&few), places(&many));
+    }
 }
