@@ -218,7 +218,7 @@ impl Invocation {
                 None => return gone(),
                 Some(Event::Done(outcome, usage)) => return (outcome, usage),
                 Some(Event::Host(request, call)) => {
-                    if let Err(over) = self.count_host_call(under_way.len()) {
+                    if let Err(over) = self.count_host_call(&call, under_way.len()) {
                         line.reply(request, HostReply::Trap(over.into())).await;
                     } else if let Some(outward) =
                         self.dispatch(&line, request, call, &mut transfers).await
@@ -247,7 +247,7 @@ impl Invocation {
     ) -> Option<BoxFuture<'a, RequestId>> {
         let line = line.clone();
         match call {
-            HostCall::Log { level, message } => self.log(level, message),
+            HostCall::Log(lines) => self.log(lines),
             HostCall::Parameter { .. } => line.reply(request, self.parameter()).await,
             HostCall::Scopes => line.reply(request, self.scopes()).await,
             HostCall::StateGet { key } => {
@@ -339,9 +339,20 @@ impl Invocation {
             .collect()
     }
 
-    /// Counts one host call beside those that are under way.
-    fn count_host_call(&self, under_way: usize) -> Result<(), Over> {
-        let calls = self.host_calls.fetch_add(1, Ordering::Relaxed) + 1;
+    /// Counts one host call, or one for each log line, beside those that are under way.
+    fn count_host_call(&self, call: &HostCall, under_way: usize) -> Result<(), Over> {
+        let more = match call {
+            HostCall::Log(lines) => u32::try_from(lines.len()).unwrap_or(u32::MAX),
+            HostCall::Http(_)
+            | HostCall::Parameter { .. }
+            | HostCall::Scopes
+            | HostCall::StateGet { .. }
+            | HostCall::StateSet { .. }
+            | HostCall::StateDelete { .. }
+            | HostCall::Scratch(_) => 1,
+        };
+        let before = self.host_calls.fetch_add(more, Ordering::Relaxed);
+        let calls = before.saturating_add(more);
         let (calls_max, in_flight_max) = (
             self.limits.host_calls_max,
             self.limits.host_calls_in_flight_max,

@@ -51,10 +51,16 @@ impl Invocation {
         self.meters.log()
     }
 
-    pub(crate) fn log(&self, level: LogLevel, message: String) {
+    pub(crate) fn log(&self, lines: Vec<keyway_ipc::LogLine>) {
         let Some(_admitted) = self.admit(Inward::LogWrite) else {
             return;
         };
+        for keyway_ipc::LogLine { level, message } in lines {
+            self.log_line(level, message);
+        }
+    }
+
+    fn log_line(&self, level: LogLevel, message: String) {
         if let Err(over) = self.may_log(message.len()) {
             let mut seen = self.seen.lock();
             seen.log_lines_dropped = seen.log_lines_dropped.saturating_add(1);

@@ -49,7 +49,7 @@ async fn serve(running: &mut RunningCall) -> (CallOutcome, Usage) {
     while let Some(event) = running.next().await {
         match event {
             Event::Done(outcome, usage) => return (outcome, usage),
-            Event::Host(_, HostCall::Log { .. }) => {}
+            Event::Host(_, HostCall::Log(_)) => {}
             Event::Host(request, _) => {
                 let refusal = Trap::Host("logic has no way to the host".to_owned());
                 line.reply(request, HostReply::Trap(refusal)).await;

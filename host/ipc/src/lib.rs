@@ -19,7 +19,8 @@ mod socket;
 pub use link::{Closed, Incoming, Link, Receiver, Sender, in_process};
 pub use message::{
     BodyStart, CallId, Entrance, HostCall, HostReply, HttpReply, HttpRequest, Invoke, LayerReport,
-    LayerState, LogLevel, Message, Refusal, RequestId, Standing, StateRefusal, ToBroker, ToWorker,
+    LayerState, LogLevel, LogLine, Message, Refusal, RequestId, Standing, StateRefusal, ToBroker,
+    ToWorker,
 };
 pub use outcome::{CallOutcome, PollBatch, PollEvent, Trap, Usage};
 pub use scratch::{ScratchCall, ScratchRefusal};

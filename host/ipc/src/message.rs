@@ -276,13 +276,9 @@ impl Entrance {
 pub enum HostCall {
     /// `wasi:http/outgoing-handler.handle`.
     Http(HttpRequest),
-    /// `keyway:host/log.write`.
-    Log {
-        /// How much it matters.
-        level: LogLevel,
-        /// The line.
-        message: String,
-    },
+    /// `keyway:host/log.write`, and what is printed: lines that gathered since
+    /// the host call before.
+    Log(Vec<LogLine>),
     /// `keyway:host/connection.parameter`.
     Parameter {
         /// Which.
@@ -316,7 +312,7 @@ impl HostCall {
     pub fn bytes(&self) -> usize {
         match self {
             Self::Http(request) => request.bytes(),
-            Self::Log { message, .. } => message.len(),
+            Self::Log(lines) => lines.iter().map(LogLine::bytes).sum(),
             Self::Parameter { name } => name.len(),
             Self::Scopes => 0,
             Self::StateGet { key } | Self::StateDelete { key } => key.len(),
@@ -367,6 +363,22 @@ pub enum BodyStart {
         /// Its whole length, if that was said.
         length: Option<u64>,
     },
+}
+
+/// One line of a guest's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: LogLevel,
+    /// The line.
+    pub message: String,
+}
+
+impl LogLine {
+    /// What it takes of memory, about.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.message.len()
+    }
 }
 
 /// How much a log line matters.

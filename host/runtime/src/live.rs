@@ -15,13 +15,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use keyway_ipc::{CallId, Closed, HostCall, HostReply, RequestId, Sender, ToBroker, Trap};
+use keyway_ipc::{CallId, HostCall, HostReply, RequestId, Sender, ToBroker, Trap};
 use keyway_model::limit::CallLimits;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 use crate::ledger::Ledger;
-use crate::log_book::LogBook;
+use crate::log_book::{Batch, LogBook};
 use crate::mailbox::Mailbox;
 use crate::memory::Memory;
 use crate::meter::Meter;
@@ -142,9 +142,13 @@ impl LiveCall {
         drop(self.aside.send(message));
     }
 
-    /// Sends a host call that gets no answer.
-    pub(crate) async fn tell(&self, host_call: HostCall) -> wasmtime::Result<()> {
-        let request = self.count()?;
+    /// Sends a host call, behind the log lines that came before it.
+    pub(crate) async fn say_host_call(
+        &self,
+        request: RequestId,
+        host_call: HostCall,
+    ) -> wasmtime::Result<()> {
+        self.tell_log().await?;
         self.say(ToBroker::Host {
             call: self.id,
             request,
@@ -153,29 +157,43 @@ impl LiveCall {
         .await
     }
 
-    /// Sends a log line of a call that has ended.
-    pub(crate) async fn tell_last(&self, host_call: HostCall) -> Result<(), Closed> {
-        let request = RequestId(self.requests.fetch_add(1, Ordering::Relaxed));
-        self.broker
-            .send(ToBroker::Host {
-                call: self.id,
-                request,
-                host_call,
-            })
-            .await
+    /// Sends the log lines that have gathered.
+    pub(crate) async fn tell_log(&self) -> wasmtime::Result<()> {
+        let Some(batch) = self.log.lock().take_unsent() else {
+            return Ok(());
+        };
+        for _ in 0..batch.uncounted {
+            self.count()?;
+        }
+        self.say(self.log_message(batch)).await
+    }
+
+    /// Sends what is left of the log of a call that has ended, however it ended.
+    pub(crate) async fn tell_rest_of_log(&self) {
+        let batch = {
+            let mut log = self.log.lock();
+            log.finish_all();
+            log.take_unsent()
+        };
+        if let Some(batch) = batch {
+            self.requests.fetch_add(batch.uncounted, Ordering::Relaxed);
+            // Nobody is left to tell if this fails.
+            self.broker.send(self.log_message(batch)).await.ok();
+        }
+    }
+
+    fn log_message(&self, batch: Batch) -> ToBroker {
+        ToBroker::Host {
+            call: self.id,
+            request: RequestId(self.host_calls()),
+            host_call: HostCall::Log(batch.lines),
+        }
     }
 
     /// Sends a host call and waits for its answer.
     pub(crate) async fn ask(&self, host_call: HostCall) -> wasmtime::Result<HostReply> {
         let (request, mailbox) = self.open()?;
-        let asked = self
-            .say(ToBroker::Host {
-                call: self.id,
-                request,
-                host_call,
-            })
-            .await;
-        let reply = match asked {
+        let reply = match self.say_host_call(request, host_call).await {
             Ok(()) => self.wait(poll_fn(|cx| mailbox.poll_reply(cx))).await,
             Err(ended) => Err(ended),
         };

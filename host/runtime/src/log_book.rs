@@ -1,9 +1,8 @@
 //! The log lines of one call: cut, counted, and held until they can be sent.
 
-use std::collections::VecDeque;
 use std::mem;
 
-use keyway_ipc::LogLevel;
+use keyway_ipc::{LogLevel, LogLine};
 use keyway_model::limit::CallLimits;
 
 /// Which standard stream a guest writes to.
@@ -13,11 +12,17 @@ pub(crate) enum Stdio {
     Error,
 }
 
-/// A line that may be sent.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Line {
-    pub(crate) level: LogLevel,
-    pub(crate) message: String,
+/// Lines that are sent together, and bytes of them, if nothing else is sent
+/// before there are so many.
+const LINES_TOGETHER: usize = 64;
+const BYTES_TOGETHER: usize = 32 << 10;
+
+/// What is sent together.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) lines: Vec<LogLine>,
+    /// How many of the lines count as host calls and were not counted yet.
+    pub(crate) uncounted: u32,
 }
 
 pub(crate) struct LogBook {
@@ -29,8 +34,9 @@ pub(crate) struct LogBook {
     dropped: u32,
     /// Standard output and error: what has no line end yet.
     unfinished: [Vec<u8>; 2],
-    /// Whole lines of standard output and error that are not sent yet.
-    unsent: VecDeque<Line>,
+    /// Whole lines that are not sent yet.
+    unsent: Batch,
+    unsent_bytes: usize,
 }
 
 impl LogBook {
@@ -42,7 +48,8 @@ impl LogBook {
             written: 0,
             dropped: 0,
             unfinished: [Vec::new(), Vec::new()],
-            unsent: VecDeque::new(),
+            unsent: Batch::default(),
+            unsent_bytes: 0,
         }
     }
 
@@ -51,8 +58,19 @@ impl LogBook {
         (self.written, self.dropped)
     }
 
+    /// Writes one line, which was counted as a host call.
+    pub(crate) fn write(&mut self, level: LogLevel, message: String) {
+        let line = self.line(level, message);
+        self.keep(line);
+    }
+
+    fn keep(&mut self, line: Option<LogLine>) {
+        self.unsent_bytes += line.as_ref().map_or(0, LogLine::bytes);
+        self.unsent.lines.extend(line);
+    }
+
     /// Counts one line; `None` if there were too many, or too many bytes.
-    pub(crate) fn line(&mut self, level: LogLevel, message: String) -> Option<Line> {
+    fn line(&mut self, level: LogLevel, message: String) -> Option<LogLine> {
         self.written = self.written.saturating_add(1);
         let message = self.cut(message);
         if self.written > self.lines_max || message.len() > self.bytes_left {
@@ -60,7 +78,7 @@ impl LogBook {
             return None;
         }
         self.bytes_left -= message.len();
-        Some(Line { level, message })
+        Some(LogLine { level, message })
     }
 
     fn cut(&self, mut message: String) -> String {
@@ -103,7 +121,8 @@ impl LogBook {
             Stdio::Error => LogLevel::Warn,
         };
         let line = self.line(level, String::from_utf8_lossy(&bytes).into_owned());
-        self.unsent.extend(line);
+        self.unsent.uncounted += u32::from(line.is_some());
+        self.keep(line);
     }
 
     const fn unfinished_mut(&mut self, stdio: Stdio) -> &mut Vec<u8> {
@@ -114,14 +133,16 @@ impl LogBook {
         }
     }
 
-    /// The next line of a standard stream to send.
-    pub(crate) fn take_unsent(&mut self) -> Option<Line> {
-        self.unsent.pop_front()
+    /// The lines that are to be sent now; `None` if there are none.
+    pub(crate) fn take_unsent(&mut self) -> Option<Batch> {
+        self.unsent_bytes = 0;
+        let batch = mem::take(&mut self.unsent);
+        (!batch.lines.is_empty()).then_some(batch)
     }
 
-    /// Whether the guest must wait until lines are sent.
-    pub(crate) fn is_full(&self) -> bool {
-        !self.unsent.is_empty()
+    /// Whether so much has gathered that it is sent before there is more.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.unsent.lines.len() >= LINES_TOGETHER || self.unsent_bytes >= BYTES_TOGETHER
     }
 }
 
@@ -138,9 +159,8 @@ mod tests {
     }
 
     fn sent(book: &mut LogBook) -> Vec<String> {
-        std::iter::from_fn(|| book.take_unsent())
-            .map(|line| line.message)
-            .collect()
+        let batch = book.take_unsent().unwrap_or_default();
+        batch.lines.into_iter().map(|line| line.message).collect()
     }
 
     #[test]

@@ -10,7 +10,7 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 
 use crate::convert;
-use crate::host::{FIELD_BYTES_MAX, Guest, send_rest};
+use crate::host::{FIELD_BYTES_MAX, Guest};
 use crate::live::{Ended, LiveCall, over};
 use crate::load::Loaded;
 use crate::meter::{cpu_is_over, metered};
@@ -30,7 +30,7 @@ pub(crate) async fn run(
     let entered = metered(call, entered).await;
     let memory_bytes = store.data().limiter.memory_bytes();
     drop(store);
-    send_rest(call).await;
+    call.tell_rest_of_log().await;
     let outcome = match (call.verdict(), entered) {
         (Some(verdict), _) => CallOutcome::Trap(verdict),
         (None, Ok(Ok(outcome))) => outcome,

@@ -14,7 +14,7 @@ use wasmtime_wasi::p2::{
     DynInputStream, DynOutputStream, InputStream, OutputStream, Pollable, StreamError, StreamResult,
 };
 
-use super::{Guest, log};
+use super::Guest;
 use crate::live::LiveCall;
 use crate::log_book::Stdio;
 
@@ -100,7 +100,7 @@ struct Printer {
 impl Pollable for Printer {
     async fn ready(&mut self) {
         // An error is the end of the call, which whoever waits here sees too.
-        drop(log::send_printed(&self.call).await);
+        drop(self.call.tell_log().await);
     }
 }
 

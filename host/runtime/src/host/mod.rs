@@ -26,7 +26,6 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::limiter::Limiter;
 use crate::live::LiveCall;
-pub(crate) use log::send_rest;
 
 use self::http::Outgoing;
 

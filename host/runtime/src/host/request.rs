@@ -78,13 +78,9 @@ pub(super) async fn begin(
         mailbox,
     });
     let host_call = HostCall::Http(http_request);
-    call.say(ToBroker::Host {
-        call: call.id(),
-        request,
-        host_call,
-    })
-    .await
-    .map_err(ended)?;
+    call.say_host_call(request, host_call)
+        .await
+        .map_err(ended)?;
     let upload = (!is_whole).then(|| Upload::new(Arc::clone(&line), body, sent_bytes));
     Ok((
         Wanted {

@@ -177,7 +177,7 @@ impl Broker {
         loop {
             match self.receive().await {
                 ToBroker::Host {
-                    host_call: HostCall::Log { .. },
+                    host_call: HostCall::Log(_),
                     ..
                 } => {}
                 ToBroker::Host {
@@ -203,10 +203,10 @@ impl Broker {
         loop {
             match self.receive().await {
                 ToBroker::Host {
-                    host_call: HostCall::Log { level, message },
+                    host_call: HostCall::Log(more),
                     ..
                 } => {
-                    lines.push((level, message));
+                    lines.extend(more.into_iter().map(|line| (line.level, line.message)));
                 }
                 ToBroker::Host {
                     call,
