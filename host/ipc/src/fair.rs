@@ -15,14 +15,16 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Time in polls after which a call goes on among the long ones.
+use crate::processor;
+
+/// Time on a processor after which a call goes on among the long ones.
 const LONG_AFTER: Duration = Duration::from_millis(10);
 
 /// A call, or whatever else takes turns.
@@ -39,9 +41,10 @@ pub struct ToLong {
 #[derive(Debug)]
 pub struct Arriving(mpsc::UnboundedReceiver<Moved>);
 
-/// What has been long the last time, by its number: it begins in the thread of
-/// long calls, since one instruction alone can fill a slice of everybody's time.
-type Before = Arc<Mutex<HashSet<u64>>>;
+/// What has been long the last time, by its group and number: it begins in the
+/// thread of long calls, since one instruction alone can fill a slice of
+/// everybody's time.
+type Before = Arc<Mutex<HashSet<(u64, u64)>>>;
 
 /// A call on its way there.
 struct Moved {
@@ -142,7 +145,7 @@ struct Running {
     call: Call,
     before: Option<Before>,
     waker: Arc<CallWaker>,
-    /// Time in polls.
+    /// Time on a processor.
     spent: Duration,
 }
 
@@ -179,7 +182,9 @@ impl Groups {
         // One call that panics must not take those beside it along.
         let call: Call = Box::pin(AssertUnwindSafe(call).catch_unwind().map(drop));
         match &self.long {
-            Some(long) if long.before.lock().contains(&kind) => long.send(group, kind, call),
+            Some(long) if long.before.lock().contains(&(group, kind)) => {
+                long.send(group, kind, call)
+            }
             _ => self.spawn_boxed(group, kind, call, None),
         }
     }
@@ -296,9 +301,9 @@ impl Task {
         };
         running.waker.is_queued.store(false, Ordering::Release);
         let own = Waker::from(Arc::clone(&running.waker));
-        let started = Instant::now();
+        let started = processor::begin();
         let polled = running.call.as_mut().poll(&mut Context::from_waker(&own));
-        running.spent += started.elapsed();
+        running.spent += processor::since(started);
         let is_long = running.spent > LONG_AFTER;
         if polled.is_pending() && !(is_long && self.long.is_some()) {
             return;
@@ -307,10 +312,10 @@ impl Task {
             return;
         };
         if let Some(before) = running.before.filter(|_| !is_long) {
-            before.lock().remove(&running.kind);
+            before.lock().remove(&(self.number, running.kind));
         }
         if let Some(long) = self.long.as_ref().filter(|_| is_long) {
-            long.before.lock().insert(running.kind);
+            long.before.lock().insert((self.number, running.kind));
             if polled.is_pending() {
                 long.send(self.number, running.kind, running.call);
             }

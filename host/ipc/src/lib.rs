@@ -13,6 +13,7 @@ mod frame;
 mod link;
 mod message;
 mod outcome;
+pub mod processor;
 mod scratch;
 mod socket;
 

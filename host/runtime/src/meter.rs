@@ -1,12 +1,13 @@
 //! Time of one call: all of it, and the part on a processor.
 //!
-//! A call computes only while its future is polled, so the time inside polls
-//! is its time on a processor (or a little more, when the machine is crowded).
+//! A call computes only while its future is polled.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use keyway_ipc::processor;
 
 use crate::live::LiveCall;
 
@@ -32,12 +33,10 @@ impl Meter {
         self.start.elapsed()
     }
 
-    fn now_ns(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
-    }
-
     fn enter(&self) {
-        self.entered_ns.store(self.now_ns(), Ordering::Relaxed);
+        let entered = processor::begin().duration_since(self.start);
+        self.entered_ns
+            .store(nanoseconds(entered), Ordering::Relaxed);
     }
 
     fn leave(&self) {
@@ -46,9 +45,8 @@ impl Meter {
 
     /// Asked only inside a poll of the call.
     fn cpu_ns(&self) -> u64 {
-        let running = self
-            .now_ns()
-            .saturating_sub(self.entered_ns.load(Ordering::Relaxed));
+        let entered = Duration::from_nanos(self.entered_ns.load(Ordering::Relaxed));
+        let running = nanoseconds(processor::since(self.start + entered));
         self.used_ns.load(Ordering::Relaxed).saturating_add(running)
     }
 
@@ -56,6 +54,10 @@ impl Meter {
     pub(crate) fn cpu_ms(&self) -> u64 {
         self.cpu_ns() / 1_000_000
     }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Drives `future` to its end, and never drops it half-way.

@@ -1,6 +1,7 @@
 //! Turns: who goes on when many could.
 
 use std::future::poll_fn;
+use std::time::Instant;
 
 use super::*;
 
