@@ -11,8 +11,9 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
+use std::thread::ThreadId;
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
@@ -24,7 +25,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use crate::frame;
 use crate::link::{Closed, Incoming, Link, Receiver, Sender};
@@ -40,6 +41,11 @@ const READ_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
+    /// Frames of other threads than the flusher's. A thread that stands back may
+    /// be put aside at any moment, and must not hold what the flusher waits for.
+    aside: mpsc::UnboundedSender<Queue>,
+    owner: ThreadId,
+    waiting_bytes: AtomicUsize,
     filled: Notify,
     drained: Notify,
     closed: AtomicBool,
@@ -51,6 +57,22 @@ struct Queue {
     descriptors: VecDeque<OwnedFd>,
 }
 
+impl Queue {
+    fn push<M: Serialize>(
+        &mut self,
+        message: &M,
+        descriptor: Option<OwnedFd>,
+    ) -> Result<usize, Closed> {
+        let before = self.bytes.len();
+        frame::encode(message, &mut self.bytes).map_err(|error| {
+            complain(&error);
+            Closed
+        })?;
+        self.descriptors.extend(descriptor);
+        Ok(self.bytes.len() - before)
+    }
+}
+
 impl Outbox {
     /// Waits until there is room for another message.
     pub(crate) async fn room(&self) -> Result<(), Closed> {
@@ -59,7 +81,7 @@ impl Outbox {
             if self.closed.load(Ordering::Acquire) {
                 return Err(Closed);
             }
-            if self.queue.lock().bytes.len() < HIGH_WATER_BYTES {
+            if self.waiting_bytes.load(Ordering::Relaxed) < HIGH_WATER_BYTES {
                 return Ok(());
             }
             drained.await;
@@ -72,15 +94,20 @@ impl Outbox {
         message: &M,
         descriptor: Option<OwnedFd>,
     ) -> Result<(), Closed> {
-        let mut queue = self.queue.lock();
-        let was_empty = queue.bytes.is_empty();
-        frame::encode(message, &mut queue.bytes).map_err(|error| {
-            complain(&error);
-            Closed
-        })?;
-        queue.descriptors.extend(descriptor);
-        drop(queue);
-        if was_empty {
+        if std::thread::current().id() == self.owner {
+            let mut queue = self.queue.lock();
+            let was_empty = queue.bytes.is_empty();
+            let length = queue.push(message, descriptor)?;
+            self.waiting_bytes.fetch_add(length, Ordering::Relaxed);
+            drop(queue);
+            if was_empty {
+                self.filled.notify_one();
+            }
+        } else {
+            let mut own = Queue::default();
+            let length = own.push(message, descriptor)?;
+            self.waiting_bytes.fetch_add(length, Ordering::Relaxed);
+            self.aside.send(own).map_err(|_| Closed)?;
             self.filled.notify_one();
         }
         Ok(())
@@ -92,13 +119,19 @@ impl Outbox {
     }
 
     /// Writes what gathers until the other side is gone.
-    async fn flush(self: Arc<Self>, stream: OwnedFd) {
+    async fn flush(self: Arc<Self>, stream: OwnedFd, mut aside: mpsc::UnboundedReceiver<Queue>) {
         let mut batch = Queue::default();
         loop {
             self.filled.notified().await;
             behind_ready_tasks().await;
             loop {
                 std::mem::swap(&mut *self.queue.lock(), &mut batch);
+                // A call that goes on in another thread has sent what it sends
+                // from there behind what it sent from here.
+                while let Ok(other) = aside.try_recv() {
+                    batch.bytes.extend(other.bytes);
+                    batch.descriptors.extend(other.descriptors);
+                }
                 if batch.bytes.is_empty() {
                     break;
                 }
@@ -109,7 +142,9 @@ impl Outbox {
                     self.close();
                     return;
                 }
+                let written = batch.bytes.len();
                 batch.bytes.clear();
+                self.waiting_bytes.fetch_sub(written, Ordering::Relaxed);
                 self.drained.notify_waiters();
             }
         }
@@ -315,14 +350,18 @@ where
     Out: Serialize + Send + 'static,
     In: DeserializeOwned + Message + Send + 'static,
 {
+    let (aside, from_others) = mpsc::unbounded_channel();
     let outbox = Arc::new(Outbox {
         queue: Mutex::default(),
+        aside,
+        owner: std::thread::current().id(),
+        waiting_bytes: AtomicUsize::new(0),
         filled: Notify::new(),
         drained: Notify::new(),
         closed: AtomicBool::new(false),
     });
     let watched = watch(stream.try_clone()?, Interest::READABLE)?;
-    let flusher = tokio::spawn(Arc::clone(&outbox).flush(stream)).abort_handle();
+    let flusher = tokio::spawn(Arc::clone(&outbox).flush(stream, from_others)).abort_handle();
     let inbox = Inbox {
         stream: watched,
         bytes: vec![0; 2 * READ_BYTES],
@@ -355,71 +394,4 @@ pub fn pair() -> io::Result<(
 #[cfg(test)]
 mod foreign;
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use keyway_model::Digest;
-
-    use super::*;
-    use crate::{CallId, RequestId, ToWorker};
-
-    /// More than fits into a socket at once, and less, in an order without a pattern.
-    fn sizes() -> impl Iterator<Item = usize> {
-        (0_u32..200).map(|number| {
-            let digest = Digest::of(&number.to_be_bytes());
-            let [first, second, third, ..] = *digest.as_bytes();
-            (usize::from(first) << 8 | usize::from(second)) * usize::from(third & 7) + 1
-        })
-    }
-
-    #[tokio::test]
-    async fn messages_of_every_size_arrive_in_order_in_both_directions() -> io::Result<()> {
-        let (ours, theirs) = pair()?;
-        let near: Link<ToWorker, ToWorker> = over_socket(ours.into())?;
-        // The other end has a runtime of its own, as a worker does.
-        let echo = std::thread::spawn(move || -> io::Result<()> {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            runtime.block_on(async {
-                let mut far: Link<ToWorker, ToWorker> = over_socket(theirs.into())?;
-                while let Ok(Some(incoming)) = far.receiver.receive().await {
-                    let sent = far.sender.send(incoming.message).await;
-                    sent.map_err(io::Error::other)?;
-                }
-                Ok(())
-            })
-        });
-        let Link {
-            sender,
-            mut receiver,
-        } = near;
-        let sending = tokio::spawn(async move {
-            for size in sizes() {
-                let chunk = ToWorker::Chunk {
-                    call: CallId(size as u64),
-                    request: RequestId(0),
-                    bytes: Bytes::from(vec![7; size]),
-                };
-                sender.send(chunk).await?;
-            }
-            Ok::<_, Closed>(())
-        });
-        for size in sizes() {
-            let incoming = receiver.receive().await.map_err(io::Error::other)?;
-            let Some(Incoming {
-                message: ToWorker::Chunk { call, bytes, .. },
-                ..
-            }) = incoming
-            else {
-                return Err(io::Error::other("the link ended early"));
-            };
-            assert_eq!((call.0, bytes.len()), (size as u64, size));
-        }
-        assert!(sending.await?.is_ok());
-        drop(receiver);
-        // Joined elsewhere, since this runtime has to close its end meanwhile.
-        let ended = tokio::task::spawn_blocking(move || echo.join()).await?;
-        assert!(ended.is_ok_and(|ended| ended.is_ok()));
-        Ok(())
-    }
-}
+mod tests;

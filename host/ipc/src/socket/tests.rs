@@ -1,0 +1,104 @@
+//! Messages over a socket, in order and whole.
+
+use bytes::Bytes;
+use keyway_model::Digest;
+
+use super::*;
+use crate::{CallId, RequestId, ToWorker};
+
+/// More than fits into a socket at once, and less, in an order without a pattern.
+fn sizes() -> impl Iterator<Item = usize> {
+    (0_u32..200).map(|number| {
+        let digest = Digest::of(&number.to_be_bytes());
+        let [first, second, third, ..] = *digest.as_bytes();
+        (usize::from(first) << 8 | usize::from(second)) * usize::from(third & 7) + 1
+    })
+}
+
+#[tokio::test]
+async fn messages_of_every_size_arrive_in_order_in_both_directions() -> io::Result<()> {
+    let (ours, theirs) = pair()?;
+    let near: Link<ToWorker, ToWorker> = over_socket(ours.into())?;
+    // The other end has a runtime of its own, as a worker does.
+    let echo = std::thread::spawn(move || -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let mut far: Link<ToWorker, ToWorker> = over_socket(theirs.into())?;
+            while let Ok(Some(incoming)) = far.receiver.receive().await {
+                let sent = far.sender.send(incoming.message).await;
+                sent.map_err(io::Error::other)?;
+            }
+            Ok(())
+        })
+    });
+    let Link {
+        sender,
+        mut receiver,
+    } = near;
+    let sending = tokio::spawn(async move {
+        for size in sizes() {
+            let chunk = ToWorker::Chunk {
+                call: CallId(size as u64),
+                request: RequestId(0),
+                bytes: Bytes::from(vec![7; size]),
+            };
+            sender.send(chunk).await?;
+        }
+        Ok::<_, Closed>(())
+    });
+    for size in sizes() {
+        let incoming = receiver.receive().await.map_err(io::Error::other)?;
+        let Some(Incoming {
+            message: ToWorker::Chunk { call, bytes, .. },
+            ..
+        }) = incoming
+        else {
+            return Err(io::Error::other("the link ended early"));
+        };
+        assert_eq!((call.0, bytes.len()), (size as u64, size));
+    }
+    assert!(sending.await?.is_ok());
+    drop(receiver);
+    // Joined elsewhere, since this runtime has to close its end meanwhile.
+    let ended = tokio::task::spawn_blocking(move || echo.join()).await?;
+    assert!(ended.is_ok_and(|ended| ended.is_ok()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_threads_messages_arrive_in_order_behind_those_before() -> io::Result<()> {
+    let (ours, theirs) = pair()?;
+    let near: Link<ToWorker, ToWorker> = over_socket(ours.into())?;
+    let mut far: Link<ToWorker, ToWorker> = over_socket(theirs.into())?;
+    let message = |call: u64| ToWorker::Unload {
+        artifact: Digest::of(&call.to_be_bytes()),
+    };
+    let sender = near.sender;
+    for call in 0..100 {
+        sender.send(message(call)).await.map_err(io::Error::other)?;
+    }
+    let elsewhere = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        runtime.block_on(async {
+            for call in 100..1_000 {
+                sender.send(message(call)).await.map_err(io::Error::other)?;
+            }
+            Ok::<_, io::Error>(sender)
+        })
+    });
+    for call in 0..1_000 {
+        let incoming = far.receiver.receive().await.map_err(io::Error::other)?;
+        let Some(Incoming {
+            message: ToWorker::Unload { artifact },
+            ..
+        }) = incoming
+        else {
+            return Err(io::Error::other("the link ended early"));
+        };
+        assert_eq!(artifact, Digest::of(&u64::to_be_bytes(call)));
+    }
+    assert!(elsewhere.join().is_ok_and(|sent| sent.is_ok()));
+    Ok(())
+}
