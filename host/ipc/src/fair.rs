@@ -24,8 +24,9 @@ use tokio::task::JoinSet;
 
 use crate::processor;
 
-/// Time on a processor after which a call goes on among the long ones.
-const LONG_AFTER: Duration = Duration::from_millis(10);
+/// Time on a processor after which a call goes on among the long ones: a few
+/// times what a quick one takes.
+const LONG_AFTER: Duration = Duration::from_millis(2);
 
 /// A call, or whatever else takes turns.
 pub type Call = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -21,7 +21,7 @@ use wasmtime::{
 
 /// How often a guest that computes is asked to let others go on: what one
 /// tenant's endless loop costs another's guest each time it has something to do.
-const TICK: Duration = Duration::from_millis(2);
+const TICK: Duration = Duration::from_millis(1);
 
 /// Bytes of a slot that are cleared instead of given back to the kernel.
 const MEMORY_KEPT_BYTES: usize = 256 << 10;
