@@ -366,6 +366,9 @@ fn weaker_workers_run_only_where_the_configuration_says_so_and_everybody_sees_it
         let line = format!("worker {layer}: held\n");
         assert!(readyz(&stage).contains(&line), "{layer}");
     }
+    let id = alarms[0]["id"].as_str().unwrap();
+    let records = crate::platform_log::records(&mut stage);
+    assert_eq!(crate::platform_log::done(&records, "alarm:raise"), [id]);
 }
 
 #[test]

@@ -6,9 +6,9 @@
 //! a call that is not served in time holds up no other.
 
 mod event;
+mod held;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::os::fd::OwnedFd;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,6 +19,9 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use event::Event;
+pub use held::Held;
+
+use crate::shelf::{Room, Shelf};
 
 /// How long after its limit, or after it was cancelled, a guest call may take
 /// to end before its worker is given up, and all other calls with it. Many
@@ -28,9 +31,6 @@ pub(crate) const END_GRACE: Duration = Duration::from_secs(1);
 /// Events of one guest call that may wait unread: a worker that exceeds this
 /// is not keeping the protocol and loses the call.
 const EVENTS_MAX: usize = 4_096;
-
-/// Characters of a worker's reason why it cannot load code that are logged.
-const LOAD_FAILURE_CHARS_MAX: usize = 300;
 
 /// Bytes of all events of a lane that may wait unread: more than the windows of
 /// all its bodies and the ends of all its calls take.
@@ -48,7 +48,11 @@ pub(crate) fn group_of(tenant: TenantId) -> u64 {
 pub struct Lane {
     sender: Sender<ToWorker>,
     calls: Mutex<HashMap<CallId, Queue>>,
-    loaded: Mutex<HashSet<Digest>>,
+    /// Components that the worker has.
+    shelf: Mutex<Shelf<()>>,
+    /// Components that left the shelf and that the worker was not yet told to
+    /// let go. One load at a time, so that it hears of both in this order.
+    unloading: tokio::sync::Mutex<Vec<Digest>>,
     /// Calls that were cancelled and have not ended yet.
     ending: Mutex<HashMap<CallId, Digest>>,
     /// Components whose calls ran when the worker ended.
@@ -56,8 +60,9 @@ pub struct Lane {
     /// Components whose calls have ended here: code that got out of its sandbox
     /// may outlive its call.
     ran: Mutex<BTreeSet<Digest>>,
-    /// Components that the worker was told to load and has not answered about.
-    loading: Mutex<HashSet<Digest>>,
+    /// Components that the worker was told to load, and how often it has not
+    /// answered about each.
+    loading: Mutex<HashMap<Digest, u32>>,
     next_call: AtomicU64,
     busy: AtomicUsize,
     /// Bytes of events that wait unread.
@@ -94,12 +99,17 @@ struct Queue {
 pub struct WorkerGone;
 
 impl Lane {
-    /// A lane over `link`. The future reads it and ends when the worker does.
-    pub fn over(link: Link<ToWorker, ToBroker>) -> (Arc<Self>, impl Future<Output = ()> + Send) {
+    /// A lane over `link`, whose worker has as many components as there is room
+    /// for. The future reads it and ends when the worker does.
+    pub fn over(
+        link: Link<ToWorker, ToBroker>,
+        room: Room,
+    ) -> (Arc<Self>, impl Future<Output = ()> + Send) {
         let lane = Arc::new(Self {
             sender: link.sender,
             calls: Mutex::default(),
-            loaded: Mutex::default(),
+            shelf: Mutex::new(Shelf::within(room)),
+            unloading: tokio::sync::Mutex::default(),
             ending: Mutex::default(),
             left: Mutex::default(),
             ran: Mutex::default(),
@@ -138,36 +148,6 @@ impl Lane {
     /// Follows the worker's readiness.
     pub fn readiness(&self) -> watch::Receiver<Readiness> {
         self.ready.subscribe()
-    }
-
-    /// Whether the worker has a component already.
-    pub fn has(&self, artifact: &Digest) -> bool {
-        self.loaded.lock().contains(artifact)
-    }
-
-    /// Makes sure that the worker has a component. `code` is asked for the
-    /// sealed memory file with the compiled code, at most once.
-    ///
-    /// # Errors
-    ///
-    /// [`WorkerGone`], or the error of `code`.
-    pub async fn load<E: From<WorkerGone>>(
-        &self,
-        artifact: Digest,
-        code: impl FnOnce() -> Result<(OwnedFd, u64), E>,
-    ) -> Result<(), E> {
-        if self.loaded.lock().contains(&artifact) {
-            return Ok(());
-        }
-        let (descriptor, length) = code()?;
-        let load = ToWorker::Load { artifact, length };
-        self.loading.lock().insert(artifact);
-        self.sender
-            .send_with(load, descriptor)
-            .await
-            .map_err(|_| WorkerGone)?;
-        self.loaded.lock().insert(artifact);
-        Ok(())
     }
 
     /// Starts a guest call.
@@ -280,18 +260,7 @@ impl Lane {
     fn route(&self, message: ToBroker) {
         match message {
             ToBroker::Ready(standing) => self.stand(standing),
-            ToBroker::Loaded { artifact, failed } => {
-                if !self.loading.lock().remove(&artifact) {
-                    tracing::error!("a worker does not keep the protocol: it was not told to load");
-                    self.give_up();
-                } else if let Some(reason) = failed {
-                    // A worker that was taken over could say anything.
-                    let reason: String =
-                        reason.escape_debug().take(LOAD_FAILURE_CHARS_MAX).collect();
-                    tracing::error!(%artifact, %reason, "a worker cannot load compiled code");
-                    self.loaded.lock().remove(&artifact);
-                }
-            }
+            ToBroker::Loaded { artifact, failed } => self.note_loaded(artifact, failed),
             ToBroker::Host {
                 call,
                 request,

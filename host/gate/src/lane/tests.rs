@@ -1,5 +1,7 @@
 //! A call that nobody waits for any more, and the worker that has to end it.
 
+use std::os::fd::AsFd as _;
+
 use bytes::Bytes;
 
 use super::*;
@@ -21,7 +23,7 @@ fn invoke() -> Invoke {
 #[tokio::test]
 async fn a_worker_that_does_not_end_a_cancelled_call_is_given_up() {
     let (broker, mut worker) = keyway_ipc::in_process();
-    let (lane, reader) = Lane::over(broker);
+    let (lane, reader) = Lane::over(broker, Room::default());
     let reading = tokio::spawn(reader);
     let mut readiness = lane.readiness();
     drop(lane.start(invoke()).await.unwrap());
@@ -42,7 +44,7 @@ async fn a_worker_that_does_not_end_a_cancelled_call_is_given_up() {
 #[tokio::test]
 async fn a_worker_that_ends_a_cancelled_call_in_time_is_kept() {
     let (broker, mut worker) = keyway_ipc::in_process();
-    let (lane, reader) = Lane::over(broker);
+    let (lane, reader) = Lane::over(broker, Room::default());
     let reading = tokio::spawn(reader);
     drop(lane.start(invoke()).await.unwrap());
     loop {
@@ -77,7 +79,7 @@ async fn a_worker_that_ends_a_cancelled_call_in_time_is_kept() {
 #[tokio::test]
 async fn a_call_that_had_ended_before_it_was_dropped_costs_nothing() {
     let (broker, worker) = keyway_ipc::in_process();
-    let (lane, reader) = Lane::over(broker);
+    let (lane, reader) = Lane::over(broker, Room::default());
     let reading = tokio::spawn(reader);
     let running = lane.start(invoke()).await.unwrap();
     let call = running.call;
@@ -108,7 +110,7 @@ async fn a_call_that_had_ended_before_it_was_dropped_costs_nothing() {
 /// A lane whose worker says `said` of its one call, and what has become of it.
 async fn after(said: impl Fn(CallId) -> Vec<ToBroker>) -> (Arc<Lane>, RunningCall) {
     let (broker, worker) = keyway_ipc::in_process();
-    let (lane, reader) = Lane::over(broker);
+    let (lane, reader) = Lane::over(broker, Room::default());
     let reading = tokio::spawn(reader);
     let running = lane.start(invoke()).await.unwrap();
     for message in said(running.call) {
@@ -188,4 +190,82 @@ async fn a_worker_that_answers_what_it_was_not_told_is_given_up() {
     })
     .await;
     assert!(is_given_up(&lane));
+}
+
+fn component(name: &str) -> Digest {
+    Digest::of(name.as_bytes())
+}
+
+/// Loads a component of so many bytes. What is in its file is the worker's business.
+async fn load(lane: &Arc<Lane>, name: &str) -> Held {
+    let file = || Ok::<_, WorkerGone>((std::io::stdin().as_fd().try_clone_to_owned().unwrap(), 10));
+    lane.load(component(name), file).await.unwrap()
+}
+
+/// What a worker was told, as one letter and the name of one component each.
+async fn told(worker: &mut keyway_ipc::Link<ToBroker, ToWorker>, messages: usize) -> Vec<String> {
+    let names = ["a", "b", "c", "d"];
+    let name = |artifact| names.iter().find(|name| component(name) == artifact);
+    let mut told = Vec::new();
+    for _ in 0..messages {
+        told.push(
+            match worker.receiver.receive().await.unwrap().unwrap().message {
+                ToWorker::Load { artifact, .. } => format!("+{}", name(artifact).unwrap()),
+                ToWorker::Unload { artifact } => format!("-{}", name(artifact).unwrap()),
+                other => format!("{other:?}"),
+            },
+        );
+    }
+    told
+}
+
+#[tokio::test]
+async fn a_worker_is_told_to_let_go_of_what_was_used_longest_ago_and_never_of_what_is_in_use() {
+    let (broker, mut worker) = keyway_ipc::in_process();
+    let room = Room {
+        pieces_max: 2,
+        ..Room::default()
+    };
+    let (lane, _reader) = Lane::over(broker, room);
+    let in_use = load(&lane, "a").await;
+    drop(load(&lane, "b").await);
+    drop(load(&lane, "c").await);
+    assert_eq!(told(&mut worker, 4).await, ["+a", "+b", "-b", "+c"]);
+    // What was let go is loaded again when it is called.
+    assert!(lane.hold(component("b")).is_none());
+    assert!(lane.hold(component("a")).is_some());
+    let again = load(&lane, "b").await;
+    assert_eq!(told(&mut worker, 2).await, ["-c", "+b"]);
+    // More are in use than there is room for; that ends with their use.
+    let third = load(&lane, "d").await;
+    assert_eq!(told(&mut worker, 1).await, ["+d"]);
+    drop((in_use, again, third));
+    drop(load(&lane, "c").await);
+    assert_eq!(told(&mut worker, 3).await.len(), 3);
+    assert_eq!(lane.shelf.lock().count(), 2);
+}
+
+#[tokio::test]
+async fn a_component_that_is_loaded_twice_may_be_answered_twice() {
+    let (broker, worker) = keyway_ipc::in_process();
+    let (lane, reader) = Lane::over(
+        broker,
+        Room {
+            pieces_max: 1,
+            ..Room::default()
+        },
+    );
+    for name in ["a", "b", "a"] {
+        drop(load(&lane, name).await);
+    }
+    let reading = tokio::spawn(reader);
+    for name in ["a", "b", "a"] {
+        let artifact = component(name);
+        let failed = None;
+        let loaded = ToBroker::Loaded { artifact, failed };
+        worker.sender.send(loaded).await.unwrap();
+    }
+    drop(worker);
+    reading.await.unwrap();
+    assert!(!is_given_up(&lane));
 }

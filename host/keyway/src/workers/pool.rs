@@ -11,7 +11,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyway_gate::{Lane, Readiness};
+use keyway_gate::{Lane, Readiness, Room};
 use keyway_ipc::{LayerState, Standing};
 use keyway_model::Digest;
 use keyway_model::limit::CallLimits;
@@ -39,6 +39,8 @@ pub(crate) struct WorkerPlan {
     pub(crate) confined: Confined,
     /// Threads, each with a lane of its own.
     pub(crate) lanes: usize,
+    /// Components that each lane has.
+    pub(crate) room: Room,
     pub(crate) limits: CallLimits,
     pub(crate) memory_total_bytes_max: u64,
 }
@@ -221,7 +223,7 @@ impl Pool {
             let (ours, theirs) = keyway_ipc::pair()?;
             send_descriptor(control, &theirs.into())?;
             let link = keyway_ipc::over_socket(ours.into())?;
-            let (lane, reader) = Lane::over(link);
+            let (lane, reader) = Lane::over(link, self.plan.room);
             tokio::spawn(reader);
             lanes.push(lane);
         }
