@@ -39,8 +39,17 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// A lane whose worker has the component, as long as it is held.
+    /// A lane whose worker has the component, as long as it is held, unless the
+    /// component may not run. Whoever starts the call does so at once: a verdict
+    /// ends those that have started.
     async fn lane_with(&self, tenant: TenantId, digest: Digest) -> Result<Held, CompileError> {
+        let held = self.loaded(tenant, digest).await?;
+        let stands = self.workers.stands(&digest);
+        stands.map_err(|error| CompileError::Refused(error.to_string()))?;
+        Ok(held)
+    }
+
+    async fn loaded(&self, tenant: TenantId, digest: Digest) -> Result<Held, CompileError> {
         let lane = self
             .workers
             .lane(tenant, digest)
