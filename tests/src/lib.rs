@@ -22,6 +22,7 @@ mod control;
 mod coverage;
 mod credentials;
 mod fairness;
+mod fast_path;
 mod fixtures;
 mod harness;
 mod hostile;

@@ -27,15 +27,14 @@ pub struct Worker {
     /// One permit for each slot of the pool.
     slots: Semaphore,
     memory: Arc<Memory>,
-    is_quick: bool,
-    /// How the layers of confinement stand, once they do.
-    confinement: OnceLock<Vec<LayerReport>>,
+    /// How it stands, once its layers of confinement do.
+    standing: OnceLock<Standing>,
 }
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Worker")
-            .field("is_quick", &self.is_quick)
+            .field("standing", &self.standing)
             .finish_non_exhaustive()
     }
 }
@@ -55,8 +54,7 @@ impl Worker {
             components: Mutex::default(),
             slots: Semaphore::new(size.instances_max as usize),
             memory: Arc::new(Memory::new(size.memory_total_bytes_max)),
-            is_quick: engine::quick_reset_available(),
-            confinement: OnceLock::new(),
+            standing: OnceLock::new(),
         }))
     }
 
@@ -91,15 +89,16 @@ impl Worker {
 
     /// What the broker is told when the worker stands ready.
     pub(crate) fn standing(&self) -> Standing {
-        Standing {
-            quick_reset: self.is_quick,
-            layers: self.confinement.get().cloned().unwrap_or_default(),
-        }
+        self.standing.get().cloned().unwrap_or_default()
     }
 
-    /// Notes how the process was confined. The first time counts.
+    /// Notes how the process was confined, and asks the engine for its fast path
+    /// from in there: what the filter refuses is not there. The first time counts.
     pub(crate) fn confined(&self, layers: Vec<LayerReport>) {
-        self.confinement.get_or_init(|| layers);
+        self.standing.get_or_init(|| Standing {
+            quick_reset: self.runner.is_quick() && engine::quick_reset_available(),
+            layers,
+        });
     }
 
     /// The memory that all calls share.
