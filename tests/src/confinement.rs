@@ -170,7 +170,7 @@ const WORK_WHEN_FREE: [&str; 24] = [
     "uname",
 ];
 
-fn intruder() -> PathBuf {
+pub(crate) fn intruder() -> PathBuf {
     built().join("keyway-intruder")
 }
 
@@ -229,7 +229,7 @@ fn the_root_key_and_the_database_are_out_of_its_reach() {
 }
 
 /// The lines of `/readyz` on the socket.
-fn readyz(stage: &Stage) -> String {
+pub(crate) fn readyz(stage: &Stage) -> String {
     crate::client::over_socket(&stage.data().join("api.sock"), "GET", "/readyz").1
 }
 
@@ -316,7 +316,10 @@ fn messages_longer_than_a_socket_holds_leave_a_confined_worker() {
 }
 
 /// A deployment on a kernel that seems to lack a layer.
-fn without(layer: &str, config: &str) -> (Stage, Result<(Process, serde_json::Value), String>) {
+pub(crate) fn without(
+    layer: &str,
+    config: &str,
+) -> (Stage, Result<(Process, serde_json::Value), String>) {
     let mut stage = Stage::configured(config);
     drop(stage.serve.take());
     let mut command = Command::new(intruder());
@@ -366,6 +369,9 @@ fn weaker_workers_run_only_where_the_configuration_says_so_and_everybody_sees_it
         let line = format!("worker {layer}: held\n");
         assert!(readyz(&stage).contains(&line), "{layer}");
     }
+    let id = alarms[0]["id"].as_str().unwrap();
+    let records = crate::platform_log::records(&mut stage);
+    assert_eq!(crate::platform_log::done(&records, "alarm:raise"), [id]);
 }
 
 #[test]

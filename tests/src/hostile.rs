@@ -19,6 +19,7 @@ mod victim;
 use std::collections::BTreeSet;
 
 use crate::harness::root;
+pub(crate) use arena::packed;
 use table::{Guest, ROWS};
 
 /// Rows of the table of attacks.

@@ -12,6 +12,7 @@ use keyway_model::limit::{CallLimits, Quotas};
 use keyway_model::manifest::section;
 use serde_json::{Value, json};
 
+use crate::code;
 use crate::harness::{CALL_IMPORT, INTAKE, Stage, order, root, with_manifest};
 
 /// What is called.
@@ -475,6 +476,55 @@ fn an_event_over_the_number_of_jobs_is_refused_by_name_and_recorded() {
     );
     assert!(stage.denial("limit"));
     hanging.join().unwrap();
+}
+
+#[test]
+fn a_workspace_has_so_many_connectors_and_an_install_beyond_them_is_refused_by_name() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    stage.ok("workspace limits set acme connectors_per_workspace_max=2");
+    let (first, second) = (code::install(&stage, 1), code::install(&stage, 2));
+    let file = stage.dir.path().join("orders-3.wasm");
+    let third = with_manifest("orders.wasm", |manifest| {
+        manifest.replacen("\"orders\"", "\"orders-3\"", 1)
+    });
+    stage.write("orders-3.wasm", third);
+    let said = stage.refused(&format!("connector install {}", file.display()));
+    assert!(
+        said.contains("`connectors_per_workspace_max` (2)") && said.contains("[limits]"),
+        "{said}"
+    );
+    let is_of_refused = |line: &Value| {
+        line["record"]["outcome"] == "failed"
+            && line["record"]["detail"]
+                .as_str()
+                .is_some_and(|detail| detail.contains("connectors_per_workspace_max"))
+    };
+    let audit = stage.audit();
+    assert!(audit.iter().any(is_of_refused), "{:?}", audit.last());
+    stage.ok("--environment production workspace limits set acme connectors_per_workspace_max=2");
+    // In each environment together, and what is there already is no further one.
+    let elsewhere = format!(
+        "--environment production connector install {}",
+        file.display()
+    );
+    assert!(
+        stage
+            .refused(&elsewhere)
+            .contains("connectors_per_workspace_max")
+    );
+    for name in [&first, &second] {
+        let file = stage.dir.path().join(format!("{name}.wasm"));
+        stage.ok(&format!("connector install {}", file.display()));
+    }
+    stage.ok("workspace limits set acme connectors_per_workspace_max=3");
+    stage.ok(&format!("connector install {}", file.display()));
+    // It is each workspace's own.
+    stage.ok("workspace create rival");
+    stage.ok(&format!(
+        "--workspace rival connector install {}",
+        file.display()
+    ));
 }
 
 #[test]

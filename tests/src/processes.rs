@@ -38,13 +38,14 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
 pub(crate) fn processor_ticks(pid: u32) -> u64 {
     const USER: usize = 11;
     const KERNEL: usize = 12;
+    number(pid, USER) + number(pid, KERNEL)
+}
+
+/// A number of `/proc/PID/stat`, counted from the one after the name; 0 for a
+/// process that has ended.
+fn number(pid: u32, at: usize) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<u64>().ok());
-    ticks(USER).unwrap_or(0) + ticks(KERNEL).unwrap_or(0)
+    let numbers = stat.rsplit(')').next().unwrap_or_default();
+    let number = numbers.split_whitespace().nth(at);
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }

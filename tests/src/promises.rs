@@ -1,6 +1,7 @@
 //! What holds whatever goes wrong: nothing without its record, and what must
 //! happen within a time.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::harness::{INTAKE, Stage, order, silent_intake};
+use crate::platform_log;
 
 /// A revocation reaches running jobs within this time.
 const REVOKED_WITHIN: Duration = Duration::from_secs(1);
@@ -208,6 +210,23 @@ fn compiled_code_that_was_tampered_with_is_not_run() {
     for (path, code) in tampered {
         assert!(std::fs::read(&path).unwrap() != code, "{}", path.display());
     }
+    // And somebody is told: each by an alarm, and by its record.
+    let connector = stage.json("connector show orders")["digest"].clone();
+    let alarms = stage.until("the alarms", |stage| {
+        let alarms = stage.json("alarm list").as_array().unwrap().clone();
+        (alarms.len() == 2).then_some(alarms)
+    });
+    assert!(alarms.iter().all(|alarm| alarm["kind"] == "forged-code"));
+    assert!(alarms.iter().any(|alarm| alarm["subject"] == connector));
+    let records = platform_log::records(&mut stage);
+    let ids = |alarms: &[Value]| -> BTreeSet<String> {
+        let ids = alarms
+            .iter()
+            .map(|alarm| alarm["id"].as_str().unwrap().to_owned());
+        ids.collect()
+    };
+    let raised = platform_log::done(&records, "alarm:raise");
+    assert_eq!(raised.into_iter().collect::<BTreeSet<_>>(), ids(&alarms));
 }
 
 #[test]

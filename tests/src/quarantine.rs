@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{INTAKE, Stage, http, order, split};
+use crate::platform_log;
 use crate::processes::{children, processor_ticks, signal};
 
 const LOOP: &str = r#"recipe: loop
@@ -46,14 +47,30 @@ pub(crate) fn platform_records(stage: &Stage) -> u64 {
     u64::try_from(count.unwrap()).unwrap()
 }
 
+/// A harmless job, once it has ended.
+fn settled(stage: &Stage, hook: &str) -> Value {
+    stage.post(hook, &json!({ "what": "read_environment" }));
+    stage.until("the end of the job", |stage| {
+        let job = stage.last_job();
+        let is_over = ["failed", "succeeded"].contains(&job["state"].as_str().unwrap());
+        is_over.then_some(job)
+    })
+}
+
 /// The worker that computes.
 fn busy_worker(stage: &Stage) -> u32 {
+    busy_worker_of(stage, |_| true)
+}
+
+/// The one of these that computes.
+fn busy_worker_of(stage: &Stage, is_meant: impl Fn(&u32) -> bool) -> u32 {
     /// A fifth of a second, in the kernel's ticks.
     const TICKS: u64 = 20;
     let broker = stage.serve.as_ref().unwrap().pid();
     let mut first: BTreeMap<u32, u64> = BTreeMap::new();
     stage.until("a worker that computes", |_| {
-        let mut workers = children(broker).into_iter().filter(|pid| !compiles(*pid));
+        let workers = children(broker).into_iter().filter(|pid| !compiles(*pid));
+        let mut workers = workers.filter(&is_meant);
         workers.find(|pid| {
             let now = processor_ticks(*pid);
             let before = *first.entry(*pid).or_insert(now);
@@ -90,8 +107,7 @@ fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someon
     assert_eq!(alarm["subject"], digest);
 
     // It runs no more, and says why; others do.
-    stage.post(&hook, &json!({ "what": "read_environment" }));
-    let job = stage.last_job();
+    let job = settled(&stage, &hook);
     assert_eq!(job["state"], "failed", "{job}");
     let failure = job["failure"].as_str().unwrap();
     assert!(
@@ -107,19 +123,70 @@ fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someon
     stage.start();
     let shown = stage.json("recipe show loop");
     let hook = shown["webhook_url"].as_str().unwrap().to_owned();
-    stage.post(&hook, &json!({ "what": "read_environment" }));
-    assert_eq!(stage.last_job()["state"], "failed");
+    assert_eq!(settled(&stage, &hook)["state"], "failed");
 
     // Until somebody has looked, which is recorded.
     let id = alarm["id"].as_str().unwrap();
     let records = platform_records(&stage);
     stage.ok(&format!("alarm ack {id}"));
     assert_eq!(platform_records(&stage), records + 2, "intent and outcome");
-    stage.post(&hook, &json!({ "what": "read_environment" }));
-    assert_eq!(stage.last_job()["state"], "succeeded");
+    assert_eq!(settled(&stage, &hook)["state"], "succeeded");
     assert_eq!(state(&stage), "approved");
     let again = stage.refused(&format!("alarm ack {id}"));
     assert!(again.contains("acknowledged already"), "{again}");
+
+    // The platform's log says all of it.
+    let records = platform_log::records(&mut stage);
+    for operation in ["alarm:raise", "alarm:acknowledge"] {
+        assert_eq!(platform_log::done(&records, operation), [id], "{operation}");
+    }
+}
+
+#[test]
+fn a_quarantine_ends_the_calls_of_the_component_wherever_they_run() {
+    let stage = Stage::configured(
+        "[limits]\ncpu_ms_max = 60000\nwall_ms_max = 60000\n\n[workers]\nprocesses = 2\n",
+    );
+    stage.shop();
+    stage.install("hostile.wasm", "hostile");
+    stage.connect("target", "hostile");
+    let hook = stage.apply("loop", LOOP).unwrap();
+    let broker = stage.serve.as_ref().unwrap().pid();
+    let shared = children(broker);
+    let endless = json!({ "what": "endless_loop" });
+    for _ in &shared {
+        assert_eq!(stage.post(&hook, &endless).0, 202);
+    }
+    for worker in &shared {
+        busy_worker_of(&stage, |pid| pid == worker);
+    }
+    // One of the two calls ends its worker, and then those that it is given.
+    let elsewhere = *shared.last().unwrap();
+    signal(*shared.first().unwrap(), Signal::ABORT);
+    stage.until("the alarm", |stage| {
+        let is_raised = stage.json("alarm list") != json!([]);
+        if !is_raised {
+            let its_own = busy_worker_of(stage, |pid| !shared.contains(pid));
+            signal(its_own, Signal::ABORT);
+        }
+        is_raised.then_some(())
+    });
+    let jobs = stage.until("the end of both", |stage| {
+        let jobs = stage.json("job list --limit 2");
+        let ended = |job: &Value| job["state"] == "failed";
+        jobs.as_array().unwrap().iter().all(ended).then_some(jobs)
+    });
+    let failures = jobs.as_array().unwrap().iter().map(|job| {
+        let shown = stage.json(&format!("job show {}", job["id"].as_str().unwrap()));
+        shown["failure"].as_str().unwrap().to_owned()
+    });
+    let failures: Vec<String> = failures.collect();
+    let ended_elsewhere = failures
+        .iter()
+        .filter(|text| text.contains("in quarantine"));
+    assert!(ended_elsewhere.count() >= 1, "{failures:?}");
+    // The worker that it was in is no worse for it.
+    assert!(children(broker).contains(&elsewhere));
 }
 
 #[test]

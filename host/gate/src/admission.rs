@@ -31,6 +31,8 @@ pub enum LineOf {
     Logic,
     /// Jobs.
     Jobs,
+    /// The compiler.
+    Compiler,
 }
 
 /// A wish for one place.

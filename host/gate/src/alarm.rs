@@ -15,6 +15,8 @@ pub enum AlarmKind {
     /// A component ended too many workers and runs no more, until this alarm is
     /// acknowledged.
     ComponentQuarantined,
+    /// Compiled code in the cache was changed by somebody else. It was not used.
+    ForgedCode,
     /// Guests run although a layer of their confinement is missing.
     WeakerWorkers,
 }
@@ -24,6 +26,7 @@ impl AlarmKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ComponentQuarantined => "component-quarantined",
+            Self::ForgedCode => "forged-code",
             Self::WeakerWorkers => "weaker-workers",
         }
     }

@@ -12,14 +12,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use keyway_authz::{Denial, Grant, Recorder, Sink, StateChange};
-use keyway_ipc::{
-    CallOutcome, Entrance, HostCall, HostReply, Invoke, RequestId, ToWorker, Trap, Usage,
-};
+use keyway_ipc::{CallOutcome, Entrance, HostCall, HostReply, Invoke, RequestId, Trap, Usage};
 use keyway_model::Scope;
 use keyway_model::limit::{CallLimits, Limits, Quotas};
 use keyway_store::{Scratch, TenantStore, Unit};
@@ -418,33 +415,6 @@ impl Ended {
             outcome: CallOutcome::Trap(trap),
             usage: Usage::default(),
             seen: Seen::default(),
-        }
-    }
-}
-
-impl Line {
-    /// Answers a host call; a worker that is gone needs no answer.
-    pub(crate) async fn reply(&self, request: RequestId, reply: HostReply) {
-        self.send(ToWorker::Reply {
-            call: self.call,
-            request,
-            reply,
-        })
-        .await;
-    }
-
-    pub(crate) async fn chunk(&self, request: RequestId, bytes: Bytes) {
-        self.send(ToWorker::Chunk {
-            call: self.call,
-            request,
-            bytes,
-        })
-        .await;
-    }
-
-    pub(crate) async fn send(&self, message: ToWorker) {
-        if self.sender.send(message).await.is_err() {
-            tracing::debug!(call = ?self.call, "an answer came too late: the worker is gone");
         }
     }
 }

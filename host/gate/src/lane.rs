@@ -6,19 +6,28 @@
 //! a call that is not served in time holds up no other.
 
 mod event;
+mod held;
+mod running;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::os::fd::OwnedFd;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use keyway_ipc::{CallId, Invoke, Link, Receiver, Sender, Standing, ToBroker, ToWorker, Trap};
+use keyway_ipc::{
+    CallId, CallOutcome, Invoke, Link, Receiver, Sender, Standing, ToBroker, ToWorker, Trap, Usage,
+};
 use keyway_model::{Digest, TenantId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use event::Event;
+pub use held::Held;
+use running::Said;
+pub(crate) use running::{Line, RunningCall};
+
+use crate::shelf::{Room, Shelf};
 
 /// How long after its limit, or after it was cancelled, a guest call may take
 /// to end before its worker is given up, and all other calls with it. Many
@@ -28,9 +37,6 @@ pub(crate) const END_GRACE: Duration = Duration::from_secs(1);
 /// Events of one guest call that may wait unread: a worker that exceeds this
 /// is not keeping the protocol and loses the call.
 const EVENTS_MAX: usize = 4_096;
-
-/// Characters of a worker's reason why it cannot load code that are logged.
-const LOAD_FAILURE_CHARS_MAX: usize = 300;
 
 /// Bytes of all events of a lane that may wait unread: more than the windows of
 /// all its bodies and the ends of all its calls take.
@@ -43,12 +49,45 @@ pub(crate) fn group_of(tenant: TenantId) -> u64 {
     u64::from_be_bytes(first.unwrap_or_default())
 }
 
+/// Who hears which components were there when a worker was lost. Before any of
+/// their calls does, which may be made again at once.
+pub type OnLoss = Arc<dyn Fn(&BTreeSet<Digest>) + Send + Sync>;
+
+/// How a lane is set up.
+#[derive(Clone)]
+pub struct LaneSetup {
+    /// How many components the worker has.
+    pub room: Room,
+    /// Who hears of its loss.
+    pub on_loss: OnLoss,
+}
+
+impl Default for LaneSetup {
+    fn default() -> Self {
+        Self {
+            room: Room::default(),
+            on_loss: Arc::new(|_| ()),
+        }
+    }
+}
+
+impl fmt::Debug for LaneSetup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaneSetup")
+            .field("room", &self.room)
+            .finish_non_exhaustive()
+    }
+}
+
 /// One link to a worker.
-#[derive(Debug)]
 pub struct Lane {
     sender: Sender<ToWorker>,
     calls: Mutex<HashMap<CallId, Queue>>,
-    loaded: Mutex<HashSet<Digest>>,
+    /// Components that the worker has.
+    shelf: Mutex<Shelf<()>>,
+    /// Components that left the shelf and that the worker was not yet told to
+    /// let go. One load at a time, so that it hears of both in this order.
+    unloading: tokio::sync::Mutex<Vec<Digest>>,
     /// Calls that were cancelled and have not ended yet.
     ending: Mutex<HashMap<CallId, Digest>>,
     /// Components whose calls ran when the worker ended.
@@ -56,14 +95,27 @@ pub struct Lane {
     /// Components whose calls have ended here: code that got out of its sandbox
     /// may outlive its call.
     ran: Mutex<BTreeSet<Digest>>,
-    /// Components that the worker was told to load and has not answered about.
-    loading: Mutex<HashSet<Digest>>,
+    /// Components that the worker was told to load, and how often it has not
+    /// answered about each.
+    loading: Mutex<HashMap<Digest, u32>>,
     next_call: AtomicU64,
     busy: AtomicUsize,
     /// Bytes of events that wait unread.
     waiting_bytes: AtomicUsize,
     open: AtomicBool,
     ready: watch::Sender<Readiness>,
+    /// Whether nothing more comes from the worker.
+    is_over: watch::Sender<bool>,
+    on_loss: OnLoss,
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane")
+            .field("busy", &self.busy())
+            .field("is_open", &self.is_open())
+            .finish_non_exhaustive()
+    }
 }
 
 /// How far a worker is.
@@ -83,7 +135,7 @@ pub enum Readiness {
 struct Queue {
     artifact: Digest,
     events: mpsc::UnboundedSender<Event>,
-    waiting: Arc<AtomicUsize>,
+    said: Arc<Said>,
     /// Whether the worker has said that the call has ended, read or not.
     is_over: bool,
 }
@@ -95,11 +147,15 @@ pub struct WorkerGone;
 
 impl Lane {
     /// A lane over `link`. The future reads it and ends when the worker does.
-    pub fn over(link: Link<ToWorker, ToBroker>) -> (Arc<Self>, impl Future<Output = ()> + Send) {
+    pub fn over(
+        link: Link<ToWorker, ToBroker>,
+        setup: LaneSetup,
+    ) -> (Arc<Self>, impl Future<Output = ()> + Send) {
         let lane = Arc::new(Self {
             sender: link.sender,
             calls: Mutex::default(),
-            loaded: Mutex::default(),
+            shelf: Mutex::new(Shelf::within(setup.room)),
+            unloading: tokio::sync::Mutex::default(),
             ending: Mutex::default(),
             left: Mutex::default(),
             ran: Mutex::default(),
@@ -109,6 +165,8 @@ impl Lane {
             waiting_bytes: AtomicUsize::new(0),
             open: AtomicBool::new(true),
             ready: watch::Sender::new(Readiness::Starting),
+            is_over: watch::Sender::new(false),
+            on_loss: setup.on_loss,
         });
         let reader = Arc::clone(&lane).read(link.receiver);
         (lane, reader)
@@ -127,47 +185,46 @@ impl Lane {
     /// Says that the worker does not end a call that it must end: it has to go.
     pub fn give_up(&self) {
         self.open.store(false, Ordering::Release);
+        (self.on_loss)(&self.present());
         self.ready.send_replace(Readiness::Wedged);
     }
 
-    /// The components whose calls ran when the worker ended, or had run before.
-    pub fn left_behind(&self) -> BTreeSet<Digest> {
+    /// The components whose calls run, or have run.
+    fn present(&self) -> BTreeSet<Digest> {
+        let calls = self.calls.lock();
+        let running = calls.values().filter(|queue| !queue.is_over);
+        let mut present: BTreeSet<Digest> = running.map(|queue| queue.artifact).collect();
+        present.extend(self.ending.lock().values().copied());
+        present.extend(self.ran.lock().iter().copied());
+        present
+    }
+
+    /// Waits until nothing more comes from the worker: answers with the
+    /// components whose calls ran then, or had run before.
+    pub async fn left_behind(&self) -> BTreeSet<Digest> {
+        // The sender lives as long as this does.
+        drop(self.is_over.subscribe().wait_for(|is_over| *is_over).await);
         self.left.lock().clone()
+    }
+
+    /// Ends the calls of a component, whose worker is held to end them, too.
+    pub fn end_calls_of(&self, artifact: &Digest, why: &str) {
+        let calls: Vec<CallId> = {
+            let calls = self.calls.lock();
+            let of_it = calls
+                .iter()
+                .filter(|(_, queue)| queue.artifact == *artifact);
+            of_it.map(|(call, _)| *call).collect()
+        };
+        for call in calls {
+            let trap = Trap::Component(why.to_owned());
+            self.post(call, Event::Done(CallOutcome::Trap(trap), Usage::default()));
+        }
     }
 
     /// Follows the worker's readiness.
     pub fn readiness(&self) -> watch::Receiver<Readiness> {
         self.ready.subscribe()
-    }
-
-    /// Whether the worker has a component already.
-    pub fn has(&self, artifact: &Digest) -> bool {
-        self.loaded.lock().contains(artifact)
-    }
-
-    /// Makes sure that the worker has a component. `code` is asked for the
-    /// sealed memory file with the compiled code, at most once.
-    ///
-    /// # Errors
-    ///
-    /// [`WorkerGone`], or the error of `code`.
-    pub async fn load<E: From<WorkerGone>>(
-        &self,
-        artifact: Digest,
-        code: impl FnOnce() -> Result<(OwnedFd, u64), E>,
-    ) -> Result<(), E> {
-        if self.loaded.lock().contains(&artifact) {
-            return Ok(());
-        }
-        let (descriptor, length) = code()?;
-        let load = ToWorker::Load { artifact, length };
-        self.loading.lock().insert(artifact);
-        self.sender
-            .send_with(load, descriptor)
-            .await
-            .map_err(|_| WorkerGone)?;
-        self.loaded.lock().insert(artifact);
-        Ok(())
     }
 
     /// Starts a guest call.
@@ -178,19 +235,13 @@ impl Lane {
         let call = CallId(self.next_call.fetch_add(1, Ordering::Relaxed));
         invoke.call = call;
         let (events, receiver) = mpsc::unbounded_channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let mut running = RunningCall {
-            lane: Arc::clone(self),
-            call,
-            events: receiver,
-            waiting: Arc::clone(&waiting),
-            is_sent: false,
-        };
+        let said = Arc::new(Said::default());
+        let mut running = RunningCall::new(self, call, receiver, Arc::clone(&said));
         self.busy.fetch_add(1, Ordering::Relaxed);
         let queue = Queue {
             artifact: invoke.artifact,
             events,
-            waiting,
+            said,
             is_over: false,
         };
         self.calls.lock().insert(call, queue);
@@ -247,14 +298,12 @@ impl Lane {
             self.route(incoming.message);
         }
         self.open.store(false, Ordering::Release);
-        {
-            let mut calls = self.calls.lock();
-            let running = calls.drain().filter(|(_, queue)| !queue.is_over);
-            let mut left = self.left.lock();
-            left.extend(running.map(|(_, queue)| queue.artifact));
-            left.extend(self.ending.lock().drain().map(|(_, artifact)| artifact));
-            left.extend(self.ran.lock().iter().copied());
-        }
+        let left = self.present();
+        (self.on_loss)(&left);
+        *self.left.lock() = left;
+        // From here on those who wait for the calls know.
+        self.calls.lock().clear();
+        self.ending.lock().clear();
         self.ready.send_if_modified(|state| {
             // A worker that has to be killed stays so.
             let is_news = *state != Readiness::Wedged;
@@ -263,6 +312,7 @@ impl Lane {
             }
             is_news
         });
+        self.is_over.send_replace(true);
     }
 
     /// What the worker says of itself counts once, before its first call: after
@@ -280,18 +330,7 @@ impl Lane {
     fn route(&self, message: ToBroker) {
         match message {
             ToBroker::Ready(standing) => self.stand(standing),
-            ToBroker::Loaded { artifact, failed } => {
-                if !self.loading.lock().remove(&artifact) {
-                    tracing::error!("a worker does not keep the protocol: it was not told to load");
-                    self.give_up();
-                } else if let Some(reason) = failed {
-                    // A worker that was taken over could say anything.
-                    let reason: String =
-                        reason.escape_debug().take(LOAD_FAILURE_CHARS_MAX).collect();
-                    tracing::error!(%artifact, %reason, "a worker cannot load compiled code");
-                    self.loaded.lock().remove(&artifact);
-                }
-            }
+            ToBroker::Loaded { artifact, failed } => self.note_loaded(artifact, failed),
             ToBroker::Host {
                 call,
                 request,
@@ -340,7 +379,7 @@ impl Lane {
         let Some(queue) = calls.get(&call) else {
             return;
         };
-        let waiting = queue.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = queue.said.waiting.fetch_add(1, Ordering::Relaxed);
         let bytes = event.bytes();
         let waiting_bytes = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         if waiting_bytes + bytes > EVENT_BYTES_MAX || event.is_swollen() {
@@ -352,67 +391,6 @@ impl Lane {
             calls.remove(&call);
         }
     }
-}
-
-/// A guest call that runs. Dropping it cancels it.
-#[derive(Debug)]
-pub(crate) struct RunningCall {
-    lane: Arc<Lane>,
-    call: CallId,
-    events: mpsc::UnboundedReceiver<Event>,
-    waiting: Arc<AtomicUsize>,
-    /// Whether the worker has heard of it: only then can it be held to end it.
-    is_sent: bool,
-}
-
-impl RunningCall {
-    /// The next event; `None` if the worker is gone.
-    pub(crate) async fn next(&mut self) -> Option<Event> {
-        let event = self.events.recv().await?;
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.lane
-            .waiting_bytes
-            .fetch_sub(event.bytes(), Ordering::Relaxed);
-        Some(event)
-    }
-
-    /// Says that the worker does not keep the protocol: it has to go.
-    pub(crate) fn give_up(&self, why: &str) {
-        tracing::error!(why, "a worker does not keep the protocol");
-        self.lane.give_up();
-    }
-
-    /// Sends an answer of the broker to the guest.
-    pub(crate) fn line(&self) -> Line {
-        Line {
-            sender: self.lane.sender.clone(),
-            call: self.call,
-        }
-    }
-}
-
-impl Drop for RunningCall {
-    fn drop(&mut self) {
-        self.lane.busy.fetch_sub(1, Ordering::Relaxed);
-        self.events.close();
-        while let Ok(event) = self.events.try_recv() {
-            let bytes = event.bytes();
-            self.lane.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        }
-        if self.lane.forget(self.call, self.is_sent) {
-            let (lane, call) = (Arc::clone(&self.lane), self.call);
-            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(lane.cancel(call));
-            }
-        }
-    }
-}
-
-/// The way back to one guest call.
-#[derive(Clone, Debug)]
-pub(crate) struct Line {
-    pub(crate) sender: Sender<ToWorker>,
-    pub(crate) call: CallId,
 }
 
 #[cfg(test)]

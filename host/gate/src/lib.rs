@@ -40,6 +40,7 @@ pub mod resource;
 mod schema;
 mod scratch;
 mod seen;
+mod shelf;
 mod state;
 mod throttle;
 mod tls;
@@ -50,12 +51,13 @@ pub use alarm::{AlarmKind, AlarmRecord};
 pub use control::{Call, ControlError};
 pub use grant::{Basis, Ceiling, NoGrant, Purpose};
 pub use invocation::{Ended, Invocation};
-pub use lane::{Lane, Readiness, WorkerGone};
+pub use lane::{Held, Lane, LaneSetup, OnLoss, Readiness, WorkerGone};
 pub use logic::run_logic;
 pub use mask::{MASKED, Mask, MaskStream};
 pub use registry::{Connector, Registry, View};
 pub use schema::{SchemaError, Schemas, check_against};
 pub use seen::{LogLine, Seen, SeenBodies, SeenDenial, SeenRequest};
+pub use shelf::{Room, Shelf};
 pub use tls::{TlsRecord, bundled};
 
 /// What every invocation needs.

@@ -1,50 +1,61 @@
 //! Compiled code: made in a child process, kept under a MAC, handed to
 //! workers as sealed memory files, never by path.
 
-use std::collections::HashMap;
-use std::fs;
-use std::io::{self, Write};
+mod cache;
+mod compiler;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;
+mod turns;
+
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
-use aws_lc_rs::hmac;
-use keyway_model::Digest;
-use keyway_model::limit::{CODE_BYTES_MAX, COMPILE_WALL_SECONDS_MAX, INSTALLS_WAITING_MAX};
-use keyway_runtime::{CompileLimits, Compiled};
+use keyway_gate::{Room, Shelf};
+use keyway_model::limit::CODE_BYTES_MAX;
+use keyway_model::{Digest, TenantId};
+use keyway_runtime::Compiled;
 use parking_lot::Mutex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
 
-use crate::confined::{Confined, report};
+use crate::confined::Confined;
+use cache::{Cache, Cached};
+use turns::Turns;
 
-/// How long compiling one component may take.
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(COMPILE_WALL_SECONDS_MAX);
-
-/// Bytes of the MAC before the compiled code in a cache file.
-const MAC_BYTES: usize = 32;
+pub(crate) use turns::Install;
 
 /// Compiled code of every component that runs.
 pub(crate) struct Artifacts {
     confined: Confined,
-    dir: PathBuf,
-    key: hmac::Key,
-    fingerprint: String,
-    loaded: Mutex<HashMap<Digest, Arc<Code>>>,
-    one_at_a_time: tokio::sync::Mutex<()>,
-    /// Room for those who wait for their turn to install.
-    waiting: Semaphore,
+    cache: Cache,
+    /// What is at hand; what is not is in the cache, or is compiled again.
+    shelf: Mutex<Shelf<Arc<Code>>>,
+    turns: Turns,
+    /// Components whose code in the cache was not ours.
+    forged: mpsc::UnboundedSender<Digest>,
 }
 
 impl std::fmt::Debug for Artifacts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Artifacts")
-            .field("dir", &self.dir)
+            .field("dir", &self.cache.dir())
             .finish_non_exhaustive()
     }
+}
+
+/// Where compiled code is kept, and how much of it.
+#[derive(Debug)]
+pub(crate) struct Keeping {
+    /// The directory of the cache.
+    pub(crate) dir: PathBuf,
+    /// Under which its files are trusted.
+    pub(crate) key: Vec<u8>,
+    /// Bytes of its files.
+    pub(crate) cached_bytes_max: u64,
+    /// What is at hand.
+    pub(crate) room: Room,
 }
 
 /// Compiled code in a sealed memory file.
@@ -75,11 +86,16 @@ pub(crate) enum CompileError {
     /// The compiler ended without an answer.
     #[error("the compiler ended without an answer ({0}): the component may be made to break it")]
     Died(String),
+    /// No compiler of ours says what it said.
+    #[error(
+        "the compiler's answer is not one (too many imports or exports, or a name that none can have): the component may be made to break it"
+    )]
+    Nonsense,
     /// It took too long.
     #[error(
-        "compiling takes longer than the limit compile_wall_seconds_max = {COMPILE_WALL_SECONDS_MAX}; make the component smaller"
+        "compiling takes longer than the limit compile_wall_seconds_max = {0}; make the component smaller"
     )]
-    WallTime,
+    WallTime(u64),
     /// It computed too long.
     #[error(
         "compiling takes more than the limit compile_cpu_seconds_max = {0}; make the component smaller"
@@ -96,199 +112,128 @@ pub(crate) enum CompileError {
     )]
     TooLong,
     /// Too many wait.
-    #[error(
-        "installs_waiting_max = {INSTALLS_WAITING_MAX} components wait to be compiled; try again in a while"
-    )]
-    Busy,
+    #[error("{name} = {value} components {whose}wait to be compiled; try again in a while")]
+    Busy {
+        /// Whose, with a space behind it; nothing if it is everybody's.
+        whose: &'static str,
+        /// The limit.
+        name: &'static str,
+        /// Its value.
+        value: usize,
+    },
     /// Reading or writing failed.
     #[error("compiled code cannot be kept: {0}")]
     Io(#[from] io::Error),
 }
 
-/// What the compiler's answer may have: the code, and names of imports and exports.
-const ANSWER_BYTES_MAX: u64 = CODE_BYTES_MAX + (1 << 20);
-
-/// What the end of a compiler without an answer says.
-fn died(status: ExitStatus, limits: &CompileLimits) -> CompileError {
-    match status.signal() {
-        Some(libc::SIGXCPU) => CompileError::CpuTime(limits.cpu_seconds_max),
-        // An allocation that the limit on memory refuses ends in `abort`.
-        Some(libc::SIGABRT) => CompileError::Memory(limits.memory_bytes_max),
-        _ => CompileError::Died(status.to_string()),
-    }
-}
-
 impl Artifacts {
-    /// A cache in `dir` whose files are trusted only under `key`.
+    /// A cache, and a compiler that is started as `confined` says. Components
+    /// whose code in the cache was changed by somebody else come out of the
+    /// receiver: it is not used, and they are compiled again.
     ///
     /// # Errors
     ///
-    /// The operating system's, if `dir` cannot be made.
-    pub(crate) fn new(confined: Confined, dir: PathBuf, key: &[u8]) -> io::Result<Self> {
-        let fingerprint = keyway_runtime::fingerprint().map_err(io::Error::other)?;
-        fs::create_dir_all(&dir)?;
-        Ok(Self {
-            confined,
+    /// The operating system's, if the directory cannot be made.
+    pub(crate) fn new(
+        confined: Confined,
+        keeping: Keeping,
+    ) -> io::Result<(Self, mpsc::UnboundedReceiver<Digest>)> {
+        let Keeping {
             dir,
-            key: hmac::Key::new(hmac::HMAC_SHA256, key),
-            fingerprint,
-            loaded: Mutex::default(),
-            one_at_a_time: tokio::sync::Mutex::default(),
-            waiting: Semaphore::new(INSTALLS_WAITING_MAX),
-        })
+            key,
+            cached_bytes_max,
+            room,
+        } = keeping;
+        let fingerprint = keyway_runtime::fingerprint().map_err(io::Error::other)?;
+        let (forged, told) = mpsc::unbounded_channel();
+        let artifacts = Self {
+            confined,
+            cache: Cache::new(dir, &key, fingerprint, cached_bytes_max)?,
+            shelf: Mutex::new(Shelf::within(room)),
+            turns: Turns::new(),
+            forged,
+        };
+        Ok((artifacts, told))
     }
 
-    /// The compiled code of a component: from memory, from the cache, or newly
-    /// compiled from what `component` gives.
+    /// The compiled code of a component for a call of `tenant`: at hand, from the
+    /// cache, or newly compiled from what `component` gives.
     ///
     /// # Errors
     ///
     /// [`CompileError`].
     pub(crate) async fn code<F>(
         &self,
+        tenant: TenantId,
         digest: Digest,
         component: F,
     ) -> Result<Arc<Code>, CompileError>
     where
         F: AsyncFnOnce() -> Result<Vec<u8>, CompileError>,
     {
-        if let Some(code) = self.loaded.lock().get(&digest) {
-            return Ok(Arc::clone(code));
+        if let Some(code) = self.at_hand(digest)? {
+            return Ok(code);
         }
-        if let Some(bytes) = self.cached(digest) {
-            return self.share(digest, &bytes);
-        }
-        let _one = self.one_at_a_time.lock().await;
+        let _turn = self.turns.turn(tenant).await;
         // It may be what was compiled just now.
-        if let Some(bytes) = self.cached(digest) {
-            return self.share(digest, &bytes);
+        if let Some(code) = self.at_hand(digest)? {
+            return Ok(code);
         }
-        let compiled = self.run_compiler(&component().await?).await?;
-        self.keep(digest, &compiled.code)?;
-        self.share(digest, &compiled.code)
+        let compiled = compiler::run(&self.confined, &component().await?).await?;
+        self.cache.keep(digest, &compiled.code)?;
+        self.seal(digest, &compiled.code)
     }
 
-    /// Seals code for the workers, unless another call was as quick.
-    fn share(&self, digest: Digest, code: &[u8]) -> Result<Arc<Code>, CompileError> {
-        let code = Arc::new(seal(code)?);
-        let mut loaded = self.loaded.lock();
-        Ok(Arc::clone(loaded.entry(digest).or_insert(code)))
+    /// What needs no compiler.
+    fn at_hand(&self, digest: Digest) -> Result<Option<Arc<Code>>, CompileError> {
+        if let Some(code) = self.shelf.lock().find(&digest) {
+            return Ok(Some(Arc::clone(code)));
+        }
+        match self.cache.read(digest) {
+            Cached::Code(bytes) => self.seal(digest, &bytes).map(Some),
+            Cached::Nothing => Ok(None),
+            Cached::Foreign => {
+                tracing::error!(%digest, "compiled code in the cache is not ours; compiling again");
+                // Nobody listens while the deployment ends.
+                self.forged.send(digest).ok();
+                Ok(None)
+            }
+        }
     }
 
-    /// Compiles a component, when no other is being compiled, and keeps its code
+    /// Seals code for the workers.
+    fn seal(&self, digest: Digest, code: &[u8]) -> Result<Arc<Code>, CompileError> {
+        let length = code.len() as u64;
+        let file = keyway_runtime::seal(code).map_err(io::Error::other)?;
+        let code = Arc::new(Code { file, length });
+        // What has to go is closed with its last user.
+        self.shelf.lock().put(digest, Arc::clone(&code), length);
+        Ok(code)
+    }
+
+    /// Begins an install: one of a few that a workspace has under way at once.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError::Busy`].
+    pub(crate) fn begin_install(&self, tenant: TenantId) -> Result<Install, CompileError> {
+        self.turns.begin(tenant)
+    }
+
+    /// Compiles a component when it is its workspace's turn, and keeps its code
     /// for the first call.
     ///
     /// # Errors
     ///
     /// [`CompileError`].
-    pub(crate) async fn compile(&self, component: &[u8]) -> Result<Compiled, CompileError> {
-        let _waits = self.waiting.try_acquire().map_err(|_| CompileError::Busy)?;
-        let _one = self.one_at_a_time.lock().await;
-        let compiled = self.run_compiler(component).await?;
-        self.keep(Digest::of(component), &compiled.code)?;
+    pub(crate) async fn compile(
+        &self,
+        install: &Install,
+        component: &[u8],
+    ) -> Result<Compiled, CompileError> {
+        let _turn = self.turns.turn(install.tenant()).await;
+        let compiled = compiler::run(&self.confined, component).await?;
+        self.cache.keep(Digest::of(component), &compiled.code)?;
         Ok(compiled)
     }
-
-    /// Runs the compiler in a process of its own. Whoever calls holds the turn.
-    async fn run_compiler(&self, component: &[u8]) -> Result<Compiled, CompileError> {
-        let limits = self.confined.compile;
-        let mut child = self
-            .confined
-            .command()
-            .arg("--compile")
-            // The allocator would else set a gibibyte aside at its start, which
-            // the limit on memory would have to let it keep.
-            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
-            .arg(format!("--cpu-seconds-max={}", limits.cpu_seconds_max))
-            .arg(format!(
-                "--memory-total-bytes-max={}",
-                limits.memory_bytes_max
-            ))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(report(stderr, child.id()));
-        }
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let exchange = async {
-            let write = async {
-                if let Some(mut stdin) = stdin {
-                    // A child that ended early says why on its standard output.
-                    drop(stdin.write_all(component).await);
-                }
-            };
-            let read = async {
-                let mut answer = Vec::new();
-                if let Some(stdout) = stdout {
-                    stdout
-                        .take(ANSWER_BYTES_MAX + 1)
-                        .read_to_end(&mut answer)
-                        .await?;
-                }
-                Ok::<_, io::Error>(answer)
-            };
-            let ((), answer) = tokio::join!(write, read);
-            let answer = answer?;
-            if answer.len() as u64 > ANSWER_BYTES_MAX {
-                return Err(CompileError::TooLong);
-            }
-            Ok((answer, child.wait().await?))
-        };
-        let (answer, status) = tokio::time::timeout(COMPILE_TIMEOUT, exchange)
-            .await
-            .map_err(|_| CompileError::WallTime)??;
-        match postcard::from_bytes::<Result<Compiled, String>>(&answer) {
-            Ok(Ok(compiled)) if status.success() => Ok(compiled),
-            Ok(Err(refused)) => Err(CompileError::Refused(refused)),
-            Ok(Ok(_)) | Err(_) => Err(died(status, &limits)),
-        }
-    }
-
-    fn path(&self, digest: Digest) -> PathBuf {
-        let name = hex::encode(digest.as_bytes());
-        self.dir.join(format!("{name}-{}.code", self.fingerprint))
-    }
-
-    /// The cached code, if its MAC holds for this digest and engine.
-    fn cached(&self, digest: Digest) -> Option<Vec<u8>> {
-        let file = fs::read(self.path(digest)).ok()?;
-        let (mac, code) = file.split_at_checked(MAC_BYTES)?;
-        match hmac::verify(&self.key, &self.bound(digest, code), mac) {
-            Ok(()) => Some(code.to_vec()),
-            Err(_) => {
-                tracing::warn!(%digest, "a cache file does not carry our MAC; compiling again");
-                None
-            }
-        }
-    }
-
-    fn keep(&self, digest: Digest, code: &[u8]) -> io::Result<()> {
-        let mac = hmac::sign(&self.key, &self.bound(digest, code));
-        let path = self.path(digest);
-        let unfinished = path.with_extension("new");
-        let mut file = fs::File::create(&unfinished)?;
-        file.write_all(mac.as_ref())?;
-        file.write_all(code)?;
-        fs::rename(unfinished, path)
-    }
-
-    /// What the MAC is over: the digest, the engine, and the code.
-    fn bound(&self, digest: Digest, code: &[u8]) -> Vec<u8> {
-        let code = Digest::of(code);
-        [
-            digest.as_bytes().as_slice(),
-            code.as_bytes(),
-            self.fingerprint.as_bytes(),
-        ]
-        .concat()
-    }
-}
-
-/// Puts code into a memory file that nobody can change any more.
-fn seal(code: &[u8]) -> io::Result<Code> {
-    Ok(Code {
-        file: keyway_runtime::seal(code).map_err(io::Error::other)?,
-        length: code.len() as u64,
-    })
 }

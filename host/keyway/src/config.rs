@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use keyway_model::Name;
 use keyway_model::limit::{
-    COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX, LimitSet, Limits, PlatformLimits,
+    CODE_CACHED_BYTES_MAX, COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX,
+    COMPILE_WALL_SECONDS_MAX, COMPONENTS_HELD_MAX, LimitSet, Limits, PlatformLimits,
     WEBHOOK_BODY_BYTES_MAX, WORKER_MEMORY_BYTES_MAX,
 };
 use keyway_model::net::HostName;
@@ -96,8 +97,14 @@ pub struct WorkersConfig {
     pub memory_bytes_max: u64,
     /// Time on a processor for compiling one component, in seconds.
     pub compile_cpu_seconds_max: u64,
+    /// Time from start to end for compiling one component, in seconds.
+    pub compile_wall_seconds_max: u64,
     /// Memory for compiling one component, in bytes.
     pub compile_memory_bytes_max: u64,
+    /// Components whose code the broker, and each thread of a worker, has at hand.
+    pub components_held_max: usize,
+    /// Compiled code on the disk, in bytes.
+    pub code_cached_bytes_max: u64,
     /// The user that workers run as where the broker is root; each gets one of its
     /// own, if none is named.
     pub user: Option<u32>,
@@ -115,7 +122,10 @@ impl Default for WorkersConfig {
             threads: 1,
             memory_bytes_max: WORKER_MEMORY_BYTES_MAX,
             compile_cpu_seconds_max: COMPILE_CPU_SECONDS_MAX,
+            compile_wall_seconds_max: COMPILE_WALL_SECONDS_MAX,
             compile_memory_bytes_max: COMPILE_MEMORY_BYTES_MAX,
+            components_held_max: COMPONENTS_HELD_MAX,
+            code_cached_bytes_max: CODE_CACHED_BYTES_MAX,
             user: None,
             own: Vec::new(),
             dangerous_weaker_worker: false,

@@ -29,6 +29,8 @@ pub(crate) struct Confined {
     pub(crate) user: Option<u32>,
     /// What compiling one component may take.
     pub(crate) compile: CompileLimits,
+    /// How long compiling one component may take from start to end, in seconds.
+    pub(crate) compile_wall_seconds_max: u64,
     /// Whether guests run although a layer of confinement is missing.
     pub(crate) is_weaker: bool,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use keyway_egress::{Egress, EgressConfig, SystemResolver};
-use keyway_gate::{Ceiling, Ended, Gate, Invocation, Lane, Registry, run_logic};
+use keyway_gate::{Ceiling, Ended, Gate, Held, Invocation, Registry, Room, run_logic};
 use keyway_ipc::{CallOutcome, Entrance, Trap};
 use keyway_jobs::{EvaluateError, Jobs, StepRunner};
 use keyway_model::limit::{CallLimits, GUEST_CALLS_PER_WORKER_MAX, LimitSet, PlatformLimits};
@@ -17,7 +17,7 @@ use keyway_roles::Roles;
 use keyway_runtime::CompileLimits;
 use keyway_store::{Store, StoreOptions};
 
-use crate::artifacts::{Artifacts, CompileError};
+use crate::artifacts::{Artifacts, CompileError, Keeping};
 use crate::config::Config;
 use crate::confined::Confined;
 use crate::deployment::Deployment;
@@ -39,22 +39,29 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// A lane whose worker has the component.
-    async fn lane_with(&self, tenant: TenantId, digest: Digest) -> Result<Arc<Lane>, CompileError> {
+    /// A lane whose worker has the component, as long as it is held, unless the
+    /// component may not run. Whoever starts the call does so at once: a verdict
+    /// ends those that have started.
+    async fn lane_with(&self, tenant: TenantId, digest: Digest) -> Result<Held, CompileError> {
+        let held = self.loaded(tenant, digest).await?;
+        let stands = self.workers.stands(&digest);
+        stands.map_err(|error| CompileError::Refused(error.to_string()))?;
+        Ok(held)
+    }
+
+    async fn loaded(&self, tenant: TenantId, digest: Digest) -> Result<Held, CompileError> {
         let lane = self
             .workers
             .lane(tenant, digest)
             .await
             .map_err(|error| CompileError::Refused(error.to_string()))?;
-        if !lane.has(&digest) {
-            let code = self
-                .artifacts
-                .code(digest, async || self.component(digest).await)
-                .await?;
-            lane.load(digest, || Ok::<_, LoadError>(code.share()?))
-                .await?;
+        if let Some(held) = lane.hold(digest) {
+            return Ok(held);
         }
-        Ok(lane)
+        let component = async || self.component(digest).await;
+        let code = self.artifacts.code(tenant, digest, component).await?;
+        let loaded = lane.load(digest, || Ok::<_, LoadError>(code.share()?));
+        Ok(loaded.await?)
     }
 
     async fn component(&self, digest: Digest) -> Result<Vec<u8>, CompileError> {
@@ -172,21 +179,33 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
             cpu_seconds_max: config.workers.compile_cpu_seconds_max,
             memory_bytes_max: config.workers.compile_memory_bytes_max,
         },
+        compile_wall_seconds_max: config.workers.compile_wall_seconds_max,
         is_weaker: config.workers.dangerous_weaker_worker,
     };
     let cache_key = crate::deployment::cache_key(&store).await?;
-    let artifacts = Arc::new(
-        Artifacts::new(confined.clone(), data.join("cache"), cache_key.expose())
-            .context("the cache directory")?,
-    );
+    let room = Room {
+        pieces_max: config.workers.components_held_max,
+        ..Room::default()
+    };
+    let keeping = Keeping {
+        dir: data.join("cache"),
+        key: cache_key.expose().to_vec(),
+        cached_bytes_max: config.workers.code_cached_bytes_max,
+        room,
+    };
+    let (artifacts, forged) =
+        Artifacts::new(confined.clone(), keeping).context("the cache directory")?;
+    let artifacts = Arc::new(artifacts);
     let expressions = Digest::of(EXPRESSIONS);
+    let component = async || Ok(EXPRESSIONS.to_vec());
     artifacts
-        .code(expressions, async || Ok(EXPRESSIONS.to_vec()))
+        .code(keyway_store::PLATFORM.tenant, expressions, component)
         .await
         .context("the expression component")?;
     let plan = workers::WorkerPlan {
         confined,
         lanes: config.workers.lanes(),
+        room,
         limits: limits.ceiling.call,
         memory_total_bytes_max: config.workers.memory_bytes_max,
     };
@@ -202,6 +221,7 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
     deployment.load().await?;
     deployment.note_weaker_workers().await?;
     tokio::spawn(Arc::clone(&deployment).follow_verdicts(verdicts));
+    tokio::spawn(Arc::clone(&deployment).follow_forged(forged));
     Ok(deployment)
 }
 

@@ -20,9 +20,9 @@ use keyway_model::{Digest, TenantId};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OnceCell, mpsc};
 
-use pool::Pool;
 pub(crate) use pool::WorkerError;
 pub(crate) use pool::WorkerPlan;
+use pool::{Pool, Watchers};
 pub(crate) use suspicion::Verdict;
 use suspicion::{Crash, PROBATION, Suspicion};
 
@@ -168,6 +168,14 @@ impl Workers {
         suspicion.quarantined(component).map(str::to_owned)
     }
 
+    /// Whether a component may run.
+    pub(crate) fn stands(&self, component: &Digest) -> Result<(), NoLane> {
+        match self.suspicion.lock().quarantined(component) {
+            Some(why) => Err(NoLane::Quarantined(why.to_owned())),
+            None => Ok(()),
+        }
+    }
+
     /// Keeps a component from running, as it was before a restart.
     pub(crate) fn quarantine(&self, component: Digest, why: String) {
         self.suspicion.lock().quarantine(component, why);
@@ -179,10 +187,8 @@ impl Workers {
     }
 
     fn whose(&self, tenant: TenantId, component: Digest) -> Result<Whose, NoLane> {
+        self.stands(&component)?;
         let suspicion = self.suspicion.lock();
-        if let Some(why) = suspicion.quarantined(&component) {
-            return Err(NoLane::Quarantined(why.to_owned()));
-        }
         let own = self.own.read().contains(&tenant).then_some(tenant);
         if suspicion.is_alone(&component, Instant::now()) {
             let whose = Whose::Suspect(component, own);
@@ -222,12 +228,20 @@ impl Workers {
             Whose::Suspect(component, _) => Some(component),
             Whose::Everyone | Whose::Tenant(_) => None,
         };
+        let suspicion = Arc::clone(&self.suspicion);
+        let on_loss = move |left: &BTreeSet<Digest>| {
+            suspicion.lock().suspect(left, Instant::now());
+        };
         let on_crash = move |left: &BTreeSet<Digest>, crash: Crash| {
             if let Some(this) = this.upgrade() {
                 this.crashed(alone, left, crash);
             }
         };
-        Pool::start(self.plan.clone(), processes, Arc::new(on_crash)).await
+        let watchers = Watchers {
+            on_loss: Arc::new(on_loss),
+            on_crash: Arc::new(on_crash),
+        };
+        Pool::start(self.plan.clone(), processes, watchers).await
     }
 
     fn crashed(&self, alone: Option<Digest>, left: &BTreeSet<Digest>, crash: Crash) {
@@ -235,6 +249,10 @@ impl Workers {
         let verdict = self.suspicion.lock().crashed(alone, left, crash, now);
         if let Some(verdict) = verdict {
             tracing::error!(component = %verdict.component, why = %verdict.why, "quarantine");
+            let said = NoLane::Quarantined(verdict.why.clone()).to_string();
+            for pool in self.pools() {
+                pool.end_calls_of(&verdict.component, &said);
+            }
             // Nobody listens while the deployment ends.
             drop(self.verdicts.send(verdict));
         }

@@ -90,6 +90,8 @@ limits! {
         guest_calls_per_workspace_max: u32 = 256, Count, Workspace, "further calls wait their turn";
         /// Guest calls of one connector at once.
         guest_calls_per_connector_max: u32 = 128, Count, Manifest, "further calls wait their turn";
+        /// Connectors that one workspace has installed, each version, over all its environments.
+        connectors_per_workspace_max: u32 = 1_000, Count, Workspace, "further installs are refused";
         /// Jobs of one workspace that run or wait.
         jobs_per_workspace_max: u32 = 2_048, Count, Workspace, "further events are refused";
         /// Host calls (requests and changes of state) of one connector under way at once.
@@ -132,6 +134,10 @@ constants! {
     COMPONENT_INSTANCES_MAX: usize = 8, Count, "the artifact is refused";
     /// Imports of one component.
     IMPORTS_MAX: usize = 256, Count, "the artifact is refused";
+    /// Exports of one component.
+    EXPORTS_MAX: usize = 256, Count, "the artifact is refused";
+    /// Bytes of the name of one import or export.
+    IMPORT_NAME_BYTES_MAX: usize = 512, Bytes, "the artifact is refused";
     /// Functions of one component, over all modules: four times those of a JavaScript engine.
     FUNCTIONS_MAX: usize = 1 << 16, Count, "the artifact is refused";
     /// Bytes of one function; compiling takes more than proportional time.
@@ -148,16 +154,24 @@ constants! {
     GUEST_CALLS_PER_WORKER_MAX: u32 = 200, Count, "further calls wait their turn";
     /// Linear memory of all guest calls of one worker process together, unless the configuration says otherwise.
     WORKER_MEMORY_BYTES_MAX: u64 = 2 << 30, Bytes, "the call that exceeds it ends";
+    /// Components whose code the broker, and each thread of a worker, has at hand, unless the configuration says otherwise.
+    COMPONENTS_HELD_MAX: usize = 128, Count, "the one that was used longest ago is let go, and loaded again when it is called";
+    /// Bytes of the code that the broker, and each thread of a worker, has at hand.
+    CODE_HELD_BYTES_MAX: u64 = 512 << 20, Bytes, "the one that was used longest ago is let go, and loaded again when it is called";
+    /// Bytes of compiled code on the disk, unless the configuration says otherwise.
+    CODE_CACHED_BYTES_MAX: u64 = 4 << 30, Bytes, "the one that was used longest ago is deleted, and compiled again when it is called";
     /// Compiled code of one artifact.
     CODE_BYTES_MAX: u64 = 256 << 20, Bytes, "the artifact is refused";
     /// Time on a processor for compiling one artifact, unless the configuration says otherwise.
     COMPILE_CPU_SECONDS_MAX: u64 = 20, Seconds, "the artifact is refused";
-    /// Time from start to end for compiling one artifact.
+    /// Time from start to end for compiling one artifact, unless the configuration says otherwise.
     COMPILE_WALL_SECONDS_MAX: u64 = 120, Seconds, "the artifact is refused";
     /// Writable memory for compiling one artifact, beside what the compiler has when it starts, unless the configuration says otherwise.
     COMPILE_MEMORY_BYTES_MAX: u64 = 1 << 30, Bytes, "the artifact is refused";
-    /// Components that are being compiled for an install, or wait for it.
-    INSTALLS_WAITING_MAX: usize = 8, Count, "further installs are refused";
+    /// Components that are being installed or wait for the compiler, over all workspaces.
+    INSTALLS_WAITING_MAX: usize = 64, Count, "further installs are refused";
+    /// Those of one workspace; workspaces take turns.
+    INSTALLS_WAITING_PER_WORKSPACE_MAX: usize = 4, Count, "further installs are refused";
     /// Workers of its own that a component ends within ten minutes.
     COMPONENT_CRASHES_MAX: usize = 2, Count, "the component is quarantined";
     /// Components at once that have a worker of their own because they may have ended one.

@@ -8,8 +8,8 @@ use std::process;
 
 use keyway_confine::Confinement;
 use keyway_model::limit::{ARTIFACT_BYTES_MAX, COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX};
-use serde::{Deserialize, Serialize};
 
+use crate::answer::Compiled;
 use crate::confine;
 use crate::engine::{self, EngineError};
 use crate::shape;
@@ -51,17 +51,6 @@ pub enum CompileError {
     /// There is no compiler.
     #[error(transparent)]
     Engine(#[from] EngineError),
-}
-
-/// What a worker can load, and what the component imports and exports.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Compiled {
-    /// Code for workers with the same [`fingerprint`](crate::fingerprint).
-    pub code: Vec<u8>,
-    /// Names of the imports, with version.
-    pub imports: Vec<String>,
-    /// Names of the exports, with version.
-    pub exports: Vec<String>,
 }
 
 /// What `component` imports, by name, without compiling it.

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use keyway_ipc::fair::{Groups, ToLong};
 use keyway_ipc::{CallId, Incoming, Invoke, Link, RequestId, Sender, ToBroker, ToWorker, Trap};
+use keyway_model::Digest;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::live::LiveCall;
+use crate::load::Loaded;
 use crate::mailbox::Mailbox;
 use crate::worker::Worker;
 
@@ -26,6 +28,8 @@ struct Lane {
     broker: Sender<ToBroker>,
     aside: mpsc::UnboundedSender<ToBroker>,
     calls: Calls,
+    /// What the broker had loaded over this lane and not yet unloaded.
+    components: HashMap<Digest, Arc<Loaded>>,
     groups: Groups,
     tasks: JoinSet<()>,
     /// Tells who watches the time that there is a call.
@@ -56,6 +60,7 @@ pub(crate) async fn serve_beside(
         broker: sender.clone(),
         aside,
         calls: Calls::default(),
+        components: HashMap::new(),
         groups: Groups::beside(long),
         tasks: JoinSet::new(),
         begun: Arc::default(),
@@ -102,7 +107,14 @@ impl Lane {
     async fn take(&mut self, incoming: Incoming<ToWorker>) {
         match incoming.message {
             ToWorker::Load { artifact, length } => {
-                let failed = self.worker.load(artifact, length, incoming.descriptor);
+                let loaded = self.worker.load(artifact, length, incoming.descriptor);
+                let failed = match loaded {
+                    Ok(loaded) => {
+                        self.components.insert(artifact, loaded);
+                        None
+                    }
+                    Err(reason) => Some(reason),
+                };
                 // A broker that is gone is noticed at the next receive.
                 self.broker
                     .send(ToBroker::Loaded { artifact, failed })
@@ -110,7 +122,7 @@ impl Lane {
                     .ok();
             }
             ToWorker::Unload { artifact } => {
-                self.worker.unload(&artifact);
+                self.components.remove(&artifact);
             }
             ToWorker::Invoke(invoke) => self.invoke(*invoke),
             ToWorker::Reply {
@@ -158,10 +170,11 @@ impl Lane {
         self.begun.notify_one();
         let (worker, calls) = (Arc::clone(&self.worker), Arc::clone(&self.calls));
         let broker = self.broker.clone();
+        let loaded = self.components.get(&invoke.artifact).cloned();
         let first = invoke.artifact.as_bytes().first_chunk().copied();
         let kind = u64::from_be_bytes(first.unwrap_or_default());
         self.groups.spawn_kind(invoke.group, kind, async move {
-            let (outcome, usage) = worker.run(&call, invoke).await;
+            let (outcome, usage) = worker.run(&call, loaded, invoke).await;
             calls.lock().remove(&call.id());
             // Nobody is left to tell if this fails.
             broker

@@ -9,6 +9,7 @@
 //! Follow one call: [`serve_lane`] receives it, `run` gives it an instance,
 //! `live` is what it shares with the lane, `host` answers what it asks for.
 
+mod answer;
 mod bench;
 mod bindings;
 mod code;
@@ -35,9 +36,10 @@ mod sealed;
 mod shape;
 mod worker;
 
+pub use answer::{Compiled, NoAnswer, read_answer};
 pub use bench::{Bare, BareSender, BenchError, InstanceCost, instance_cost};
 pub use compile::{
-    CompileError, CompileLimits, Compiled, WEAKER_REMEDY, Weaker, compile, compile_process, imports,
+    CompileError, CompileLimits, WEAKER_REMEDY, Weaker, compile, compile_process, imports,
 };
 pub use engine::{EngineError, PoolSize, fingerprint, quick_reset_available};
 pub use lane::serve_lane;

@@ -9,8 +9,8 @@
 )]
 
 use keyway_model::limit::{
-    COMPONENT_INSTANCES_MAX, CORE_MODULES_MAX, FUNCTION_BYTES_MAX, FUNCTIONS_MAX, IMPORTS_MAX,
-    INSTANCES_MAX, NESTED_COMPONENTS_MAX, SEGMENTS_MAX,
+    COMPONENT_INSTANCES_MAX, CORE_MODULES_MAX, EXPORTS_MAX, FUNCTION_BYTES_MAX, FUNCTIONS_MAX,
+    IMPORT_NAME_BYTES_MAX, IMPORTS_MAX, INSTANCES_MAX, NESTED_COMPONENTS_MAX, SEGMENTS_MAX,
 };
 use wasmparser::{
     CanonicalFunction, CanonicalOption, ComponentTypeRef, Encoding, Instance, Parser, Payload,
@@ -34,6 +34,7 @@ pub(crate) struct Shape {
     instances: usize,
     component_instances: usize,
     import_count: usize,
+    export_count: usize,
     functions: usize,
     data_segments: usize,
     table_segments: usize,
@@ -59,6 +60,17 @@ pub(crate) fn read(component: &[u8]) -> Result<Shape, CompileError> {
 
 fn malformed(error: wasmparser::BinaryReaderError) -> CompileError {
     CompileError::Malformed(error.to_string())
+}
+
+/// The name of an import or export, unless it is too long.
+fn name(name: &str) -> Result<String, CompileError> {
+    if name.len() > IMPORT_NAME_BYTES_MAX {
+        return Err(CompileError::TooMany {
+            what: "bytes in the name of an import or export",
+            max: IMPORT_NAME_BYTES_MAX,
+        });
+    }
+    Ok(name.to_owned())
 }
 
 impl Shape {
@@ -91,14 +103,14 @@ impl Shape {
                     ) {
                         return Err(CompileError::Composed);
                     }
-                    self.imports.push(import.name.name.to_owned());
+                    self.imports.push(name(import.name.name)?);
                 }
                 Ok(())
             }
             Payload::ComponentExportSection(exports) if self.depth == 0 => {
                 for export in exports.clone() {
                     self.exports
-                        .push(export.map_err(malformed)?.name.name.to_owned());
+                        .push(name(export.map_err(malformed)?.name.name)?);
                 }
                 Ok(())
             }
@@ -135,6 +147,13 @@ impl Shape {
                 imports.count(),
                 "imports",
                 IMPORTS_MAX,
+            ),
+            // Those of a nested component are what an interface has.
+            Payload::ComponentExportSection(exports) if self.depth == 0 => (
+                &mut self.export_count,
+                exports.count(),
+                "exports",
+                EXPORTS_MAX,
             ),
             Payload::FunctionSection(functions) => (
                 &mut self.functions,

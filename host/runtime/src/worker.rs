@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use keyway_ipc::{CallOutcome, Invoke, LayerReport, Standing, Trap, Usage};
 use keyway_model::Digest;
-use parking_lot::RwLock;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::engine::{self, EngineError, PoolSize, Runner};
@@ -21,19 +21,20 @@ use crate::run;
 pub struct Worker {
     runner: Runner,
     linkers: Linkers,
-    components: RwLock<HashMap<Digest, Arc<Loaded>>>,
+    /// What any lane has loaded: each lane keeps what it has until it is told
+    /// to let it go, and calls keep what they run.
+    components: Mutex<HashMap<Digest, Weak<Loaded>>>,
     /// One permit for each slot of the pool.
     slots: Semaphore,
     memory: Arc<Memory>,
-    is_quick: bool,
-    /// How the layers of confinement stand, once they do.
-    confinement: OnceLock<Vec<LayerReport>>,
+    /// How it stands, once its layers of confinement do.
+    standing: OnceLock<Standing>,
 }
 
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Worker")
-            .field("is_quick", &self.is_quick)
+            .field("standing", &self.standing)
             .finish_non_exhaustive()
     }
 }
@@ -50,11 +51,10 @@ impl Worker {
         Ok(Arc::new(Self {
             linkers: Linkers::new(&runner.engine).map_err(EngineError::Settings)?,
             runner,
-            components: RwLock::default(),
+            components: Mutex::default(),
             slots: Semaphore::new(size.instances_max as usize),
             memory: Arc::new(Memory::new(size.memory_total_bytes_max)),
-            is_quick: engine::quick_reset_available(),
-            confinement: OnceLock::new(),
+            standing: OnceLock::new(),
         }))
     }
 
@@ -67,45 +67,38 @@ impl Worker {
         self.runner.start_clock()
     }
 
-    /// Loads compiled code, unless another lane has done so already; says why
-    /// it failed.
+    /// Loads compiled code, unless another lane has done so already; or says why
+    /// not.
     pub(crate) fn load(
         &self,
         artifact: Digest,
         length: u64,
         file: Option<OwnedFd>,
-    ) -> Option<String> {
-        if self.components.read().contains_key(&artifact) {
-            return None;
+    ) -> Result<Arc<Loaded>, String> {
+        let mut components = self.components.lock();
+        if let Some(loaded) = components.get(&artifact).and_then(Weak::upgrade) {
+            return Ok(loaded);
         }
-        let Some(file) = file else {
-            return Some("no descriptor came with the message".to_owned());
-        };
-        match load::load(&self.runner, &self.linkers, file, length) {
-            Ok(loaded) => {
-                self.components.write().insert(artifact, Arc::new(loaded));
-                None
-            }
-            Err(error) => Some(error.to_string()),
-        }
-    }
-
-    /// Forgets a component; calls that run keep it until they end.
-    pub(crate) fn unload(&self, artifact: &Digest) {
-        self.components.write().remove(artifact);
+        let file = file.ok_or("no descriptor came with the message")?;
+        let loaded = load::load(&self.runner, &self.linkers, file, length);
+        let loaded = Arc::new(loaded.map_err(|error| error.to_string())?);
+        components.retain(|_, loaded| loaded.strong_count() > 0);
+        components.insert(artifact, Arc::downgrade(&loaded));
+        Ok(loaded)
     }
 
     /// What the broker is told when the worker stands ready.
     pub(crate) fn standing(&self) -> Standing {
-        Standing {
-            quick_reset: self.is_quick,
-            layers: self.confinement.get().cloned().unwrap_or_default(),
-        }
+        self.standing.get().cloned().unwrap_or_default()
     }
 
-    /// Notes how the process was confined. The first time counts.
+    /// Notes how the process was confined, and asks the engine for its fast path
+    /// from in there: what the filter refuses is not there. The first time counts.
     pub(crate) fn confined(&self, layers: Vec<LayerReport>) {
-        self.confinement.get_or_init(|| layers);
+        self.standing.get_or_init(|| Standing {
+            quick_reset: self.runner.is_quick() && engine::quick_reset_available(),
+            layers,
+        });
     }
 
     /// The memory that all calls share.
@@ -113,9 +106,13 @@ impl Worker {
         &self.memory
     }
 
-    /// Runs one call when there is room for it.
-    pub(crate) async fn run(&self, call: &Arc<LiveCall>, invoke: Invoke) -> (CallOutcome, Usage) {
-        let loaded = self.components.read().get(&invoke.artifact).cloned();
+    /// Runs one call of what its lane had loaded, when there is room for it.
+    pub(crate) async fn run(
+        &self,
+        call: &Arc<LiveCall>,
+        loaded: Option<Arc<Loaded>>,
+        invoke: Invoke,
+    ) -> (CallOutcome, Usage) {
         let Some(loaded) = loaded else {
             let trap = Trap::Component(format!("{} is not loaded", invoke.artifact));
             return (CallOutcome::Trap(trap), run::usage(call, 0));

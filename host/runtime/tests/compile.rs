@@ -129,6 +129,57 @@ fn what_takes_a_compiler_more_than_its_bytes_is_counted() {
     assert!(refused.contains("bytes in one function"), "{refused}");
 }
 
+#[test]
+fn strings_are_utf_8_in_every_function_that_is_given_or_taken() {
+    let of = |lifted: &str, lowered: &str| {
+        let text = format!(
+            r#"(component
+              (import "log" (func $log (param "line" string)))
+              (core module $m
+                (memory (export "memory") 1)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 0)
+                (func (export "take") (param i32 i32)))
+              (core instance $i (instantiate $m))
+              (alias core export $i "memory" (core memory $memory))
+              (core func (canon lower (func $log) (memory $memory) string-encoding={lowered}))
+              (func (export "take") (param "text" string)
+                (canon lift (core func $i "take") (memory $memory)
+                  (realloc (func $i "realloc")) string-encoding={lifted})))"#
+        );
+        compile(&wat::parse_str(text).unwrap()).map(drop)
+    };
+    assert!(of("utf8", "utf8").is_ok());
+    for other in ["utf16", "latin1+utf16"] {
+        for refused in [of(other, "utf8"), of("utf8", other)] {
+            assert!(
+                matches!(refused, Err(CompileError::Strings)),
+                "{other}: {refused:?}"
+            );
+        }
+    }
+    let said = of("utf16", "utf8").unwrap_err().to_string();
+    assert!(said.contains("build it with UTF-8"), "{said}");
+}
+
+#[test]
+fn more_exports_than_a_connector_can_need_and_names_without_an_end_are_refused() {
+    let exports = |count: usize, name: &str| {
+        let exports: String = (0..count)
+            .map(|n| format!("(export \"{name}{n}\" (instance $i))"))
+            .collect();
+        let text = format!("(component (instance $i) {exports})");
+        compile(&wat::parse_str(text).unwrap()).map(drop)
+    };
+    assert!(exports(256, "a").is_ok());
+    let refused = exports(257, "a").unwrap_err().to_string();
+    assert!(refused.contains("more than 256 exports"), "{refused}");
+    let refused = exports(1, &"a".repeat(512)).unwrap_err().to_string();
+    assert!(
+        refused.contains("more than 512 bytes in the name"),
+        "{refused}"
+    );
+}
+
 /// Without its patch version, as `wit/imports.toml` names it.
 fn without_patch(import: &str) -> String {
     match import.rsplit_once('.') {

@@ -4,6 +4,7 @@
 //! it before it can say anything.
 
 mod attempts;
+mod watch;
 mod without;
 
 use std::process::ExitCode;
@@ -19,13 +20,21 @@ const LIMITS: Limits = Limits {
 
 /// `intruder MODE ATTEMPT [PATH]`, where MODE is `locked` or `free`; or
 /// `intruder without LAYER PROGRAM [ARGUMENT…]`, which runs a program on a
-/// kernel that seems to lack a layer.
+/// kernel that seems to lack a layer; or `intruder watch FILE PROGRAM
+/// [ARGUMENT…]`, which counts its scans of page maps.
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [mode, layer, program @ ..] = arguments.as_slice()
         && mode == "without"
     {
         let error = without::run(layer, program);
+        eprintln!("{error}");
+        return ExitCode::from(2);
+    }
+    if let [mode, file, program @ ..] = arguments.as_slice()
+        && mode == "watch"
+    {
+        let error = watch::run(file, program);
         eprintln!("{error}");
         return ExitCode::from(2);
     }

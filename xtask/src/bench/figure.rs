@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     VictimP99,
     /// From the end of a worker to another that takes calls; so many of 100 are not slower.
     Replace(Percent),
+    /// From when a wedged worker was noticed to another that takes calls.
+    ReplaceWedged,
 }
 
 /// Which latency counts.
@@ -76,7 +78,7 @@ pub(crate) struct Figure {
 }
 
 /// All figures, in the order of the table.
-pub(crate) const FIGURES: [Figure; 16] = [
+pub(crate) const FIGURES: [Figure; 17] = [
     Figure {
         name: "instance",
         kind: Kind::Instance,
@@ -205,6 +207,14 @@ pub(crate) const FIGURES: [Figure; 16] = [
         bound: "this program, started and ended",
         target: Target::ValueMax(25.0),
     },
+    Figure {
+        name: "replace_wedged",
+        kind: Kind::ReplaceWedged,
+        unit: "ms p50",
+        connections: 0,
+        bound: "this program, started and ended",
+        target: Target::ValueMax(25.0),
+    },
 ];
 
 impl Figure {
@@ -221,6 +231,8 @@ impl Figure {
             // Hostile calls that are under way are waited for.
             Kind::VictimP99 => 2.0 * runs * (seconds + 5.0) + 15.0,
             Kind::Stream | Kind::StreamMemory | Kind::Replace(_) => 5.0 * runs,
+            // A second until each is noticed.
+            Kind::ReplaceWedged => 25.0 * runs,
             Kind::Instance | Kind::HostCall | Kind::Start => 20.0,
             Kind::Decide => runs,
         }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::figure::{Figure, Kind, Work};
+use super::figure::{Figure, Kind, Percent, Work};
 use super::keyway;
 use super::rig::{Outcome, Rig, Side, Upstream, number, start_bound};
 use crate::artifacts::{Profile, binary, guests, test_guest};
@@ -82,7 +82,8 @@ impl Bench {
             Kind::Stream => self.stream("mib_per_s"),
             Kind::StreamMemory => self.stream("grown_mib"),
             Kind::VictimP99 => self.victim(figure.connections),
-            Kind::Replace(percent) => self.replace(percent),
+            Kind::Replace(percent) => self.replace(percent, &[]),
+            Kind::ReplaceWedged => self.replace(Percent::P50, &["--wedged", "--rounds", "20"]),
         }
     }
 

@@ -110,8 +110,8 @@ impl Bench {
         })
     }
 
-    /// A worker is killed, and another takes calls.
-    pub(super) fn replace(&self, percent: Percent) -> anyhow::Result<Measured> {
+    /// A worker is killed, or stopped and noticed, and another takes calls.
+    pub(super) fn replace(&self, percent: Percent, options: &[&str]) -> anyhow::Result<Measured> {
         let keyway = binary("keyway", Profile::Release);
         let what = match percent {
             Percent::P50 => "p50_ms",
@@ -123,7 +123,10 @@ impl Bench {
                 shell::output(&mut tool(&keyway, &["--version"]))?;
                 Ok(started.elapsed().as_secs_f64() * 1000.0)
             }
-            Side::Keyway => number(&json(&mut tool(&keyway, &["bench-replace"]))?, what),
+            Side::Keyway => {
+                let mut command = tool(&keyway, &["bench-replace"]);
+                number(&json(command.args(options))?, what)
+            }
         })
     }
 }

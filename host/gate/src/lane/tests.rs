@@ -1,6 +1,9 @@
 //! A call that nobody waits for any more, and the worker that has to end it.
 
+use std::os::fd::AsFd as _;
+
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 
 use super::*;
 use keyway_ipc::{BodyStart, CallOutcome, Entrance, HostCall, HttpRequest, RequestId, Usage};
@@ -21,7 +24,7 @@ fn invoke() -> Invoke {
 #[tokio::test]
 async fn a_worker_that_does_not_end_a_cancelled_call_is_given_up() {
     let (broker, mut worker) = keyway_ipc::in_process();
-    let (lane, reader) = Lane::over(broker);
+    let (lane, reader) = Lane::over(broker, LaneSetup::default());
     let reading = tokio::spawn(reader);
     let mut readiness = lane.readiness();
     drop(lane.start(invoke()).await.unwrap());
@@ -42,7 +45,7 @@ async fn a_worker_that_does_not_end_a_cancelled_call_is_given_up() {
 #[tokio::test]
 async fn a_worker_that_ends_a_cancelled_call_in_time_is_kept() {
     let (broker, mut worker) = keyway_ipc::in_process();
-    let (lane, reader) = Lane::over(broker);
+    let (lane, reader) = Lane::over(broker, LaneSetup::default());
     let reading = tokio::spawn(reader);
     drop(lane.start(invoke()).await.unwrap());
     loop {
@@ -77,7 +80,7 @@ async fn a_worker_that_ends_a_cancelled_call_in_time_is_kept() {
 #[tokio::test]
 async fn a_call_that_had_ended_before_it_was_dropped_costs_nothing() {
     let (broker, worker) = keyway_ipc::in_process();
-    let (lane, reader) = Lane::over(broker);
+    let (lane, reader) = Lane::over(broker, LaneSetup::default());
     let reading = tokio::spawn(reader);
     let running = lane.start(invoke()).await.unwrap();
     let call = running.call;
@@ -108,7 +111,7 @@ async fn a_call_that_had_ended_before_it_was_dropped_costs_nothing() {
 /// A lane whose worker says `said` of its one call, and what has become of it.
 async fn after(said: impl Fn(CallId) -> Vec<ToBroker>) -> (Arc<Lane>, RunningCall) {
     let (broker, worker) = keyway_ipc::in_process();
-    let (lane, reader) = Lane::over(broker);
+    let (lane, reader) = Lane::over(broker, LaneSetup::default());
     let reading = tokio::spawn(reader);
     let running = lane.start(invoke()).await.unwrap();
     for message in said(running.call) {
@@ -153,7 +156,7 @@ async fn a_call_ends_once_whatever_a_worker_says() {
     assert!(running.next().await.is_none());
     assert_eq!(lane.waiting_bytes.load(Ordering::Relaxed), 0);
     // It did not run when the worker ended, but it had been there.
-    assert_eq!(lane.left_behind().len(), 1);
+    assert_eq!(lane.left_behind().await.len(), 1);
 }
 
 #[tokio::test]
@@ -188,4 +191,196 @@ async fn a_worker_that_answers_what_it_was_not_told_is_given_up() {
     })
     .await;
     assert!(is_given_up(&lane));
+}
+
+fn component(name: &str) -> Digest {
+    Digest::of(name.as_bytes())
+}
+
+fn with_room(pieces_max: usize) -> LaneSetup {
+    let room = Room {
+        pieces_max,
+        ..Room::default()
+    };
+    LaneSetup {
+        room,
+        ..LaneSetup::default()
+    }
+}
+
+/// Loads a component of so many bytes. What is in its file is the worker's business.
+async fn load(lane: &Arc<Lane>, name: &str) -> Held {
+    let file = || Ok::<_, WorkerGone>((std::io::stdin().as_fd().try_clone_to_owned().unwrap(), 10));
+    lane.load(component(name), file).await.unwrap()
+}
+
+/// What a worker was told, as one letter and the name of one component each.
+async fn told(worker: &mut keyway_ipc::Link<ToBroker, ToWorker>, messages: usize) -> Vec<String> {
+    let names = ["a", "b", "c", "d"];
+    let name = |artifact| {
+        *names
+            .iter()
+            .find(|name| component(name) == artifact)
+            .unwrap()
+    };
+    let mut told = Vec::new();
+    for _ in 0..messages {
+        let message = worker.receiver.receive().await.unwrap().unwrap().message;
+        if let ToWorker::Load { artifact, .. } = message {
+            told.push(format!("+{}", name(artifact)));
+        } else if let ToWorker::Unload { artifact } = message {
+            told.push(format!("-{}", name(artifact)));
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn a_worker_is_told_to_let_go_of_what_was_used_longest_ago_and_never_of_what_is_in_use() {
+    let (broker, mut worker) = keyway_ipc::in_process();
+    let (lane, _reader) = Lane::over(broker, with_room(2));
+    let in_use = load(&lane, "a").await;
+    drop(load(&lane, "b").await);
+    drop(load(&lane, "c").await);
+    assert_eq!(told(&mut worker, 4).await, ["+a", "+b", "-b", "+c"]);
+    // What was let go is loaded again when it is called.
+    assert!(lane.hold(component("b")).is_none());
+    assert!(lane.hold(component("a")).is_some());
+    let again = load(&lane, "b").await;
+    assert_eq!(told(&mut worker, 2).await, ["-c", "+b"]);
+    // More are in use than there is room for; that ends with their use.
+    let third = load(&lane, "d").await;
+    assert_eq!(told(&mut worker, 1).await, ["+d"]);
+    drop((in_use, again, third));
+    drop(load(&lane, "c").await);
+    assert_eq!(told(&mut worker, 3).await.len(), 3);
+    assert_eq!(lane.shelf.lock().count(), 2);
+}
+
+#[tokio::test]
+async fn a_component_that_is_loaded_twice_may_be_answered_twice() {
+    let (broker, worker) = keyway_ipc::in_process();
+    let (lane, reader) = Lane::over(broker, with_room(1));
+    for name in ["a", "b", "a"] {
+        drop(load(&lane, name).await);
+    }
+    let reading = tokio::spawn(reader);
+    for name in ["a", "b", "a"] {
+        let artifact = component(name);
+        let failed = None;
+        let loaded = ToBroker::Loaded { artifact, failed };
+        worker.sender.send(loaded).await.unwrap();
+    }
+    drop(worker);
+    reading.await.unwrap();
+    assert!(!is_given_up(&lane));
+}
+
+/// A lane whose one call runs when its worker is lost, by `lose`, and what the
+/// call had been told when the loss was noted.
+async fn at_loss(
+    lose: impl AsyncFnOnce(&Lane, keyway_ipc::Link<ToBroker, ToWorker>),
+) -> Vec<String> {
+    let running: Arc<Mutex<Option<RunningCall>>> = Arc::default();
+    let noted: Arc<Mutex<Vec<String>>> = Arc::default();
+    let on_loss = {
+        let (running, noted) = (Arc::clone(&running), Arc::clone(&noted));
+        move |left: &BTreeSet<Digest>| {
+            assert_eq!(left.len(), 1);
+            let mut running = running.lock();
+            let told = running.as_mut().unwrap().events.try_recv();
+            noted.lock().push(format!("{told:?}"));
+        }
+    };
+    let setup = LaneSetup {
+        on_loss: Arc::new(on_loss),
+        ..LaneSetup::default()
+    };
+    let (broker, worker) = keyway_ipc::in_process();
+    let (lane, reader) = Lane::over(broker, setup);
+    let reading = tokio::spawn(reader);
+    *running.lock() = Some(lane.start(invoke()).await.unwrap());
+    lose(&lane, worker).await;
+    reading.await.unwrap();
+    let mut running = running.lock().take().unwrap();
+    assert!(running.next().await.is_none());
+    std::mem::take(&mut *noted.lock())
+}
+
+#[tokio::test]
+async fn the_loss_of_a_worker_is_noted_before_its_calls_can_be_made_again() {
+    let ended = at_loss(async |_, worker| drop(worker)).await;
+    assert_eq!(ended, ["Err(Empty)"]);
+    let given_up = at_loss(async |lane, worker| {
+        lane.give_up();
+        drop(worker);
+    });
+    assert_eq!(given_up.await, ["Err(Empty)", "Err(Empty)"]);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_given_up_leaves_its_components_behind_when_it_is_gone() {
+    let (broker, worker) = keyway_ipc::in_process();
+    let (lane, reader) = Lane::over(broker, LaneSetup::default());
+    let reading = tokio::spawn(reader);
+    let running = lane.start(invoke()).await.unwrap();
+    lane.give_up();
+    drop(worker);
+    reading.await.unwrap();
+    let left = lane.left_behind().now_or_never();
+    assert_eq!(left.map(|left| left.len()), Some(1));
+    drop(running);
+}
+
+#[tokio::test]
+async fn a_host_that_failed_is_believed_only_from_the_host() {
+    let trap = || Trap::Host("nothing can be written".to_owned());
+    let says = |trap: Trap| {
+        move |call| {
+            let outcome = CallOutcome::Trap(trap.clone());
+            let usage = Usage::default();
+            vec![ToBroker::Done {
+                call,
+                outcome,
+                usage,
+            }]
+        }
+    };
+    // A worker that was taken over would have the job wait for ever.
+    for own in [trap(), Trap::WorkerGone] {
+        let (lane, mut running) = after(says(own)).await;
+        assert!(running.next().await.is_none());
+        assert!(is_given_up(&lane));
+    }
+    let (lane, mut running) = after(says(Trap::Host("in other words".to_owned()))).await;
+    running.line().note_host_failed(&trap());
+    let Some(Event::Done(CallOutcome::Trap(said), _)) = running.next().await else {
+        unreachable!("it was not believed")
+    };
+    assert_eq!(said, trap());
+    assert!(!is_given_up(&lane));
+}
+
+#[tokio::test]
+async fn calls_of_a_component_are_ended_and_their_worker_is_held_to_end_them() {
+    let (broker, mut worker) = keyway_ipc::in_process();
+    let (lane, _reader) = Lane::over(broker, LaneSetup::default());
+    let mut ended = lane.start(invoke()).await.unwrap();
+    let other = Invoke {
+        artifact: component("another"),
+        ..invoke()
+    };
+    let mut other = lane.start(other).await.unwrap();
+    lane.end_calls_of(&invoke().artifact, "quarantine");
+    let Some(Event::Done(CallOutcome::Trap(Trap::Component(why)), _)) = ended.next().await else {
+        unreachable!("it goes on")
+    };
+    assert_eq!(why, "quarantine");
+    assert!(other.next().now_or_never().is_none());
+    drop(ended);
+    while !matches!(
+        worker.receiver.receive().await.unwrap().unwrap().message,
+        ToWorker::Cancel { .. }
+    ) {}
+    assert_eq!(lane.ending.lock().len(), 1);
 }

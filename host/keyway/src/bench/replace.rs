@@ -1,11 +1,15 @@
-//! How long it takes from the end of a worker until another takes its calls.
+//! How long it takes from the end of a worker until another takes its calls,
+//! and from when a wedged one was noticed.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use keyway_gate::Readiness;
+use keyway_gate::{Lane, Readiness, run_logic};
+use keyway_ipc::Entrance;
 use keyway_model::Digest;
+use keyway_model::limit::CallLimits;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -17,7 +21,10 @@ use crate::local::in_a_deployment;
 
 const REPLACED_MAX: Duration = Duration::from_secs(10);
 
-/// Kills the one worker again and again.
+/// The time that a call may take which a stopped worker does not end.
+const WALL_MS_MAX: u64 = 10;
+
+/// Ends the one worker again and again.
 pub(crate) fn replace(options: &BenchReplaceOptions) -> Result<ExitCode> {
     let config = Config {
         workers: WorkersConfig {
@@ -29,7 +36,13 @@ pub(crate) fn replace(options: &BenchReplaceOptions) -> Result<ExitCode> {
     let mut each_ns = in_a_deployment(config, async |deployment| {
         let mut each_ns = Vec::with_capacity(options.rounds);
         for _ in 0..options.rounds {
-            let took = tokio::time::timeout(REPLACED_MAX, once(&deployment))
+            let round = async {
+                match options.wedged {
+                    true => wedged(&deployment).await,
+                    false => killed(&deployment).await,
+                }
+            };
+            let took = tokio::time::timeout(REPLACED_MAX, round)
                 .await
                 .context("no other worker came")??;
             each_ns.push(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
@@ -45,21 +58,57 @@ pub(crate) fn replace(options: &BenchReplaceOptions) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// From the signal to a lane that is open.
-async fn once(deployment: &Deployment) -> Result<Duration> {
-    let workers = deployment.workers();
-    let tenant = keyway_store::PLATFORM.tenant;
+async fn lane(deployment: &Deployment) -> Result<Arc<Lane>> {
     let component = Digest::of(crate::wire::EXPRESSIONS);
-    let before = workers.lane(tenant, component).await?;
-    let mut readiness = before.readiness();
-    let pid = workers.pids().first().copied().context("no worker runs")?;
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let tenant = keyway_store::PLATFORM.tenant;
+    Ok(deployment.workers().lane(tenant, component).await?)
+}
+
+fn signal(deployment: &Deployment, signal: Signal) -> Result<()> {
+    let pid = deployment.workers().pids().first().copied();
+    let pid = i32::try_from(pid.context("no worker runs")?)?;
+    let pid = Pid::from_raw(pid).context("a process id")?;
+    Ok(kill_process(pid, signal)?)
+}
+
+/// From the signal to a lane that is open.
+async fn killed(deployment: &Deployment) -> Result<Duration> {
+    let mut readiness = lane(deployment).await?.readiness();
     let started = Instant::now();
-    kill_process(pid.context("a process id")?, Signal::KILL)?;
+    signal(deployment, Signal::KILL)?;
     readiness
         .wait_for(|state| *state == Readiness::Gone)
         .await
         .context("the lane is gone without a word")?;
-    workers.lane(tenant, component).await?;
+    lane(deployment).await?;
+    Ok(started.elapsed())
+}
+
+/// A worker that stands still does not end a call that it must end; from when
+/// that is noticed to a lane that is open.
+async fn wedged(deployment: &Deployment) -> Result<Duration> {
+    let before = lane(deployment).await?;
+    let mut readiness = before.readiness();
+    signal(deployment, Signal::STOP)?;
+    let limits = CallLimits {
+        wall_ms_max: WALL_MS_MAX,
+        ..CallLimits::default()
+    };
+    let entrance = Entrance::Run {
+        input: "{}".to_owned(),
+    };
+    let component = Digest::of(crate::wire::EXPRESSIONS);
+    let call = async move {
+        let tenant = keyway_store::PLATFORM.tenant;
+        run_logic(&before, tenant, component, entrance, limits).await
+    };
+    let noticed = async {
+        let noticed = readiness.wait_for(|state| *state == Readiness::Wedged);
+        let noticed = noticed.await.map(drop);
+        (noticed, Instant::now())
+    };
+    let (_, (noticed, started)) = tokio::join!(call, noticed);
+    noticed.context("the lane is gone without a word")?;
+    lane(deployment).await?;
     Ok(started.elapsed())
 }

@@ -31,6 +31,23 @@ impl Deployment {
         }
     }
 
+    /// Raises an alarm for each component whose code in the cache was not ours.
+    pub(crate) async fn follow_forged(
+        self: Arc<Self>,
+        mut forged: mpsc::UnboundedReceiver<Digest>,
+    ) {
+        while let Some(component) = forged.recv().await {
+            let text = format!(
+                "compiled code in the cache does not carry our MAC; it was deleted, and the \
+                 component {component} is compiled again. See who can write to the data directory"
+            );
+            let raised = self.raise(AlarmKind::ForgedCode, component.to_string(), text);
+            if let Err(error) = raised.await {
+                tracing::error!(%component, %error, "an alarm cannot be kept");
+            }
+        }
+    }
+
     /// Says that guests run under weaker confinement than they should.
     pub(crate) async fn note_weaker_workers(&self) -> Result<(), ControlError> {
         let missing = self.workers.missing();

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use keyway_gate::resource::{ApprovalRecord, ConnectorRecord};
 use keyway_gate::{Connector, ControlError, View};
-use keyway_model::limit::ARTIFACT_BYTES_MAX;
+use keyway_model::limit::{ARTIFACT_BYTES_MAX, LimitSet};
 use keyway_model::manifest::{imports_beyond, page, section};
-use keyway_model::{ApprovalId, Digest, Name, Timestamp};
+use keyway_model::{ApprovalId, Digest, Environment, Name, Scope, Timestamp};
 
 use super::{Allowed, Caller, Deployment};
 use crate::api::types::{Approval, ConnectorDetail, ConnectorSummary, NewApproval};
+use crate::artifacts::Install;
 
 /// Columns of a capability page.
 const PAGE_COLUMNS: usize = 96;
@@ -32,7 +33,12 @@ impl Deployment {
                 Some(digest.to_string()),
             )
             .await?;
-        let connector = match self.examine(&bytes, &allowed).await {
+        let begun = self.begin_install(&allowed, digest);
+        let examined = match &begun {
+            Ok(install) => self.examine(&bytes, &allowed, install).await,
+            Err(error) => Err(ControlError::Invalid(error.clone())),
+        };
+        let connector = match examined {
             Ok(connector) => connector,
             Err(error) => return allowed.fail(error).await,
         };
@@ -48,7 +54,37 @@ impl Deployment {
         self.summary_of(&self.view(scope), digest)
     }
 
-    async fn examine(&self, bytes: &[u8], allowed: &Allowed) -> Result<Connector, ControlError> {
+    /// Whether the workspace has room for one more connector, and who compiles it
+    /// has. What is under way counts until it is over.
+    fn begin_install(&self, allowed: &Allowed, digest: Digest) -> Result<Install, String> {
+        let tenant = allowed.scope.tenant;
+        let install = self.artifacts.begin_install(tenant);
+        let install = install.map_err(|error| error.to_string())?;
+        let is_new = self.view(allowed.scope).connector(&digest).is_none();
+        let installed = Environment::ALL.map(|environment| {
+            let view = self.view(Scope {
+                tenant,
+                environment,
+            });
+            view.connectors().len()
+        });
+        let limits = self.gate.limits(allowed.scope, &LimitSet::default());
+        let max = limits.quotas.connectors_per_workspace_max as usize;
+        if is_new && installed.iter().sum::<usize>() + install.of_workspace > max {
+            return Err(format!(
+                "the workspace exceeds `connectors_per_workspace_max` ({max}), each version of a \
+                 connector in each environment counted; ask the platform administrator to raise it under [limits]"
+            ));
+        }
+        Ok(install)
+    }
+
+    async fn examine(
+        &self,
+        bytes: &[u8],
+        allowed: &Allowed,
+        install: &Install,
+    ) -> Result<Connector, ControlError> {
         if bytes.len() > ARTIFACT_BYTES_MAX {
             return Err(ControlError::Invalid(format!(
                 "the artifact exceeds ARTIFACT_BYTES_MAX ({ARTIFACT_BYTES_MAX})"
@@ -60,7 +96,7 @@ impl Deployment {
             .to_owned();
         let compiled = self
             .artifacts
-            .compile(bytes)
+            .compile(install, bytes)
             .await
             .map_err(|error| invalid(error.to_string()))?;
         let record = ConnectorRecord {

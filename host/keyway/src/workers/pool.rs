@@ -11,7 +11,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyway_gate::{Lane, Readiness};
+use keyway_gate::{Lane, LaneSetup, OnLoss, Readiness, Room};
 use keyway_ipc::{LayerState, Standing};
 use keyway_model::Digest;
 use keyway_model::limit::CallLimits;
@@ -39,6 +39,8 @@ pub(crate) struct WorkerPlan {
     pub(crate) confined: Confined,
     /// Threads, each with a lane of its own.
     pub(crate) lanes: usize,
+    /// Components that each lane has.
+    pub(crate) room: Room,
     pub(crate) limits: CallLimits,
     pub(crate) memory_total_bytes_max: u64,
 }
@@ -46,13 +48,22 @@ pub(crate) struct WorkerPlan {
 /// Who hears of a worker that ended, with the components that it ran.
 pub(crate) type OnCrash = Arc<dyn Fn(&BTreeSet<Digest>, Crash) + Send + Sync>;
 
+/// Who hears what happens to the workers of a pool.
+#[derive(Clone)]
+pub(crate) struct Watchers {
+    /// At once, before any call that ran can be made again.
+    pub(crate) on_loss: OnLoss,
+    /// When it is known how the worker ended.
+    pub(crate) on_crash: OnCrash,
+}
+
 /// Worker processes that serve the same calls.
 pub(crate) struct Pool {
     plan: WorkerPlan,
     slots: RwLock<Vec<Option<Running>>>,
     changed: Notify,
     stop: watch::Sender<bool>,
-    on_crash: OnCrash,
+    watchers: Watchers,
 }
 
 struct Running {
@@ -90,14 +101,14 @@ impl Pool {
     pub(crate) async fn start(
         plan: WorkerPlan,
         processes: usize,
-        on_crash: OnCrash,
+        watchers: Watchers,
     ) -> Result<Arc<Self>, WorkerError> {
         let pool = Arc::new(Self {
             plan,
             slots: RwLock::new((0..processes).map(|_| None).collect()),
             changed: Notify::new(),
             stop: watch::Sender::new(false),
-            on_crash,
+            watchers,
         });
         for slot in 0..processes {
             let child = pool.start_one(slot).await?;
@@ -142,6 +153,14 @@ impl Pool {
         let slots = self.slots.read();
         let lanes = slots.iter().flatten().flat_map(|one| &one.lanes);
         lanes.map(|lane| lane.busy()).sum()
+    }
+
+    /// Ends the calls of a component.
+    pub(crate) fn end_calls_of(&self, component: &Digest, why: &str) {
+        let slots = self.slots.read();
+        for lane in slots.iter().flatten().flat_map(|one| &one.lanes) {
+            lane.end_calls_of(component, why);
+        }
     }
 
     /// Ends its workers, and whatever they still run.
@@ -217,11 +236,21 @@ impl Pool {
     /// Makes the lanes and sends their far ends to the worker.
     fn hand_over_lanes(&self, control: &UnixStream) -> io::Result<Vec<Arc<Lane>>> {
         let mut lanes = Vec::with_capacity(self.plan.lanes);
+        let (stop, on_loss) = (self.stop.clone(), Arc::clone(&self.watchers.on_loss));
+        let setup = LaneSetup {
+            room: self.plan.room,
+            // A worker that is ended on purpose is no loss.
+            on_loss: Arc::new(move |left| {
+                if !*stop.borrow() {
+                    on_loss(left);
+                }
+            }),
+        };
         for _ in 0..self.plan.lanes {
             let (ours, theirs) = keyway_ipc::pair()?;
             send_descriptor(control, &theirs.into())?;
             let link = keyway_ipc::over_socket(ours.into())?;
-            let (lane, reader) = Lane::over(link);
+            let (lane, reader) = Lane::over(link, setup.clone());
             tokio::spawn(reader);
             lanes.push(lane);
         }
@@ -250,7 +279,7 @@ impl Pool {
             };
             tracing::warn!(%crash, "a worker ended");
             self.empty(slot);
-            (self.on_crash)(&left_behind(&lanes).await, crash);
+            (self.watchers.on_crash)(&left_behind(&lanes).await, crash);
             child = loop {
                 match self.start_one(slot).await {
                     Ok(child) => break child,
@@ -310,10 +339,8 @@ async fn kill(child: &mut Child) {
 async fn left_behind(lanes: &[Arc<Lane>]) -> BTreeSet<Digest> {
     let mut left = BTreeSet::new();
     for lane in lanes {
-        let mut readiness = lane.readiness();
-        let gone = readiness.wait_for(|state| *state == Readiness::Gone);
-        drop(tokio::time::timeout(READY_TIMEOUT, gone).await);
-        left.extend(lane.left_behind());
+        // Its process is gone, and with it the other end.
+        left.extend(lane.left_behind().await);
     }
     left
 }

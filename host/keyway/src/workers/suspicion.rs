@@ -115,12 +115,22 @@ impl Suspicion {
                 .retain(|at| now.duration_since(*at) < STRIKE_WINDOW);
             !record.crashes.is_empty() || record.alone_until.is_some_and(|until| now < until)
         });
-        for component in running.iter().chain(&alone) {
+        self.suspect(running, now);
+        self.suspect(alone.as_slice(), now);
+        self.strike(alone?, crash, now)
+    }
+
+    /// These were in a worker that was lost: from now on each is alone.
+    pub(crate) fn suspect<'a>(
+        &mut self,
+        components: impl IntoIterator<Item = &'a Digest>,
+        now: Instant,
+    ) {
+        for component in components {
             if self.own != Some(*component) {
                 self.records.entry(*component).or_default().alone_until = Some(now + PROBATION);
             }
         }
-        self.strike(alone?, crash, now)
     }
 
     fn strike(&mut self, component: Digest, crash: Crash, now: Instant) -> Option<Verdict> {

@@ -82,4 +82,7 @@ pub(crate) struct BenchReplace {
     /// Workers that are killed
     #[arg(long, default_value_t = 100)]
     pub(crate) rounds: usize,
+    /// Stops each instead, and measures from when the broker has noticed
+    #[arg(long)]
+    pub(crate) wedged: bool,
 }
