@@ -30,6 +30,7 @@ mod kill;
 mod limits;
 mod listener;
 mod network;
+mod network_limits;
 mod processes;
 mod promises;
 mod quarantine;

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use keyway_model::limit::{CallLimits, Quotas};
+use keyway_model::limit::{CallLimits, NetworkLimits, Quotas};
 use keyway_model::manifest::section;
 use serde_json::{Value, json};
 
@@ -180,13 +180,13 @@ input = {{ type = "object" }}
 }
 
 /// The names of a struct's fields.
-fn names(of: &Value) -> BTreeSet<String> {
+pub(crate) fn names(of: &Value) -> BTreeSet<String> {
     of.as_object().unwrap().keys().cloned().collect()
 }
 
 /// Whether `text` names the limit with its value, in one of the ways in which
 /// errors do.
-fn tells(text: &str, limit: &str, value: u64) -> bool {
+pub(crate) fn tells(text: &str, limit: &str, value: u64) -> bool {
     // The worker refuses such a body by the error that `wasi:http` has for it.
     let by_wasi = format!("HttpRequestBodySize(Some({value}))");
     limit == "request_body_bytes_max" && text.contains(&by_wasi)
@@ -241,6 +241,7 @@ fn a_value_above_the_platforms_is_refused_with_both_and_a_wrong_name_with_all_na
     for name in names(&json!(CallLimits::default()))
         .iter()
         .chain(&names(&json!(Quotas::default())))
+        .chain(&names(&json!(NetworkLimits::default())))
     {
         assert!(said.contains(name), "{name}: {said}");
     }
@@ -399,7 +400,11 @@ fn state_and_log_over_their_rates_are_refused_and_dropped_by_name() {
 }
 
 /// Posts to a webhook from a thread of its own.
-fn post_aside(stage: &Stage, hook: &str, input: &Value) -> std::thread::JoinHandle<(u16, Value)> {
+pub(crate) fn post_aside(
+    stage: &Stage,
+    hook: &str,
+    input: &Value,
+) -> std::thread::JoinHandle<(u16, Value)> {
     let (address, path) = crate::harness::split(hook);
     let input = input.clone();
     assert!(stage.serve.is_some());

@@ -289,6 +289,7 @@ impl Invocation {
             query_secret: None,
             body,
             tls: None,
+            bounds: Some(Arc::clone(&self.bounds)),
         };
         if entry.operation().credential().is_some() {
             let secret = self

@@ -17,6 +17,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use keyway_authz::{Denial, Grant, Recorder, Sink, StateChange};
+use keyway_egress::Bounds;
 use keyway_ipc::{
     CallOutcome, Entrance, HostCall, HostReply, Invoke, RequestId, ToWorker, Trap, Usage,
 };
@@ -47,6 +48,8 @@ pub struct Invocation {
     /// Made when the guest first asks for it.
     pub(crate) scratch: OnceLock<Scratch>,
     pub(crate) limits: CallLimits,
+    /// The same, and those of the network, as the way out asks for them.
+    pub(crate) bounds: Arc<Bounds>,
     quotas: Quotas,
     pub(crate) meters: Arc<Meters>,
     pub(crate) traffic: Arc<Traffic>,
@@ -89,7 +92,8 @@ impl Invocation {
         limits: Limits,
         idempotency: Option<(String, String)>,
     ) -> Self {
-        let Limits { call, quotas } = limits;
+        let bounds = Arc::new(Bounds::of(&limits));
+        let Limits { call, quotas, .. } = limits;
         let digest = basis.connector.record.digest;
         let meters = gate.throttles.of(basis.scope, digest, &quotas);
         let recorder = Recorder::new(Arc::new(unit.clone()), basis.scope, gate.clock.clone());
@@ -103,6 +107,7 @@ impl Invocation {
             store,
             scratch: OnceLock::new(),
             limits: call,
+            bounds,
             quotas,
             meters,
             traffic: Arc::default(),
