@@ -296,6 +296,16 @@ pub enum SetupError {
     /// The roots of a connection cannot be read.
     #[error("the connection's roots are not PEM certificates: {0}")]
     Roots(String),
+    /// There is more of something than one connection may bring.
+    #[error("`{name}` ({max}) is exceeded: {what}")]
+    TooMuch {
+        /// The limit.
+        name: &'static str,
+        /// Its value.
+        max: usize,
+        /// What there is too much of, and what to do.
+        what: String,
+    },
     /// The client certificate of a connection cannot be read.
     #[error("the client certificate is not in PEM: {0}")]
     ClientCertificate(String),

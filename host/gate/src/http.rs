@@ -17,12 +17,13 @@ use tokio::sync::mpsc;
 use crate::body::{Allowance, Broken, Credit};
 use crate::credential::{self, InjectError};
 use crate::deliver::{Delivery, refusal_of};
+use crate::grant::Basis;
 use crate::headers::{self, HeaderRefusal};
 use crate::invocation::{Bodies, Invocation};
 use crate::lane::Line;
 use crate::redirect::{Asked, Elsewhere, RedirectRefused};
 use crate::seen::{SeenBodies, SeenRequest, shown};
-use crate::tls::{Parts, TlsRecord};
+use crate::tls::Parts;
 use crate::transfer::{TransferEnds, Window};
 
 /// A part of a request body.
@@ -52,19 +53,6 @@ pub(crate) enum Answer {
     Redirected(Asked),
     /// The answer is said to be elsewhere, and is not looked for.
     Refused(RedirectRefused),
-}
-
-/// What the connection says about TLS, if anything.
-fn own_tls(
-    tls: &TlsRecord,
-    client_key_pem: Option<&str>,
-) -> Result<Option<Arc<TlsSettings>>, credential::InjectError> {
-    if tls.is_empty() {
-        return Ok(None);
-    }
-    let settings = tls.settings(client_key_pem);
-    let settings = settings.map_err(credential::InjectError::Tls)?;
-    Ok(Some(Arc::new(settings)))
 }
 
 /// How a request ends whose answer is elsewhere.
@@ -305,11 +293,23 @@ impl Invocation {
                 let mask = self.gate.masks.of(self.basis.connection.id, travelling);
                 self.mask.lock().get_or_insert(mask);
             }
-            exchange.tls = own_tls(tls, parts.client_key_pem)?;
+            exchange.tls = self.own_tls(parts.client_key_pem)?;
         } else {
-            exchange.tls = own_tls(&self.basis.connection.tls, None)?;
+            exchange.tls = self.own_tls(None)?;
         }
         Ok(exchange)
+    }
+
+    /// What the connection says about TLS, if anything.
+    fn own_tls(
+        &self,
+        client_key_pem: Option<&str>,
+    ) -> Result<Option<Arc<TlsSettings>>, InjectError> {
+        let Basis {
+            scope, connection, ..
+        } = &self.basis;
+        let own = self.gate.identities.of(*scope, connection, client_key_pem);
+        own.map_err(InjectError::Tls)
     }
 
     /// How a request ends that got no whole reply.

@@ -209,6 +209,16 @@ constants! {
     CONFINED_ERROR_LINES_MAX: u32 = 1_000, Count, "further lines are dropped";
     /// Redirects that the host follows for one request of a guest.
     REDIRECTS_MAX: usize = 5, Count, "the request is denied";
+    /// How long a request takes at least that is denied, or else twice as long, four times, and so on.
+    REFUSAL_MS_MIN: u64 = 100, Milliseconds, "the answer waits for the next of these";
+    /// Roots of its own that one connection trusts.
+    TLS_ROOTS_MAX: usize = 200, Count, "the connection is refused";
+    /// Bytes of those roots, in PEM.
+    TLS_ROOTS_BYTES_MAX: usize = 512 << 10, Bytes, "the connection is refused";
+    /// Pins of one connection.
+    TLS_PINS_MAX: usize = 16, Count, "the connection is refused";
+    /// Bytes of one connection's client certificate and what it was signed with, in PEM.
+    TLS_CLIENT_BYTES_MAX: usize = 64 << 10, Bytes, "the connection is refused";
     /// An artifact's size at install.
     ARTIFACT_BYTES_MAX: usize = 16 << 20, Bytes, "the install is refused";
     /// A manifest's or recipe's size.
