@@ -21,6 +21,7 @@ use crate::grant::Basis;
 use crate::headers::{self, HeaderRefusal};
 use crate::invocation::{Bodies, Invocation};
 use crate::lane::Line;
+use crate::pace;
 use crate::redirect::{Asked, Elsewhere, RedirectRefused};
 use crate::seen::{SeenBodies, SeenRequest, shown};
 use crate::tls::Parts;
@@ -96,7 +97,9 @@ impl Invocation {
                         reason,
                         why.to_owned(),
                     );
+                    let since = tokio::time::Instant::now();
                     self.deny(format!("redirect to {place}"), denial).await;
+                    pace::until_next_step(since).await;
                     break HostReply::Http(Err(Refusal::Denied));
                 }
             }
@@ -106,7 +109,6 @@ impl Invocation {
 
     async fn one(&self, to: &Delivery<'_>, asked: &Asked, upload: &mut Option<Upload>) -> Answer {
         let http = &asked.http;
-        let what = || format!("{} {}", http.method, without_query(&http.url));
         // Counted before it is decided: a flood of denials is a flood, too.
         let _pass = match self.meters.http().await {
             Ok(pass) => pass,
@@ -114,17 +116,31 @@ impl Invocation {
                 let (method, place) = (&http.method, place_of(&http.url));
                 let (reason, remedy) = (DenialReason::Limit, over.to_string());
                 let denial = self.grant.deny_http_because(method, place, reason, remedy);
-                self.deny(what(), denial).await;
+                self.deny(asked.shown(), denial).await;
                 return Answer::Reply(HostReply::Http(Err(Refusal::Busy)));
             }
         };
+        let since = tokio::time::Instant::now();
+        let answer = self.decided(to, asked, upload).await;
+        if let Answer::Reply(HostReply::Http(Err(Refusal::Denied))) = answer {
+            pace::until_next_step(since).await;
+        }
+        answer
+    }
+
+    async fn decided(
+        &self,
+        to: &Delivery<'_>,
+        asked: &Asked,
+        upload: &mut Option<Upload>,
+    ) -> Answer {
         match self.permit(asked).await {
             Ok(permit) => match permit.record(&self.recorder).await {
                 Ok(entry) => self.send(to, asked, entry, upload).await,
                 Err(error) => Answer::Reply(HostReply::Trap(Trap::Host(error.to_string()))),
             },
             Err(denial) => {
-                self.deny(what(), denial).await;
+                self.deny(asked.shown(), denial).await;
                 Answer::Reply(HostReply::Http(Err(Refusal::Denied)))
             }
         }
@@ -350,9 +366,4 @@ fn place_of(url: &str) -> &str {
     }
     url.get(..scheme.len() + "://".len() + authority.len())
         .unwrap_or_default()
-}
-
-/// The URL up to its query, for people.
-fn without_query(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or_default()
 }

@@ -34,6 +34,7 @@ mod lane;
 mod logic;
 mod mask;
 mod over;
+mod pace;
 mod redirect;
 mod registry;
 mod reply;
