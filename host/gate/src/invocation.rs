@@ -255,9 +255,16 @@ impl Invocation {
             HostCall::Log(lines) => self.log(lines),
             HostCall::Parameter { .. } => line.reply(request, self.parameter()).await,
             HostCall::Scopes => line.reply(request, self.scopes()).await,
-            HostCall::StateGet { key } => {
+            HostCall::StateGet { key } if self.meters.read_now() => {
                 let reply = self.state_get(&key).await;
                 line.reply(request, reply).await;
+            }
+            HostCall::StateGet { key } => {
+                return Some(Box::pin(async move {
+                    let reply = self.state_get_in_turn(&key).await;
+                    line.reply(request, reply).await;
+                    request
+                }));
             }
             HostCall::StateSet { key, value } => {
                 return Some(self.state(line, request, key, StateChange::Set(value)));
@@ -365,21 +372,6 @@ impl Invocation {
         within("host_calls_max", calls.into(), calls_max.into())?;
         let in_flight = under_way as u64 + 1;
         within("host_calls_in_flight_max", in_flight, in_flight_max.into())
-    }
-
-    /// A change of state, which may have to wait for its turn.
-    fn state<'a>(
-        &'a self,
-        line: Line,
-        request: RequestId,
-        key: String,
-        change: StateChange,
-    ) -> BoxFuture<'a, RequestId> {
-        Box::pin(async move {
-            let reply = self.state_change(key, change).await;
-            line.reply(request, reply).await;
-            request
-        })
     }
 
     pub(crate) fn masked_text(&self, text: String) -> String {

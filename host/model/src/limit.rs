@@ -92,12 +92,16 @@ limits! {
         guest_calls_per_connector_max: u32 = 128, Count, Manifest, "further calls wait their turn";
         /// Jobs of one workspace that run or wait.
         jobs_per_workspace_max: u32 = 2_048, Count, Workspace, "further events are refused";
-        /// Host calls (requests and changes of state) of one connector under way at once.
+        /// Host calls (requests, changes of state, calls of scratch files) of one connector under way at once.
         host_calls_in_flight_per_connector_max: u32 = 1_024, Count, Manifest, "further ones wait, then fail";
         /// Requests of one connector a second.
         http_calls_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then fail";
         /// Changes of state of one connector a second.
         state_writes_per_second_max: u32 = 5_000, PerSecond, Manifest, "further ones wait, then fail";
+        /// Reads of state of one connector a second.
+        state_reads_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then fail";
+        /// Calls of scratch files of one connector a second.
+        scratch_calls_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then fail";
         /// Log lines of one connector a second.
         log_lines_per_second_max: u32 = 20_000, PerSecond, Manifest, "further lines are dropped and counted";
         /// How long a host call waits for a quota.
