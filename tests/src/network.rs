@@ -61,10 +61,29 @@ fn asking(name_server: u16) -> Attacker {
 
 #[test]
 fn a_refusal_takes_as_long_whether_it_is_not_granted_not_public_or_without_a_name() {
-    // What a look-up takes shows in a refusal that does not wait.
-    let look_up = Duration::from_millis(45);
-    let (dns, asked) = name_server_without_names(look_up);
+    // What a look-up takes, two questions of it, shows in a refusal that does not
+    // wait.
+    let pause = Duration::from_millis(20);
+    let (dns, asked) = name_server_without_names(pause);
     let attacker = asking(dns);
+    // A busy machine may delay one kind by chance, and not each time the same.
+    let mut measured = Vec::new();
+    while measured.len() < 3 {
+        let medians = medians_of_refusals(&attacker);
+        let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
+        let differ = *most - *least;
+        measured.push(medians);
+        if differ < pause {
+            assert!(*asked.lock().unwrap() >= 15, "each was looked up anew");
+            return;
+        }
+    }
+    panic!("{measured:?}");
+}
+
+/// How long a guest waits to be refused: what is not granted, what is not public,
+/// and what has no name.
+fn medians_of_refusals(attacker: &Attacker) -> [Duration; 3] {
     let urls = [
         "http://ungranted.example/x",
         "http://169.254.169.254/latest/meta-data",
@@ -78,13 +97,10 @@ fn a_refusal_takes_as_long_whether_it_is_not_granted_not_public_or_without_a_nam
             times.push(started.elapsed());
         }
     }
-    assert!(*asked.lock().unwrap() >= 15, "each was looked up anew");
-    let medians = times.map(|mut times| {
+    times.map(|mut times| {
         times.sort_unstable();
         times[times.len() / 2]
-    });
-    let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
-    assert!(*most - *least < look_up / 2, "{medians:?}");
+    })
 }
 
 #[test]
