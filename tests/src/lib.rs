@@ -32,6 +32,7 @@ mod kill;
 mod limits;
 mod listener;
 mod network;
+mod network_limits;
 mod platform_log;
 mod processes;
 mod promises;

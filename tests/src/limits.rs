@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use keyway_model::limit::{CallLimits, Quotas};
+use keyway_model::limit::{CallLimits, NetworkLimits, Quotas};
 use keyway_model::manifest::section;
 use serde_json::{Value, json};
 
@@ -43,8 +43,10 @@ const fn case(limit: &'static str, value: u64, call: Call) -> Case {
 
 const LOG: &str = "keyway:host/log#write";
 const SET: &str = "keyway:host/state#set";
+const GET: &str = "keyway:host/state#get";
 const OPEN: &str = "keyway:host/scratch#open";
 const WRITE: &str = "keyway:host/scratch#write";
+const LIST: &str = "keyway:host/scratch#list";
 const HTTP: &str = "wasi:http/outgoing-handler#handle";
 
 const CASES: [Case; 27] = [
@@ -181,13 +183,13 @@ input = {{ type = "object" }}
 }
 
 /// The names of a struct's fields.
-fn names(of: &Value) -> BTreeSet<String> {
+pub(crate) fn names(of: &Value) -> BTreeSet<String> {
     of.as_object().unwrap().keys().cloned().collect()
 }
 
 /// Whether `text` names the limit with its value, in one of the ways in which
 /// errors do.
-fn tells(text: &str, limit: &str, value: u64) -> bool {
+pub(crate) fn tells(text: &str, limit: &str, value: u64) -> bool {
     // The worker refuses such a body by the error that `wasi:http` has for it.
     let by_wasi = format!("HttpRequestBodySize(Some({value}))");
     limit == "request_body_bytes_max" && text.contains(&by_wasi)
@@ -242,6 +244,7 @@ fn a_value_above_the_platforms_is_refused_with_both_and_a_wrong_name_with_all_na
     for name in names(&json!(CallLimits::default()))
         .iter()
         .chain(&names(&json!(Quotas::default())))
+        .chain(&names(&json!(NetworkLimits::default())))
     {
         assert!(said.contains(name), "{name}: {said}");
     }
@@ -362,7 +365,7 @@ fn a_request_over_the_rate_waits_and_one_that_waited_too_long_is_refused_by_name
     assert_eq!(after.unwrap() - before.unwrap(), 4);
     // Without patience, the same flood is refused, told and recorded.
     subject.set("http_calls_per_second_max=1 throttle_ms_max=10");
-    let (status, reply) = send(4);
+    let (status, reply) = send(2);
     assert_eq!(status, 200, "{reply}");
     let seen = &stage.last_job()["steps"][0]["seen"];
     let told = seen["denials"].to_string();
@@ -399,8 +402,58 @@ fn state_and_log_over_their_rates_are_refused_and_dropped_by_name() {
     assert!((1..10).contains(&audit), "{audit}");
 }
 
+#[test]
+fn reads_of_state_and_calls_of_scratch_files_over_their_rates_are_refused_by_name() {
+    let subject = Subject::new("");
+    let call = |function, times| subject.call(Call::Import(function, times, 6));
+    subject.set("state_reads_per_second_max=1 throttle_ms_max=10");
+    let told = call(GET, 5);
+    assert!(tells(&told, "state_reads_per_second_max", 1), "{told}");
+    subject.set("scratch_calls_per_second_max=1");
+    for (function, reads) in [(OPEN, false), (WRITE, false), (LIST, true)] {
+        let before = denials(&subject.stage);
+        let told = call(function, 3);
+        assert!(tells(&told, "scratch_calls_per_second_max", 1), "{told}");
+        // What changes nothing is counted in the record of its call.
+        assert_eq!(denials(&subject.stage) > before, !reads, "{function}");
+    }
+    // With patience, all of them wait for their turn.
+    subject.set("throttle_ms_max=default");
+    let told = call(GET, 3);
+    assert!(!told.contains("state_reads_per_second_max"), "{told}");
+}
+
+/// Records of denials for a limit.
+fn denials(stage: &Stage) -> usize {
+    let audit = stage.audit();
+    let of_limits = audit.iter().filter(|line| {
+        line["record"]["decision"] == "denied" && line["record"]["reason"] == "limit"
+    });
+    of_limits.count()
+}
+
+#[test]
+fn a_manifest_without_patience_is_refused_no_faster_than_its_calls_pass() {
+    let subject = Subject::new("");
+    subject.set("state_writes_per_second_max=2 throttle_ms_max=1");
+    let started = std::time::Instant::now();
+    let told = subject.call(Call::Import(SET, 10, 6));
+    assert!(tells(&told, "state_writes_per_second_max", 2), "{told}");
+    // Ten calls at two a second that pass and two a second that are refused,
+    // two of each at once.
+    assert!(
+        started.elapsed().as_millis() >= 1_300,
+        "{:?}",
+        started.elapsed()
+    );
+}
+
 /// Posts to a webhook from a thread of its own.
-fn post_aside(stage: &Stage, hook: &str, input: &Value) -> std::thread::JoinHandle<(u16, Value)> {
+pub(crate) fn post_aside(
+    stage: &Stage,
+    hook: &str,
+    input: &Value,
+) -> std::thread::JoinHandle<(u16, Value)> {
     let (address, path) = crate::harness::split(hook);
     let input = input.clone();
     assert!(stage.serve.is_some());

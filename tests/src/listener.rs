@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Listens on a loopback address until the test ends.
 pub(crate) struct Listener {
@@ -62,9 +63,10 @@ pub(crate) fn reply(status: &str, headers: &str, body: &str) -> String {
     )
 }
 
-/// A name server that knows no name, and how often it was asked for one.
+/// A name server that knows no name and takes `pause` to say so, and how often it
+/// was asked for one.
 #[expect(clippy::disallowed_methods, reason = "the name server of the tests")]
-pub(crate) fn name_server_without_names() -> (u16, Arc<Mutex<usize>>) {
+pub(crate) fn name_server_without_names(pause: Duration) -> (u16, Arc<Mutex<usize>>) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = socket.local_addr().unwrap().port();
     let asked = Arc::new(Mutex::new(0));
@@ -73,6 +75,7 @@ pub(crate) fn name_server_without_names() -> (u16, Arc<Mutex<usize>>) {
         let mut buffer = [0; 1500];
         while let Ok((length, from)) = socket.recv_from(&mut buffer) {
             *counted.lock().unwrap() += 1;
+            std::thread::park_timeout(pause);
             let mut answer = buffer[..length].to_vec();
             // An answer, to a question that may recurse: there is no such name.
             (answer[2], answer[3]) = (0x81, 0x83);

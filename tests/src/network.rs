@@ -2,6 +2,7 @@
 //! the way out: nothing.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -36,30 +37,76 @@ fn variables_that_name_a_proxy_are_not_read() {
     assert!(proxy.requests().is_empty());
 }
 
+/// An attacker who was granted `nowhere.example`, too, of which this name server
+/// knows nothing.
+fn asking(name_server: u16) -> Attacker {
+    let config = format!("[egress]\nname_servers = [\"127.0.0.1:{name_server}\"]\n\n");
+    Attacker::in_stage(Stage::configured(&config), |stage| {
+        let artifact = with_manifest("hostile.wasm", |manifest| {
+            manifest
+                .replacen(
+                    "[auth]",
+                    "[destinations.nowhere]\nschemes = [\"http\"]\nhost = \"nowhere.example\"\n\n[auth]",
+                    1,
+                )
+                .replacen(
+                    "  { destination = \"metadata\"",
+                    "  { destination = \"nowhere\", methods = [\"GET\"], paths = [\"/**\"] },\n  { destination = \"metadata\"",
+                    1,
+                )
+        });
+        stage.write("nowhere.wasm", artifact)
+    })
+}
+
+#[test]
+fn a_refusal_takes_as_long_whether_it_is_not_granted_not_public_or_without_a_name() {
+    // What a look-up takes, two questions of it, shows in a refusal that does not
+    // wait.
+    let pause = Duration::from_millis(20);
+    let (dns, asked) = name_server_without_names(pause);
+    let attacker = asking(dns);
+    // A busy machine may delay one kind by chance, and not each time the same.
+    let mut measured = Vec::new();
+    while measured.len() < 3 {
+        let medians = medians_of_refusals(&attacker);
+        let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
+        let differ = *most - *least;
+        measured.push(medians);
+        if differ < pause {
+            assert!(*asked.lock().unwrap() >= 15, "each was looked up anew");
+            return;
+        }
+    }
+    panic!("{measured:?}");
+}
+
+/// How long a guest waits to be refused: what is not granted, what is not public,
+/// and what has no name.
+fn medians_of_refusals(attacker: &Attacker) -> [Duration; 3] {
+    let urls = [
+        "http://ungranted.example/x",
+        "http://169.254.169.254/latest/meta-data",
+        "http://nowhere.example/x",
+    ];
+    let mut times = urls.map(|_| Vec::new());
+    for _ in 0..15 {
+        for (url, times) in urls.iter().zip(&mut times) {
+            let started = Instant::now();
+            attacker.tries(&json!({ "what": "other_host", "url": url }));
+            times.push(started.elapsed());
+        }
+    }
+    times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    })
+}
+
 #[test]
 fn what_is_not_granted_not_public_or_without_a_name_looks_the_same_to_a_guest() {
-    let (dns, asked) = name_server_without_names();
-    let attacker = Attacker::in_stage(
-        Stage::configured(&format!(
-            "[egress]\nname_servers = [\"127.0.0.1:{dns}\"]\n\n"
-        )),
-        |stage| {
-            let artifact = with_manifest("hostile.wasm", |manifest| {
-                manifest
-                    .replacen(
-                        "[auth]",
-                        "[destinations.nowhere]\nschemes = [\"http\"]\nhost = \"nowhere.example\"\n\n[auth]",
-                        1,
-                    )
-                    .replacen(
-                        "  { destination = \"metadata\"",
-                        "  { destination = \"nowhere\", methods = [\"GET\"], paths = [\"/**\"] },\n  { destination = \"metadata\"",
-                        1,
-                    )
-            });
-            stage.write("nowhere.wasm", artifact)
-        },
-    );
+    let (dns, asked) = name_server_without_names(Duration::ZERO);
+    let attacker = asking(dns);
     let seen = |url: &str| {
         let before = *asked.lock().unwrap();
         let seen = attacker.tries(&json!({ "what": "other_host", "url": url }));

@@ -265,3 +265,26 @@ fn a_workspace_with_workers_of_its_own_shares_none() {
     stage.ok("--workspace rival recipe apply plain.yaml");
     assert!(shared.iter().any(|pid| runs_code_of_the_broker(*pid)));
 }
+
+#[test]
+fn a_workspace_that_is_named_for_workers_of_its_own_and_is_not_there_is_told_at_the_start() {
+    let mut stage = Stage::configured("[workers]\nown = [\"acmee\"]\n");
+    let warnings = |stage: &Stage| stage.ready["warnings"].to_string();
+    assert!(
+        warnings(&stage).contains("[workers] own names the workspace `acmee`"),
+        "{}",
+        stage.ready
+    );
+    stage.ok("workspace create acme");
+    stage.serve = None;
+    stage.start();
+    assert!(
+        warnings(&stage).contains("did you mean `acme`?"),
+        "{}",
+        stage.ready
+    );
+    stage.ok("workspace create acmee");
+    stage.serve = None;
+    stage.start();
+    assert_eq!(warnings(&stage), "[]");
+}

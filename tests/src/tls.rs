@@ -226,7 +226,9 @@ fn tls_settings_that_cannot_be_used_are_refused_when_the_connection_is_made() {
     let stage = server.stage("bearer");
     secret(&stage.dir.path().join("other-key.pem"), &server.client().1);
     stage.write("open-key.pem", server.client().1);
+    stage.write("many.pem", server.authority_pem.repeat(201));
     for (more, words) in [
+        ("--ca-file many.pem", "`TLS_ROOTS_MAX` (200)"),
         ("--pin sha1/AAAA", "not a pin"),
         ("--ca-file token.txt", "no certificate"),
         ("--client-certificate client.pem", "--client-key-file"),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyway_model::limit::{ADDRESSES_MAX, CallLimits, UPSTREAM_CONNECTIONS_MAX};
+use keyway_model::limit::{CallLimits, Limits as Configured, NetworkLimits};
 use keyway_model::net::HostName;
 
 use crate::resolve::{Resolve, SystemResolver};
@@ -38,9 +38,10 @@ pub struct EgressConfig {
     /// PEM texts of lists of certificates that were revoked (RFC 5280
     /// section 5); they hold for every connection.
     pub revoked_pem: Vec<String>,
-    /// How long each part of an exchange may take.
+    /// How long each part of an exchange may take that says nothing of it.
     pub timeouts: Timeouts,
-    /// How large each part of an exchange may be.
+    /// How large each part of an exchange may be that says nothing of it; and
+    /// what holds for all together.
     pub limits: Limits,
     /// How names become addresses.
     pub resolver: Arc<dyn Resolve>,
@@ -49,13 +50,14 @@ pub struct EgressConfig {
 impl Default for EgressConfig {
     /// Public places only, Mozilla's roots, the machine's name servers.
     fn default() -> Self {
+        let Bounds { limits, timeouts } = Bounds::of(&Configured::default());
         Self {
             allowed: Vec::new(),
             also_denied: Vec::new(),
             extra_roots_pem: Vec::new(),
             revoked_pem: Vec::new(),
-            timeouts: Timeouts::default(),
-            limits: Limits::default(),
+            timeouts,
+            limits,
             resolver: Arc::new(SystemResolver::new()),
         }
     }
@@ -96,16 +98,17 @@ pub struct Timeouts {
     pub keep: Duration,
 }
 
-impl Default for Timeouts {
-    fn default() -> Self {
+impl Timeouts {
+    /// The same times, as they are configured.
+    pub const fn of(limits: &NetworkLimits) -> Self {
         Self {
-            resolve: Duration::from_secs(5),
-            connect: Duration::from_secs(5),
-            tls: Duration::from_secs(5),
-            head: Duration::from_secs(30),
-            idle: Duration::from_secs(30),
-            total: Duration::from_secs(120),
-            keep: Duration::from_secs(60),
+            resolve: Duration::from_millis(limits.resolve_ms_max),
+            connect: Duration::from_millis(limits.connect_ms_max),
+            tls: Duration::from_millis(limits.tls_ms_max),
+            head: Duration::from_millis(limits.response_head_ms_max),
+            idle: Duration::from_millis(limits.response_idle_ms_max),
+            total: Duration::from_millis(limits.exchange_ms_max),
+            keep: Duration::from_millis(limits.idle_connection_ms_max),
         }
     }
 }
@@ -127,15 +130,17 @@ pub struct Limits {
     pub reply_interims_max: u32,
     /// Bytes of a reply's body, as received and as decoded, each.
     pub reply_body_bytes_max: u64,
+    /// How many bytes one byte of an encoded reply may become.
+    pub reply_expansion_max: u32,
     /// Connections open at once, over all tenants.
     pub connections_max: usize,
-    /// Connections open at once for one connector of one tenant.
+    /// Connections open at once for one connector of one environment.
     pub connections_each_max: usize,
-    /// New connections in a second for one connector of one tenant.
+    /// New connections in a second for one connector of one environment.
     pub connects_per_second_max: u32,
-    /// Look-ups of names in a second for one connector of one tenant.
+    /// Look-ups of names in a second for one connector of one environment.
     pub lookups_per_second_max: u32,
-    /// Bytes received in a minute for one connector of one tenant, as they are
+    /// Bytes received in a minute for one connector of one environment, as they are
     /// on the wire. What goes over it is paid before the next exchange begins.
     pub bytes_in_per_minute_max: u64,
     /// Bytes sent, likewise.
@@ -148,29 +153,50 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self::of(&CallLimits::default())
+        Self::of(&CallLimits::default(), &NetworkLimits::default())
     }
 }
 
 impl Limits {
-    /// What no exchange may exceed where the calls' own limits are these.
-    pub fn of(call: &CallLimits) -> Self {
+    /// The same sizes, as they are configured.
+    pub const fn of(call: &CallLimits, network: &NetworkLimits) -> Self {
         Self {
-            addresses_max: ADDRESSES_MAX,
+            addresses_max: network.addresses_max as usize,
             request_headers_max: call.request_headers_max as usize,
             request_header_bytes_max: call.request_header_bytes_max as usize,
             request_body_bytes_max: call.request_body_bytes_max,
             reply_header_bytes_max: call.response_header_bytes_max,
-            reply_interims_max: 16,
+            reply_interims_max: network.response_interims_max,
             reply_body_bytes_max: call.response_body_bytes_max,
-            connections_max: UPSTREAM_CONNECTIONS_MAX,
-            connections_each_max: 512,
-            connects_per_second_max: 1_024,
-            lookups_per_second_max: 1_024,
-            bytes_in_per_minute_max: 64 << 30,
-            bytes_out_per_minute_max: 64 << 30,
-            idle_connections_max: 64,
-            places_max: 1_024,
+            reply_expansion_max: network.response_expansion_max,
+            connections_max: network.upstream_connections_max as usize,
+            connections_each_max: network.connections_per_connector_max as usize,
+            connects_per_second_max: network.connects_per_second_max,
+            lookups_per_second_max: network.lookups_per_second_max,
+            bytes_in_per_minute_max: network.bytes_in_per_minute_max,
+            bytes_out_per_minute_max: network.bytes_out_per_minute_max,
+            idle_connections_max: network.idle_connections_max as usize,
+            places_max: network.upstream_places_max as usize,
+        }
+    }
+}
+
+/// How large and how long: for everything, or lower, for one exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Sizes.
+    pub limits: Limits,
+    /// Times.
+    pub timeouts: Timeouts,
+}
+
+impl Bounds {
+    /// What is configured. What counts over all workspaces (connections, places,
+    /// how long they are kept) is heard only when the way out is set up.
+    pub const fn of(configured: &Configured) -> Self {
+        Self {
+            limits: Limits::of(&configured.call, &configured.network),
+            timeouts: Timeouts::of(&configured.network),
         }
     }
 }

@@ -10,12 +10,9 @@ use std::io::{self, Write};
 use bytes::{Bytes, BytesMut};
 use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
-use keyway_model::limit::{RESPONSE_EXPANSION_FREE_BYTES, RESPONSE_EXPANSION_MAX};
+use keyway_model::limit::RESPONSE_EXPANSION_FREE_BYTES;
 
 use crate::error::{EgressError, Limit, Sent};
-
-/// How many bytes one byte of input may become.
-const EXPANSION_MAX: u64 = RESPONSE_EXPANSION_MAX;
 
 /// Output up to this size is not held to the expansion: short texts repeat.
 const EXPANSION_FREE_BYTES: u64 = RESPONSE_EXPANSION_FREE_BYTES;
@@ -44,6 +41,7 @@ struct Counted {
     total: u64,
     body_bytes_max: u64,
     expanded_bytes_max: u64,
+    expansion_max: u32,
 }
 
 impl Decoder {
@@ -52,6 +50,7 @@ impl Decoder {
     pub(crate) fn for_reply(
         headers: &mut HeaderMap,
         body_bytes_max: u64,
+        expansion_max: u32,
     ) -> Result<Option<Self>, EgressError> {
         let codings: Vec<String> = headers
             .get_all(CONTENT_ENCODING)
@@ -65,6 +64,7 @@ impl Decoder {
             total: 0,
             body_bytes_max,
             expanded_bytes_max: EXPANSION_FREE_BYTES,
+            expansion_max,
         };
         let coding = match codings.as_slice() {
             [] => None,
@@ -88,11 +88,11 @@ impl Decoder {
     /// Decodes one piece of input.
     pub(crate) fn decode(&mut self, piece: &[u8]) -> Result<Bytes, EgressError> {
         self.bytes_in = self.bytes_in.saturating_add(piece.len() as u64);
-        let allowed = self
-            .bytes_in
-            .saturating_mul(EXPANSION_MAX)
+        let bytes_in = self.bytes_in;
+        let sink = self.sink();
+        sink.expanded_bytes_max = bytes_in
+            .saturating_mul(sink.expansion_max.into())
             .max(EXPANSION_FREE_BYTES);
-        self.sink().expanded_bytes_max = allowed;
         let done = match &mut self.coding {
             Coding::Gzip(decoder) => decoder.write_all(piece).and_then(|()| decoder.flush()),
             Coding::Deflate(decoder) => decoder.write_all(piece).and_then(|()| decoder.flush()),
@@ -148,7 +148,7 @@ impl Write for Counted {
             return over(Limit::ReplyBodyBytes, self.body_bytes_max);
         }
         if self.total > self.expanded_bytes_max {
-            return over(Limit::ReplyExpansion, EXPANSION_MAX);
+            return over(Limit::ReplyExpansion, self.expansion_max.into());
         }
         self.out.extend_from_slice(bytes);
         Ok(bytes.len())

@@ -22,8 +22,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
-use crate::config::Timeouts;
-use crate::error::{EgressError, Wait};
+use crate::config::{Bounds, Timeouts};
+use crate::error::{EgressError, Limit, Sent, Wait};
 use crate::metered::Metered;
 use crate::pool::Pool;
 use crate::quota::Account;
@@ -35,8 +35,8 @@ use crate::vet::{Vetted, Vetting};
 pub(crate) struct Dialer {
     pub(crate) origin: Origin,
     pub(crate) vetting: Arc<Vetting>,
-    pub(crate) timeouts: Timeouts,
     pub(crate) connections: Arc<Semaphore>,
+    pub(crate) connections_max: usize,
     pub(crate) account: Arc<Account>,
     pub(crate) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     pub(crate) pool: Weak<Pool>,
@@ -44,22 +44,27 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     async fn dial(&self) -> Result<Stream, EgressError> {
+        let bounds = self.account.bounds();
+        let Bounds { timeouts, .. } = &bounds;
         self.account.connect()?;
         if self.origin.host.ip().is_none() {
             self.account.look_up()?;
         }
-        let vetted = self.vetting.vet(&self.origin).await?;
+        let vetted = self.vetting.vet(&self.origin, &bounds).await?;
         let counted = [
-            self.count_one_of_its_owner().await?,
-            self.count_one().await?,
+            self.count_one_of_its_owner(timeouts).await?,
+            self.count_one(timeouts).await?,
         ];
-        let tcp = Metered::new(self.connect(&vetted).await?, Arc::clone(&self.account));
+        let tcp = self.connect(&vetted, timeouts).await?;
+        let tcp = Metered::new(tcp, Arc::clone(&self.account));
         match &self.tls {
             None => Ok(Stream::clear(tcp, counted)),
             Some((config, name)) => {
-                let tls = self
-                    .agree_on_tls(tcp, Arc::clone(config), name.clone())
-                    .await?;
+                let agreed = self.agree_on_tls(tcp, Arc::clone(config), name.clone());
+                let tls = match timeout(timeouts.tls, agreed).await {
+                    Ok(agreed) => agreed?,
+                    Err(_) => return Err(timed_out(Wait::Tls, timeouts.tls)),
+                };
                 Ok(Stream::tls(tls, counted))
             }
         }
@@ -67,23 +72,25 @@ impl Dialer {
 
     /// Waits until fewer than `connections_each_max` of the same owner are open;
     /// unused ones of its other places make room.
-    async fn count_one_of_its_owner(&self) -> Result<OwnedSemaphorePermit, EgressError> {
-        let free = Arc::clone(&self.account.connections);
-        if let Ok(counted) = Arc::clone(&free).try_acquire_owned() {
+    async fn count_one_of_its_owner(
+        &self,
+        timeouts: &Timeouts,
+    ) -> Result<OwnedSemaphorePermit, EgressError> {
+        if let Some(counted) = self.account.connection_now() {
             return Ok(counted);
         }
         if let Some(pool) = self.pool.upgrade() {
             pool.close_unused_of(self.account.owner, &self.origin);
         }
-        match timeout(self.timeouts.connect, free.acquire_owned()).await {
-            Ok(Ok(counted)) => Ok(counted),
-            Ok(Err(_)) | Err(_) => Err(self.account.too_many_connections()),
+        match timeout(timeouts.connect, self.account.connection()).await {
+            Ok(counted) => counted,
+            Err(_) => Err(self.account.too_many_connections()),
         }
     }
 
     /// Waits until fewer than `connections_max` are open; unused ones of other
     /// places make room.
-    async fn count_one(&self) -> Result<OwnedSemaphorePermit, EgressError> {
+    async fn count_one(&self, timeouts: &Timeouts) -> Result<OwnedSemaphorePermit, EgressError> {
         if let Ok(counted) = Arc::clone(&self.connections).try_acquire_owned() {
             return Ok(counted);
         }
@@ -91,16 +98,24 @@ impl Dialer {
             pool.close_unused_except(&self.origin);
         }
         let free = Arc::clone(&self.connections).acquire_owned();
-        match timeout(self.timeouts.connect, free).await {
+        match timeout(timeouts.connect, free).await {
             Ok(Ok(counted)) => Ok(counted),
-            Ok(Err(_)) | Err(_) => Err(self.timed_out(Wait::Connect, self.timeouts.connect)),
+            Ok(Err(_)) | Err(_) => Err(EgressError::Quota {
+                limit: Limit::Connections,
+                max: self.connections_max as u64,
+                sent: Sent::No,
+            }),
         }
     }
 
     /// Tries the addresses in order; each gets its share of the time left.
-    async fn connect(&self, vetted: &Vetted) -> Result<TcpStream, EgressError> {
-        let end = Instant::now() + self.timeouts.connect;
-        let mut last = self.timed_out(Wait::Connect, self.timeouts.connect);
+    async fn connect(
+        &self,
+        vetted: &Vetted,
+        timeouts: &Timeouts,
+    ) -> Result<TcpStream, EgressError> {
+        let end = Instant::now() + timeouts.connect;
+        let mut last = timed_out(Wait::Connect, timeouts.connect);
         let mut left = u32::try_from(vetted.addresses().len()).unwrap_or(u32::MAX);
         for address in vetted.addresses() {
             let share = end.saturating_duration_since(Instant::now()) / left.max(1);
@@ -114,7 +129,7 @@ impl Dialer {
                         source: Arc::new(error),
                     };
                 }
-                Err(_) => last = self.timed_out(Wait::Connect, self.timeouts.connect),
+                Err(_) => last = timed_out(Wait::Connect, timeouts.connect),
             }
         }
         Err(last)
@@ -126,24 +141,16 @@ impl Dialer {
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
     ) -> Result<TlsStream<Wire>, EgressError> {
-        match timeout(
-            self.timeouts.tls,
-            TlsConnector::from(config).connect(name, tcp),
-        )
-        .await
-        {
-            Ok(Ok(tls)) => Ok(tls),
-            Ok(Err(error)) => Err(EgressError::Tls {
-                origin: self.origin.clone(),
-                source: Arc::new(error),
-            }),
-            Err(_) => Err(self.timed_out(Wait::Tls, self.timeouts.tls)),
-        }
+        let agreed = TlsConnector::from(config).connect(name, tcp).await;
+        agreed.map_err(|error| EgressError::Tls {
+            origin: self.origin.clone(),
+            source: Arc::new(error),
+        })
     }
+}
 
-    const fn timed_out(&self, which: Wait, after: Duration) -> EgressError {
-        EgressError::Timeout { which, after }
-    }
+const fn timed_out(which: Wait, after: Duration) -> EgressError {
+    EgressError::Timeout { which, after }
 }
 
 #[expect(

@@ -40,6 +40,18 @@ pub enum Wait {
 }
 
 impl Wait {
+    /// The limit's name, as it is configured.
+    const fn limit(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve_ms_max",
+            Self::Connect => "connect_ms_max",
+            Self::Tls => "tls_ms_max",
+            Self::Head => "response_head_ms_max",
+            Self::Idle => "response_idle_ms_max",
+            Self::Total => "exchange_ms_max",
+        }
+    }
+
     const fn what(self) -> &'static str {
         match self {
             Self::Resolve => "the addresses of the host",
@@ -52,7 +64,7 @@ impl Wait {
     }
 }
 
-/// Which limit was exceeded.
+/// Which limit was exceeded, by its name in `keyway_model::limit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
     /// `request_headers_max`, a count.
@@ -61,15 +73,17 @@ pub enum Limit {
     RequestHeaderBytes,
     /// `request_body_bytes_max`.
     RequestBodyBytes,
-    /// `reply_header_bytes_max`.
+    /// `response_header_bytes_max`.
     ReplyHeaderBytes,
-    /// `reply_interims_max`, a count.
+    /// `response_interims_max`, a count.
     ReplyInterims,
-    /// `reply_body_bytes_max`.
+    /// `response_body_bytes_max`.
     ReplyBodyBytes,
-    /// How many bytes one byte of an encoded reply may become.
+    /// `response_expansion_max`, a ratio.
     ReplyExpansion,
-    /// `connections_each_max`.
+    /// `upstream_connections_max`.
+    Connections,
+    /// `connections_per_connector_max`.
     ConnectionsEach,
     /// `connects_per_second_max`.
     ConnectsPerSecond,
@@ -87,11 +101,12 @@ impl Limit {
             Self::RequestHeaders => "request_headers_max",
             Self::RequestHeaderBytes => "request_header_bytes_max",
             Self::RequestBodyBytes => "request_body_bytes_max",
-            Self::ReplyHeaderBytes => "reply_header_bytes_max",
-            Self::ReplyInterims => "reply_interims_max",
-            Self::ReplyBodyBytes => "reply_body_bytes_max",
-            Self::ReplyExpansion => "expansion of an encoded reply",
-            Self::ConnectionsEach => "connections_each_max",
+            Self::ReplyHeaderBytes => "response_header_bytes_max",
+            Self::ReplyInterims => "response_interims_max",
+            Self::ReplyBodyBytes => "response_body_bytes_max",
+            Self::ReplyExpansion => "response_expansion_max",
+            Self::Connections => "upstream_connections_max",
+            Self::ConnectionsEach => "connections_per_connector_max",
             Self::ConnectsPerSecond => "connects_per_second_max",
             Self::LookupsPerSecond => "lookups_per_second_max",
             Self::BytesInPerMinute => "bytes_in_per_minute_max",
@@ -187,7 +202,10 @@ pub enum EgressError {
         source: Arc<io::Error>,
     },
     /// Something took too long.
-    #[error("no more than {} ms are waited for {}", after.as_millis(), which.what())]
+    #[error(
+        "`{}` ({}) is exceeded: no more is waited for {}",
+        which.limit(), after.as_millis(), which.what()
+    )]
     Timeout {
         /// What was waited for.
         which: Wait,
@@ -206,7 +224,7 @@ pub enum EgressError {
         source: Source,
     },
     /// Something is larger than its limit.
-    #[error("{} is {max}: the exchange was ended", limit.name())]
+    #[error("`{}` ({max}) is exceeded: the exchange was ended", limit.name())]
     TooLarge {
         /// Which limit.
         limit: Limit,
@@ -215,8 +233,9 @@ pub enum EgressError {
         /// Whether the request may have arrived.
         sent: Sent,
     },
-    /// One connector of one tenant uses more of the network than it may.
-    #[error("{} is {max} for one connector of a workspace: wait before the next request", limit.name())]
+    /// More of the network is used than may be: by one connector of a workspace,
+    /// or, where the limit is of all together, by all.
+    #[error("`{}` ({max}) is exceeded: wait before the next request", limit.name())]
     Quota {
         /// Which limit.
         limit: Limit,
@@ -277,6 +296,16 @@ pub enum SetupError {
     /// The roots of a connection cannot be read.
     #[error("the connection's roots are not PEM certificates: {0}")]
     Roots(String),
+    /// There is more of something than one connection may bring.
+    #[error("`{name}` ({max}) is exceeded: {what}")]
+    TooMuch {
+        /// The limit.
+        name: &'static str,
+        /// Its value.
+        max: usize,
+        /// What there is too much of, and what to do.
+        what: String,
+    },
     /// The client certificate of a connection cannot be read.
     #[error("the client certificate is not in PEM: {0}")]
     ClientCertificate(String),

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use keyway_model::limit::{TLS_CLIENT_BYTES_MAX, TLS_PINS_MAX, TLS_ROOTS_BYTES_MAX, TLS_ROOTS_MAX};
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -63,6 +64,7 @@ impl TlsSettings {
     /// [`SetupError`] if a text cannot be read, or if the key is not that of the
     /// certificate.
     pub fn new(spec: &TlsSpec) -> Result<Self, SetupError> {
+        fits(spec)?;
         let mut id = Context::new(&SHA256);
         let mut note = |kind: u8, bytes: &[u8]| {
             id.update(&[kind]);
@@ -72,7 +74,9 @@ impl TlsSettings {
         let mut roots = None;
         if let Some(pem) = &spec.roots_pem {
             let mut store = RootCertStore::empty();
-            for certificate in certificates(pem).map_err(SetupError::Roots)? {
+            let all = certificates(pem).map_err(SetupError::Roots)?;
+            within("TLS_ROOTS_MAX", TLS_ROOTS_MAX, all.len(), "roots")?;
+            for certificate in all {
                 note(1, &certificate);
                 let added = store.add(certificate);
                 added.map_err(|error| SetupError::Roots(error.to_string()))?;
@@ -107,6 +111,36 @@ impl TlsSettings {
     pub(crate) const fn id(&self, known: Known) -> TlsId {
         TlsId(self.id, known)
     }
+}
+
+/// Looks at sizes before anything is read.
+fn fits(spec: &TlsSpec) -> Result<(), SetupError> {
+    let roots = spec.roots_pem.as_ref().map_or(0, String::len);
+    let chain = spec.client.as_ref().map_or(0, |it| it.chain_pem.len());
+    within(
+        "TLS_ROOTS_BYTES_MAX",
+        TLS_ROOTS_BYTES_MAX,
+        roots,
+        "bytes of roots",
+    )?;
+    within("TLS_PINS_MAX", TLS_PINS_MAX, spec.pins.len(), "pins")?;
+    within(
+        "TLS_CLIENT_BYTES_MAX",
+        TLS_CLIENT_BYTES_MAX,
+        chain,
+        "bytes of client certificates",
+    )
+}
+
+fn within(name: &'static str, max: usize, count: usize, of: &str) -> Result<(), SetupError> {
+    if count <= max {
+        return Ok(());
+    }
+    Err(SetupError::TooMuch {
+        name,
+        max,
+        what: format!("the connection brings {count} {of}; name only those of its upstream"),
+    })
 }
 
 impl Client {

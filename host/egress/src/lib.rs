@@ -40,6 +40,7 @@
 
 mod address;
 mod body;
+mod bucket;
 mod cause;
 mod config;
 mod decode;
@@ -65,7 +66,7 @@ mod vet;
 
 pub use address::{AddressClass, classify};
 pub use body::{BodyError, Length, RequestBody};
-pub use config::{AllowedPlace, EgressConfig, Limits, Timeouts};
+pub use config::{AllowedPlace, Bounds, EgressConfig, Limits, Timeouts};
 pub use error::{EgressError, HeaderProblem, Limit, Sent, SetupError, Wait};
 pub use identity::{ClientSpec, TlsSettings, TlsSpec};
 pub use pin::{PinError, SpkiPin};

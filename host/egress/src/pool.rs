@@ -19,7 +19,7 @@ use rustls_pki_types::ServerName;
 use tokio::sync::Semaphore;
 
 use crate::body::RequestBody;
-use crate::config::{EgressConfig, Limits, Timeouts};
+use crate::config::{Bounds, EgressConfig, Limits, Timeouts};
 use crate::dial::{Connector, Dialer};
 use crate::error::{EgressError, SetupError};
 use crate::identity::{TlsId, TlsSettings};
@@ -44,7 +44,7 @@ pub(crate) struct PlaceKey {
 impl PlaceKey {
     const fn owner(&self) -> Owner {
         Owner {
-            tenant: self.scope.tenant,
+            scope: self.scope,
             connector: self.connector,
         }
     }
@@ -109,21 +109,28 @@ impl Pool {
             timeouts: config.timeouts,
             limits: config.limits,
             connections: Arc::new(Semaphore::new(config.limits.connections_max)),
-            accounts: Accounts::new(config.limits),
+            accounts: Accounts::default(),
             places: Mutex::default(),
         }))
     }
 
-    /// The place with this key, whose TLS identity is that of `tls`.
-    pub(crate) fn place(&self, key: PlaceKey, tls: OwnTls<'_>) -> Result<Arc<Place>, EgressError> {
+    /// The place with this key, whose TLS identity is that of `tls`, for an
+    /// exchange that is held to `bounds`.
+    pub(crate) fn place(
+        &self,
+        key: PlaceKey,
+        tls: OwnTls<'_>,
+        bounds: &Bounds,
+    ) -> Result<Arc<Place>, EgressError> {
         let mut places = self.places.lock();
         places.uses += 1;
         let now = places.uses;
         if let Some(known) = places.known.get_mut(&key) {
             known.last_use = now;
+            known.place.account.hold_to(bounds);
             return Ok(Arc::clone(&known.place));
         }
-        let account = self.accounts.of(key.owner());
+        let account = self.accounts.of(key.owner(), bounds);
         let place = Arc::new(self.open(&key.origin, tls, account)?);
         if places.known.len() >= self.limits.places_max {
             places.forget_oldest();
@@ -144,7 +151,7 @@ impl Pool {
         let places = self.close_unused(|key| key.origin != *origin);
         tracing::warn!(
             places,
-            "connections_max is reached: unused connections are closed"
+            "upstream_connections_max is reached: unused connections are closed"
         );
     }
 
@@ -153,7 +160,7 @@ impl Pool {
         let places = self.close_unused(|key| key.owner() == owner && key.origin != *except);
         tracing::warn!(
             places,
-            "connections_each_max is reached: unused connections of its owner are closed"
+            "connections_per_connector_max is reached: unused connections of its owner are closed"
         );
     }
 
@@ -191,8 +198,8 @@ impl Pool {
         let dialer = Dialer {
             origin: origin.clone(),
             vetting: Arc::clone(&self.vetting),
-            timeouts: self.timeouts,
             connections: Arc::clone(&self.connections),
+            connections_max: self.limits.connections_max,
             account: Arc::clone(&account),
             tls,
             pool: Weak::clone(&self.this),

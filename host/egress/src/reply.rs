@@ -91,7 +91,17 @@ impl Reply {
         let decoder = if incoming.is_end_stream() {
             None
         } else {
-            Decoder::for_reply(&mut parts.headers, rules.body_bytes_max)?.map(Box::new)
+            let Limits {
+                reply_body_bytes_max,
+                reply_expansion_max,
+                ..
+            } = *limits;
+            Decoder::for_reply(
+                &mut parts.headers,
+                reply_body_bytes_max,
+                reply_expansion_max,
+            )?
+            .map(Box::new)
         };
         let body = ReplyBody {
             incoming: Some(incoming),

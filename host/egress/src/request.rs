@@ -13,7 +13,7 @@ use keyway_model::net::Method;
 use zeroize::Zeroizing;
 
 use crate::body::RequestBody;
-use crate::config::Limits;
+use crate::config::{Bounds, Limits};
 use crate::error::EgressError;
 use crate::header;
 use crate::identity::TlsSettings;
@@ -30,6 +30,8 @@ pub struct Exchange {
     pub body: RequestBody,
     /// What the connection says about TLS, if it says anything.
     pub tls: Option<Arc<TlsSettings>>,
+    /// What this exchange is held to, if that is less than everything is.
+    pub bounds: Option<Arc<Bounds>>,
 }
 
 /// A credential that is added to the query, percent-encoded. Does not print.
@@ -58,6 +60,7 @@ pub(crate) fn build(
         query_secret,
         body,
         tls: _,
+        bounds: _,
     } = exchange;
     let named = header::check_request(&mut headers, limits)?;
     // An encoded reply could not be searched before it is decoded.

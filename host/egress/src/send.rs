@@ -11,7 +11,7 @@ use keyway_model::net::{Origin, Scheme};
 use tokio::time::{Instant, timeout_at};
 
 use crate::body::RequestBody;
-use crate::config::{EgressConfig, Limits, Timeouts};
+use crate::config::{Bounds, EgressConfig};
 use crate::error::{EgressError, SetupError, Wait};
 use crate::interim::Interims;
 use crate::pool::{OwnTls, Place, PlaceKey, Pool};
@@ -27,8 +27,8 @@ pub struct Egress(Arc<Shared>);
 struct Shared {
     pool: Arc<Pool>,
     vetting: Arc<Vetting>,
-    timeouts: Timeouts,
-    limits: Limits,
+    /// What an exchange is held to that says nothing else.
+    bounds: Bounds,
 }
 
 impl Egress {
@@ -46,8 +46,7 @@ impl Egress {
         Ok(Self(Arc::new(Shared {
             pool,
             vetting,
-            timeouts,
-            limits,
+            bounds: Bounds { limits, timeouts },
         })))
     }
 
@@ -66,12 +65,9 @@ impl Egress {
         entry: &Entry<HttpSend>,
         exchange: Exchange,
     ) -> Result<Reply, EgressError> {
-        let Shared {
-            pool,
-            limits,
-            timeouts,
-            ..
-        } = &*self.0;
+        let bounds = exchange.bounds.as_deref().copied();
+        let bounds = bounds.unwrap_or(self.0.bounds);
+        let Bounds { limits, timeouts } = &bounds;
         let operation = entry.operation();
         let origin = &operation.url().origin;
         self.refuse_clear_credential(operation, &exchange)?;
@@ -90,13 +86,16 @@ impl Egress {
                 detail: "a client certificate needs https",
             });
         }
-        let place = pool.place(key_of(entry, origin, tls)?, tls)?;
+        let key = key_of(entry, origin, tls)?;
+        let place = self.0.pool.place(key, tls, &bounds)?;
         place.account.has_paid()?;
         let mut request = request::build(operation, &place, exchange, limits)?;
         let connection = capture_connection(&mut request);
         let started = Instant::now();
         let deadline = started + timeouts.total;
-        let head = self.head_of(origin, &place, request, started).await;
+        let head = self
+            .head_of(origin, &place, request, &bounds, started)
+            .await;
         let reply =
             head.and_then(|response| Reply::receive(response, origin, limits, timeouts, deadline));
         // Where one reply ends and the next begins is in doubt from here on.
@@ -114,13 +113,15 @@ impl Egress {
         origin: &Origin,
         place: &Place,
         mut request: Request<RequestBody>,
+        Bounds { limits, timeouts }: &Bounds,
         started: Instant,
     ) -> Result<Response<Incoming>, EgressError> {
-        let Shared {
-            limits, timeouts, ..
-        } = &*self.0;
         let interims = Interims::of(&mut request, limits.reply_interims_max);
-        let after = timeouts.head.min(timeouts.total);
+        let (which, after) = if timeouts.total < timeouts.head {
+            (Wait::Total, timeouts.total)
+        } else {
+            (Wait::Head, timeouts.head)
+        };
         tokio::select! {
             head = timeout_at(started + after, place.client.request(request)) => match head {
                 Ok(Ok(response)) => interims.check().map(|()| response),
@@ -128,10 +129,7 @@ impl Egress {
                     let limit = limits.reply_header_bytes_max;
                     Err(EgressError::from_client(origin, limit, error))
                 }
-                Err(_) => Err(EgressError::Timeout {
-                    which: Wait::Head,
-                    after,
-                }),
+                Err(_) => Err(EgressError::Timeout { which, after }),
             },
             over = interims.too_many() => Err(over),
         }

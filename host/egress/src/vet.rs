@@ -11,13 +11,12 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use keyway_model::net::{HostName, Origin};
 use tokio::time::timeout;
 
 use crate::address::{AddressClass, classify, reached};
-use crate::config::{AllowedPlace, EgressConfig};
+use crate::config::{AllowedPlace, Bounds, EgressConfig};
 use crate::error::{EgressError, Wait};
 use crate::resolve::Resolve;
 
@@ -35,8 +34,6 @@ impl Vetted {
 #[derive(Debug)]
 pub(crate) struct Vetting {
     resolver: Arc<dyn Resolve>,
-    resolve_timeout: Duration,
-    addresses_max: usize,
     also_denied: Vec<IpAddr>,
     allowed: HashMap<(HostName, u16), AllowedPlace>,
 }
@@ -47,8 +44,6 @@ impl Vetting {
         let allowed = config.allowed.iter().map(by_place).collect();
         Self {
             resolver: Arc::clone(&config.resolver),
-            resolve_timeout: config.timeouts.resolve,
-            addresses_max: config.limits.addresses_max,
             also_denied: config.also_denied.clone(),
             allowed,
         }
@@ -56,8 +51,12 @@ impl Vetting {
 
     /// Resolves the origin's host once and keeps the addresses that may be
     /// dialled.
-    pub(crate) async fn vet(&self, origin: &Origin) -> Result<Vetted, EgressError> {
-        let addresses = self.addresses_of(&origin.host).await?;
+    pub(crate) async fn vet(
+        &self,
+        origin: &Origin,
+        bounds: &Bounds,
+    ) -> Result<Vetted, EgressError> {
+        let addresses = self.addresses_of(&origin.host, bounds).await?;
         let listed = self.listed(origin);
         let mut denied = None;
         let mut vetted = Vec::with_capacity(addresses.len());
@@ -94,20 +93,24 @@ impl Vetting {
         self.allowed.get(&(origin.host.clone(), origin.port))
     }
 
-    async fn addresses_of(&self, host: &HostName) -> Result<Vec<IpAddr>, EgressError> {
+    async fn addresses_of(
+        &self,
+        host: &HostName,
+        Bounds { limits, timeouts }: &Bounds,
+    ) -> Result<Vec<IpAddr>, EgressError> {
         if let Some(address) = host.ip() {
             return Ok(vec![address]);
         }
-        let lookup = timeout(self.resolve_timeout, self.resolver.resolve(host));
+        let lookup = timeout(timeouts.resolve, self.resolver.resolve(host));
         let answer = lookup.await.map_err(|_| EgressError::Timeout {
             which: Wait::Resolve,
-            after: self.resolve_timeout,
+            after: timeouts.resolve,
         })?;
         let mut addresses = answer.map_err(|error| EgressError::Unresolvable {
             host: host.clone(),
             detail: error.0.chars().take(200).collect(),
         })?;
-        addresses.truncate(self.addresses_max);
+        addresses.truncate(limits.addresses_max);
         Ok(addresses)
     }
 

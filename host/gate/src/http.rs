@@ -17,12 +17,14 @@ use tokio::sync::mpsc;
 use crate::body::{Allowance, Broken, Credit};
 use crate::credential::{self, InjectError};
 use crate::deliver::{Delivery, refusal_of};
+use crate::grant::Basis;
 use crate::headers::{self, HeaderRefusal};
 use crate::invocation::{Bodies, Invocation};
 use crate::lane::Line;
+use crate::pace;
 use crate::redirect::{Asked, Elsewhere, RedirectRefused};
 use crate::seen::{SeenBodies, SeenRequest, shown};
-use crate::tls::{Parts, TlsRecord};
+use crate::tls::Parts;
 use crate::transfer::{TransferEnds, Window};
 
 /// A part of a request body.
@@ -52,19 +54,6 @@ pub(crate) enum Answer {
     Redirected(Asked),
     /// The answer is said to be elsewhere, and is not looked for.
     Refused(RedirectRefused),
-}
-
-/// What the connection says about TLS, if anything.
-fn own_tls(
-    tls: &TlsRecord,
-    client_key_pem: Option<&str>,
-) -> Result<Option<Arc<TlsSettings>>, credential::InjectError> {
-    if tls.is_empty() {
-        return Ok(None);
-    }
-    let settings = tls.settings(client_key_pem);
-    let settings = settings.map_err(credential::InjectError::Tls)?;
-    Ok(Some(Arc::new(settings)))
 }
 
 /// How a request ends whose answer is elsewhere.
@@ -108,7 +97,9 @@ impl Invocation {
                         reason,
                         why.to_owned(),
                     );
+                    let since = tokio::time::Instant::now();
                     self.deny(format!("redirect to {place}"), denial).await;
+                    pace::until_next_step(since).await;
                     break HostReply::Http(Err(Refusal::Denied));
                 }
             }
@@ -118,7 +109,6 @@ impl Invocation {
 
     async fn one(&self, to: &Delivery<'_>, asked: &Asked, upload: &mut Option<Upload>) -> Answer {
         let http = &asked.http;
-        let what = || format!("{} {}", http.method, without_query(&http.url));
         // Counted before it is decided: a flood of denials is a flood, too.
         let _pass = match self.meters.http().await {
             Ok(pass) => pass,
@@ -126,17 +116,31 @@ impl Invocation {
                 let (method, place) = (&http.method, place_of(&http.url));
                 let (reason, remedy) = (DenialReason::Limit, over.to_string());
                 let denial = self.grant.deny_http_because(method, place, reason, remedy);
-                self.deny(what(), denial).await;
+                self.deny(asked.shown(), denial).await;
                 return Answer::Reply(HostReply::Http(Err(Refusal::Busy)));
             }
         };
+        let since = tokio::time::Instant::now();
+        let answer = self.decided(to, asked, upload).await;
+        if let Answer::Reply(HostReply::Http(Err(Refusal::Denied))) = answer {
+            pace::until_next_step(since).await;
+        }
+        answer
+    }
+
+    async fn decided(
+        &self,
+        to: &Delivery<'_>,
+        asked: &Asked,
+        upload: &mut Option<Upload>,
+    ) -> Answer {
         match self.permit(asked).await {
             Ok(permit) => match permit.record(&self.recorder).await {
                 Ok(entry) => self.send(to, asked, entry, upload).await,
                 Err(error) => Answer::Reply(HostReply::Trap(Trap::Host(error.to_string()))),
             },
             Err(denial) => {
-                self.deny(what(), denial).await;
+                self.deny(asked.shown(), denial).await;
                 Answer::Reply(HostReply::Http(Err(Refusal::Denied)))
             }
         }
@@ -289,6 +293,7 @@ impl Invocation {
             query_secret: None,
             body,
             tls: None,
+            bounds: Some(Arc::clone(&self.bounds)),
         };
         if entry.operation().credential().is_some() {
             let secret = self
@@ -304,11 +309,23 @@ impl Invocation {
                 let mask = self.gate.masks.of(self.basis.connection.id, travelling);
                 self.mask.lock().get_or_insert(mask);
             }
-            exchange.tls = own_tls(tls, parts.client_key_pem)?;
+            exchange.tls = self.own_tls(parts.client_key_pem)?;
         } else {
-            exchange.tls = own_tls(&self.basis.connection.tls, None)?;
+            exchange.tls = self.own_tls(None)?;
         }
         Ok(exchange)
+    }
+
+    /// What the connection says about TLS, if anything.
+    fn own_tls(
+        &self,
+        client_key_pem: Option<&str>,
+    ) -> Result<Option<Arc<TlsSettings>>, InjectError> {
+        let Basis {
+            scope, connection, ..
+        } = &self.basis;
+        let own = self.gate.identities.of(*scope, connection, client_key_pem);
+        own.map_err(InjectError::Tls)
     }
 
     /// How a request ends that got no whole reply.
@@ -349,9 +366,4 @@ fn place_of(url: &str) -> &str {
     }
     url.get(..scheme.len() + "://".len() + authority.len())
         .unwrap_or_default()
-}
-
-/// The URL up to its query, for people.
-fn without_query(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or_default()
 }

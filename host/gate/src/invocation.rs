@@ -16,6 +16,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use keyway_authz::{Denial, Grant, Recorder, Sink, StateChange};
+use keyway_egress::Bounds;
 use keyway_ipc::{CallOutcome, Entrance, HostCall, HostReply, Invoke, RequestId, Trap, Usage};
 use keyway_model::Scope;
 use keyway_model::limit::{CallLimits, Limits, Quotas};
@@ -44,6 +45,8 @@ pub struct Invocation {
     /// Made when the guest first asks for it.
     pub(crate) scratch: OnceLock<Scratch>,
     pub(crate) limits: CallLimits,
+    /// The same, and those of the network, as the way out asks for them.
+    pub(crate) bounds: Arc<Bounds>,
     quotas: Quotas,
     pub(crate) meters: Arc<Meters>,
     pub(crate) traffic: Arc<Traffic>,
@@ -86,7 +89,8 @@ impl Invocation {
         limits: Limits,
         idempotency: Option<(String, String)>,
     ) -> Self {
-        let Limits { call, quotas } = limits;
+        let bounds = Arc::new(Bounds::of(&limits));
+        let Limits { call, quotas, .. } = limits;
         let digest = basis.connector.record.digest;
         let meters = gate.throttles.of(basis.scope, digest, &quotas);
         let recorder = Recorder::new(Arc::new(unit.clone()), basis.scope, gate.clock.clone());
@@ -100,6 +104,7 @@ impl Invocation {
             store,
             scratch: OnceLock::new(),
             limits: call,
+            bounds,
             quotas,
             meters,
             traffic: Arc::default(),
@@ -247,9 +252,16 @@ impl Invocation {
             HostCall::Log(lines) => self.log(lines),
             HostCall::Parameter { .. } => line.reply(request, self.parameter()).await,
             HostCall::Scopes => line.reply(request, self.scopes()).await,
-            HostCall::StateGet { key } => {
+            HostCall::StateGet { key } if self.meters.read_now() => {
                 let reply = self.state_get(&key).await;
                 line.reply(request, reply).await;
+            }
+            HostCall::StateGet { key } => {
+                return Some(Box::pin(async move {
+                    let reply = self.state_get_in_turn(&key).await;
+                    line.reply(request, reply).await;
+                    request
+                }));
             }
             HostCall::StateSet { key, value } => {
                 return Some(self.state(line, request, key, StateChange::Set(value)));
@@ -357,21 +369,6 @@ impl Invocation {
         within("host_calls_max", calls.into(), calls_max.into())?;
         let in_flight = under_way as u64 + 1;
         within("host_calls_in_flight_max", in_flight, in_flight_max.into())
-    }
-
-    /// A change of state, which may have to wait for its turn.
-    fn state<'a>(
-        &'a self,
-        line: Line,
-        request: RequestId,
-        key: String,
-        change: StateChange,
-    ) -> BoxFuture<'a, RequestId> {
-        Box::pin(async move {
-            let reply = self.state_change(key, change).await;
-            line.reply(request, reply).await;
-            request
-        })
     }
 
     pub(crate) fn masked_text(&self, text: String) -> String {

@@ -23,10 +23,17 @@ impl Invocation {
                 .map_err(|denied| (DenialReason::Capability, denied.remedy)),
             Err(lost) => Err((lost.reason, lost.remedy)),
         };
-        let (reason, remedy) = match decided {
-            Ok(admitted) => return Some(admitted),
-            Err(denied) => denied,
-        };
+        match decided {
+            Ok(admitted) => Some(admitted),
+            Err((reason, remedy)) => {
+                self.deny_inward(call, reason, remedy);
+                None
+            }
+        }
+    }
+
+    /// Counts a denial of an inward call, and keeps it for people once.
+    pub(crate) fn deny_inward(&self, call: Inward, reason: DenialReason, remedy: String) {
         let mut seen = self.seen.lock();
         seen.inward_denied = seen.inward_denied.saturating_add(1);
         seen.say_once(SeenDenial {
@@ -34,7 +41,6 @@ impl Invocation {
             reason,
             remedy,
         });
-        None
     }
 
     /// Whether one more line may be kept.
@@ -117,6 +123,15 @@ impl Invocation {
             Ok(value) => HostReply::State(Ok(value)),
             Err(error) => HostReply::Trap(Trap::Host(error.to_string())),
         }
+    }
+
+    /// The same, where it has to wait for its turn.
+    pub(crate) async fn state_get_in_turn(&self, key: &str) -> HostReply {
+        if let Err(over) = self.meters.read().await {
+            self.deny_inward(Inward::StateGet, DenialReason::Limit, over.to_string());
+            return HostReply::State(Err(StateRefusal::Limit(over.to_string())));
+        }
+        self.state_get(key).await
     }
 
     /// The invocation's record of its inward calls and of its end, written with

@@ -27,12 +27,14 @@ pub mod fuzz;
 mod grant;
 mod headers;
 mod http;
+mod identities;
 mod invocation;
 mod inward;
 mod lane;
 mod logic;
 mod mask;
 mod over;
+mod pace;
 mod redirect;
 mod registry;
 mod reply;
@@ -77,6 +79,8 @@ pub struct Gate {
     pub(crate) clock: Clock,
     /// What is searched for in replies.
     pub(crate) masks: mask::Masks,
+    /// What connections say about TLS, as it was read.
+    pub(crate) identities: identities::Identities,
     /// What each connector may ask for.
     pub(crate) throttles: throttle::Throttles,
     /// Places for guest calls.
@@ -100,6 +104,7 @@ impl Gate {
             registry,
             clock,
             masks: mask::Masks::default(),
+            identities: identities::Identities::default(),
             throttles: throttle::Throttles::default(),
             calls: Admission::of(ceiling.guest_calls),
             ceiling,

@@ -77,6 +77,13 @@ impl Asked {
         }
     }
 
+    /// Method and URL up to its query, for people.
+    pub(crate) fn shown(&self) -> String {
+        let HttpRequest { method, url, .. } = &self.http;
+        let place = url.split(['?', '#']).next().unwrap_or_default();
+        format!("{method} {place}")
+    }
+
     /// Where `reply`, to this very request, leads. `mask` knows the credential
     /// that went along.
     pub(crate) fn redirected(

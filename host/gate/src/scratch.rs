@@ -6,17 +6,23 @@
 
 use std::sync::Arc;
 
-use keyway_authz::{Ending, Entry, Inward, OutcomeKind, ScratchChange, ScratchEdit};
+use keyway_authz::{DenialReason, Ending, Entry, Inward, OutcomeKind, ScratchChange, ScratchEdit};
 use keyway_ipc::{HostReply, ScratchCall, ScratchRefusal, Trap};
 use keyway_model::{ScratchName, ScratchNameError};
 use keyway_store::{Scratch, ScratchError};
 
 use crate::invocation::Invocation;
+use crate::over::Over;
 
 impl Invocation {
     /// Serves one call of scratch files. A name that is none is refused before
     /// anything is decided on.
     pub(crate) async fn scratch_call(&self, call: ScratchCall) -> HostReply {
+        // Counted before it is decided: a flood of denials is a flood, too.
+        let _pass = match self.meters.scratch().await {
+            Ok(pass) => pass,
+            Err(over) => return self.scratch_over(call, over).await,
+        };
         let changed = |edit: Result<ScratchEdit, ScratchNameError>| async {
             match edit {
                 Ok(edit) => self.scratch_change(edit).await,
@@ -43,6 +49,41 @@ impl Invocation {
                 Err(error) => HostReply::ScratchBytes(Err(bad_name(error))),
             },
             ScratchCall::List => self.scratch_list().await,
+        }
+    }
+
+    /// A call beyond the rate: of what would have changed something, there is a
+    /// record.
+    async fn scratch_over(&self, call: ScratchCall, over: Over) -> HostReply {
+        let (reason, remedy) = (DenialReason::Limit, over.to_string());
+        let refusal = ScratchRefusal::Limit(remedy.clone());
+        let edit = match call {
+            ScratchCall::Read { .. } => {
+                self.deny_inward(Inward::ScratchRead, reason, remedy);
+                return HostReply::ScratchBytes(Err(refusal));
+            }
+            ScratchCall::List => {
+                self.deny_inward(Inward::ScratchList, reason, remedy);
+                return HostReply::ScratchFiles(Err(refusal));
+            }
+            ScratchCall::Open { name } => name.parse().map(ScratchEdit::Open),
+            ScratchCall::Remove { name } => name.parse().map(ScratchEdit::Remove),
+            ScratchCall::Write {
+                name,
+                offset,
+                bytes,
+            } => {
+                let edit = |name| ScratchEdit::Write(name, offset, Arc::from(&*bytes));
+                name.parse().map(edit)
+            }
+        };
+        match edit {
+            Ok(edit) => {
+                let denial = self.grant.deny_scratch_because(edit, reason, remedy);
+                self.deny("a scratch file".to_owned(), denial).await;
+                HostReply::Scratch(Err(refusal))
+            }
+            Err(error) => HostReply::Scratch(Err(bad_name(error))),
         }
     }
 

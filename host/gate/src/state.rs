@@ -1,12 +1,29 @@
 //! A connection's state: small, sealed, and its own.
 
+use futures_util::future::BoxFuture;
 use keyway_authz::{DenialReason, Ending, Entry, OutcomeKind, StateChange, StateWrite};
-use keyway_ipc::{HostReply, StateRefusal, Trap};
+use keyway_ipc::{HostReply, RequestId, StateRefusal, Trap};
 use keyway_store::StoreError;
 
 use crate::invocation::Invocation;
+use crate::lane::Line;
 
 impl Invocation {
+    /// A change of state, which may have to wait for its turn.
+    pub(crate) fn state(
+        &self,
+        line: Line,
+        request: RequestId,
+        key: String,
+        change: StateChange,
+    ) -> BoxFuture<'_, RequestId> {
+        Box::pin(async move {
+            let reply = self.state_change(key, change).await;
+            line.reply(request, reply).await;
+            request
+        })
+    }
+
     /// Changes state: outward, so decided, recorded, done and closed.
     pub(crate) async fn state_change(&self, key: String, change: StateChange) -> HostReply {
         let asked = format!("state {key}");

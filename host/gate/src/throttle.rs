@@ -2,8 +2,9 @@
 //! host calls, and how many of them are under way.
 //!
 //! Whoever is over a quota waits, in the order of asking, as long as
-//! `throttle_ms_max` lets it; then it is refused by the quota's name. Decides
-//! nothing else, and never sends.
+//! `throttle_ms_max` lets it; then it is refused by the quota's name. Refusals
+//! pass a bucket of the same rate: each costs a record, and who has no patience
+//! gets no more of them than of calls. Decides nothing else, and never sends.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -16,7 +17,7 @@ use keyway_model::limit::Quotas;
 use keyway_model::{Digest, Scope};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::over::Over;
 
@@ -28,8 +29,10 @@ pub(crate) struct Throttles(Mutex<HashMap<(Scope, Digest), Arc<Meters>>>);
 #[derive(Debug)]
 pub(crate) struct Meters {
     quotas: Quotas,
-    http: Bucket,
-    state: Bucket,
+    http: Rate,
+    state: Rate,
+    scratch: Rate,
+    reads: Bucket,
     log: Bucket,
     in_flight: Arc<Semaphore>,
 }
@@ -59,13 +62,21 @@ impl Meters {
     fn new(quotas: Quotas) -> Self {
         let in_flight = quotas.host_calls_in_flight_per_connector_max as usize;
         Self {
-            http: Bucket::new(
+            http: Rate::new(
                 "http_calls_per_second_max",
                 quotas.http_calls_per_second_max,
             ),
-            state: Bucket::new(
+            state: Rate::new(
                 "state_writes_per_second_max",
                 quotas.state_writes_per_second_max,
+            ),
+            scratch: Rate::new(
+                "scratch_calls_per_second_max",
+                quotas.scratch_calls_per_second_max,
+            ),
+            reads: Bucket::new(
+                "state_reads_per_second_max",
+                quotas.state_reads_per_second_max,
             ),
             log: Bucket::new("log_lines_per_second_max", quotas.log_lines_per_second_max),
             in_flight: Arc::new(Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS))),
@@ -83,6 +94,21 @@ impl Meters {
         self.pass(&self.state).await
     }
 
+    /// Lets one call of scratch files go on.
+    pub(crate) async fn scratch(&self) -> Result<Pass, Over> {
+        self.pass(&self.scratch).await
+    }
+
+    /// Whether one read of state may go on without waiting.
+    pub(crate) fn read_now(&self) -> bool {
+        self.reads.tokens.check().is_ok()
+    }
+
+    /// Lets one read of state go on. It takes no time, so it is not under way.
+    pub(crate) async fn read(&self) -> Result<(), Over> {
+        self.reads.token(self.deadline()).await
+    }
+
     /// Whether one more log line may be kept; nobody waits for that.
     pub(crate) fn log(&self) -> Result<(), Over> {
         match self.log.tokens.check() {
@@ -91,8 +117,19 @@ impl Meters {
         }
     }
 
-    async fn pass(&self, bucket: &Bucket) -> Result<Pass, Over> {
-        let deadline = Instant::now() + Duration::from_millis(self.quotas.throttle_ms_max);
+    fn deadline(&self) -> Instant {
+        Instant::now() + Duration::from_millis(self.quotas.throttle_ms_max)
+    }
+
+    async fn pass(&self, rate: &Rate) -> Result<Pass, Over> {
+        let passed = self.pass_until(self.deadline(), &rate.calls).await;
+        if passed.is_err() {
+            rate.refusals.turn().await;
+        }
+        passed
+    }
+
+    async fn pass_until(&self, deadline: Instant, bucket: &Bucket) -> Result<Pass, Over> {
         let room = Arc::clone(&self.in_flight).acquire_owned();
         let Ok(Ok(permit)) = timeout_at(deadline, room).await else {
             return Err(Over {
@@ -102,6 +139,22 @@ impl Meters {
         };
         bucket.token(deadline).await?;
         Ok(Pass(permit))
+    }
+}
+
+/// How many calls pass a second, and how many are refused.
+#[derive(Debug)]
+struct Rate {
+    calls: Bucket,
+    refusals: Bucket,
+}
+
+impl Rate {
+    fn new(name: &'static str, rate: u32) -> Self {
+        Self {
+            calls: Bucket::new(name, rate),
+            refusals: Bucket::new(name, rate),
+        }
     }
 }
 
@@ -135,6 +188,14 @@ impl Bucket {
         }
     }
 
+    /// Takes a token, waiting for it as long as it takes.
+    async fn turn(&self) {
+        let _turn = self.line.lock().await;
+        while let Err(not_yet) = self.tokens.check() {
+            sleep(not_yet.wait_time_from(self.clock.now())).await;
+        }
+    }
+
     /// Takes a token, waiting for it until `deadline`.
     async fn token(&self, deadline: Instant) -> Result<(), Over> {
         let Ok(turn) = timeout_at(deadline, self.line.lock()).await else {
@@ -147,8 +208,7 @@ impl Bucket {
             };
             let again = Instant::now() + wait;
             if again > deadline {
-                // Who comes after has a later deadline. A refusal is not quicker
-                // than a token: a flood of refusals would be one of records.
+                // Who comes after has a later deadline.
                 drop(turn);
                 sleep_until(deadline).await;
                 return Err(self.over());
@@ -207,6 +267,48 @@ mod tests {
         drop(meters.state().await.unwrap());
         let over = meters.state().await.unwrap_err();
         assert_eq!((over.name, over.value), ("state_writes_per_second_max", 1));
+    }
+
+    #[tokio::test]
+    async fn who_has_no_patience_is_refused_no_faster_than_calls_pass() {
+        let quotas = Quotas {
+            http_calls_per_second_max: 20,
+            scratch_calls_per_second_max: 20,
+            ..patient(1)
+        };
+        let meters = meters(quotas);
+        let started = Instant::now();
+        let (mut passed, mut refused) = (0_u32, 0_u32);
+        for _ in 0..60 {
+            match meters.http().await {
+                Ok(pass) => {
+                    drop(pass);
+                    passed += 1;
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        // Twenty of each at once, and no more than twenty of each a second.
+        assert!(started.elapsed() >= Duration::from_millis(450));
+        assert!(passed >= 20 && refused > 0, "{passed} {refused}");
+        drop(meters.scratch().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn reads_of_state_and_calls_of_scratch_files_have_rates_of_their_own() {
+        let meters = meters(Quotas {
+            state_reads_per_second_max: 1,
+            scratch_calls_per_second_max: 1,
+            ..patient(20)
+        });
+        assert!(meters.read_now());
+        assert!(!meters.read_now());
+        let over = meters.read().await.unwrap_err();
+        assert_eq!((over.name, over.value), ("state_reads_per_second_max", 1));
+        drop(meters.scratch().await.unwrap());
+        let over = meters.scratch().await.unwrap_err();
+        assert_eq!((over.name, over.value), ("scratch_calls_per_second_max", 1));
+        drop((meters.http().await.unwrap(), meters.state().await.unwrap()));
     }
 
     #[tokio::test]

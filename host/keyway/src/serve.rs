@@ -111,6 +111,7 @@ fn announce(serving: &Serving) {
         "api": serving.api.map(|api| format!("http://{api}")),
         "socket": serving.socket,
         "workers": serving.deployment.workers().pids(),
+        "warnings": serving.deployment.own_but_unknown(),
     });
     println!("{ready}");
 }
@@ -153,6 +154,9 @@ pub async fn start(data: &Path, config: Config) -> Result<Serving> {
         }
     };
     tokio::spawn(checkpoints(Arc::clone(&deployment)));
+    for warning in deployment.own_but_unknown() {
+        tracing::warn!("{warning}");
+    }
     deployment.resume_jobs().await?;
     Ok(Serving {
         deployment,

@@ -10,7 +10,7 @@ use keyway_egress::{Egress, EgressConfig, SystemResolver};
 use keyway_gate::{Ceiling, Ended, Gate, Held, Invocation, Registry, Room, run_logic};
 use keyway_ipc::{CallOutcome, Entrance, Trap};
 use keyway_jobs::{EvaluateError, Jobs, StepRunner};
-use keyway_model::limit::{CallLimits, GUEST_CALLS_PER_WORKER_MAX, LimitSet, PlatformLimits};
+use keyway_model::limit::{GUEST_CALLS_PER_WORKER_MAX, LimitSet, Limits, PlatformLimits};
 use keyway_model::time::Clock;
 use keyway_model::{Digest, Scope, TenantId};
 use keyway_roles::Roles;
@@ -165,7 +165,7 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
     let roles = Arc::new(Roles::new().context("the roles' own policies")?);
     let registry = Arc::new(Registry::default());
     let gate = Gate::new(
-        egress(&config, &limits.ceiling.call)?,
+        egress(&config, &limits.ceiling)?,
         store.clone(),
         roles.clone(),
         registry,
@@ -235,7 +235,7 @@ async fn open_store(data: &Path, clock: Clock) -> Result<Store> {
         .with_context(|| format!("data directory {}", data.display()))
 }
 
-fn egress(config: &Config, limits: &CallLimits) -> Result<Egress> {
+fn egress(config: &Config, limits: &Limits) -> Result<Egress> {
     let read = |field: &str, paths: &[PathBuf]| {
         let text = |path: &PathBuf| {
             std::fs::read_to_string(path)
@@ -259,14 +259,15 @@ fn egress(config: &Config, limits: &CallLimits) -> Result<Egress> {
         [] => SystemResolver::new(),
         servers => SystemResolver::asking(servers),
     };
+    let bounds = keyway_egress::Bounds::of(limits);
     let egress = EgressConfig {
         resolver: Arc::new(resolver),
         allowed: allowed.collect(),
         extra_roots_pem: read("ca_files", &config.egress.ca_files)?,
         revoked_pem: read("crl_files", &config.egress.crl_files)?,
         also_denied: interfaces.iter().map(if_addrs::Interface::ip).collect(),
-        limits: keyway_egress::Limits::of(limits),
-        ..EgressConfig::default()
+        limits: bounds.limits,
+        timeouts: bounds.timeouts,
     };
     Egress::new(egress).context("[egress]")
 }

@@ -94,16 +94,63 @@ limits! {
         connectors_per_workspace_max: u32 = 1_000, Count, Workspace, "further installs are refused";
         /// Jobs of one workspace that run or wait.
         jobs_per_workspace_max: u32 = 2_048, Count, Workspace, "further events are refused";
-        /// Host calls (requests and changes of state) of one connector under way at once.
+        /// Host calls (requests, changes of state, calls of scratch files) of one connector under way at once.
         host_calls_in_flight_per_connector_max: u32 = 1_024, Count, Manifest, "further ones wait, then fail";
         /// Requests of one connector a second.
         http_calls_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then fail";
         /// Changes of state of one connector a second.
         state_writes_per_second_max: u32 = 5_000, PerSecond, Manifest, "further ones wait, then fail";
+        /// Reads of state of one connector a second.
+        state_reads_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then fail";
+        /// Calls of scratch files of one connector a second.
+        scratch_calls_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then fail";
         /// Log lines of one connector a second.
         log_lines_per_second_max: u32 = 20_000, PerSecond, Manifest, "further lines are dropped and counted";
         /// How long a host call waits for a quota.
-        throttle_ms_max: u64 = 10_000, Milliseconds, Manifest, "the host call fails, naming the quota";
+        throttle_ms_max: u64 = 10_000, Milliseconds, Manifest, "the host call fails, naming the quota, and no faster than calls pass it";
+    }
+}
+
+limits! {
+    /// What the way out may use and wait for: where a connector is named, all
+    /// its requests in one environment; else one request.
+    NetworkLimits {
+        /// Connections to upstreams of one connector at once.
+        connections_per_connector_max: u32 = 512, Count, Manifest, "further ones wait, then fail";
+        /// New connections of one connector a second.
+        connects_per_second_max: u32 = 1_024, PerSecond, Manifest, "the request fails";
+        /// Look-ups of names for one connector a second.
+        lookups_per_second_max: u32 = 1_024, PerSecond, Manifest, "the request fails";
+        /// Bytes received for one connector in a minute, as they are on the wire.
+        bytes_in_per_minute_max: u64 = 64 << 30, PerMinute, Manifest, "requests fail until time has paid for it";
+        /// Bytes sent for one connector in a minute, as they are on the wire.
+        bytes_out_per_minute_max: u64 = 64 << 30, PerMinute, Manifest, "requests fail until time has paid for it";
+        /// Addresses of one name that are looked at.
+        addresses_max: u32 = 16, Count, Manifest, "the rest is not looked at";
+        /// How long a name may take to become addresses.
+        resolve_ms_max: u64 = 5_000, Milliseconds, Manifest, "the request fails";
+        /// How long a connection may take to open, over all addresses; also the wait for one that is free.
+        connect_ms_max: u64 = 5_000, Milliseconds, Manifest, "the request fails";
+        /// How long TLS may take to be agreed.
+        tls_ms_max: u64 = 5_000, Milliseconds, Manifest, "the request fails";
+        /// From a request to the head of its response, connecting included.
+        response_head_ms_max: u64 = 30_000, Milliseconds, Manifest, "the request is given up";
+        /// Between two pieces of a response's body.
+        response_idle_ms_max: u64 = 30_000, Milliseconds, Manifest, "the response is broken off";
+        /// From a request to the last byte of its response.
+        exchange_ms_max: u64 = 120_000, Milliseconds, Manifest, "the response is broken off";
+        /// Interim responses (1xx) before a response.
+        response_interims_max: u32 = 16, Count, Manifest, "the request is given up";
+        /// How many bytes one byte of an encoded response may become.
+        response_expansion_max: u32 = 100, Ratio, Manifest, "the response is broken off";
+        /// Connections to upstreams at once, over all workspaces.
+        upstream_connections_max: u32 = 1_024, Count, Platform, "further ones wait, then fail";
+        /// Origins, each as one connection of a workspace reaches it, whose connections are kept.
+        upstream_places_max: u32 = 1_024, Count, Platform, "those of the least recently used are closed";
+        /// Unused connections that are kept of one such origin.
+        idle_connections_max: u32 = 64, Count, Platform, "further ones are closed";
+        /// How long an unused connection is kept.
+        idle_connection_ms_max: u64 = 60_000, Milliseconds, Platform, "it is closed";
     }
 }
 
@@ -180,6 +227,16 @@ constants! {
     CONFINED_ERROR_LINES_MAX: u32 = 1_000, Count, "further lines are dropped";
     /// Redirects that the host follows for one request of a guest.
     REDIRECTS_MAX: usize = 5, Count, "the request is denied";
+    /// How long a request takes at least that is denied, or else twice as long, four times, and so on.
+    REFUSAL_MS_MIN: u64 = 100, Milliseconds, "the answer waits for the next of these";
+    /// Roots of its own that one connection trusts.
+    TLS_ROOTS_MAX: usize = 200, Count, "the connection is refused";
+    /// Bytes of those roots, in PEM.
+    TLS_ROOTS_BYTES_MAX: usize = 512 << 10, Bytes, "the connection is refused";
+    /// Pins of one connection.
+    TLS_PINS_MAX: usize = 16, Count, "the connection is refused";
+    /// Bytes of one connection's client certificate and what it was signed with, in PEM.
+    TLS_CLIENT_BYTES_MAX: usize = 64 << 10, Bytes, "the connection is refused";
     /// An artifact's size at install.
     ARTIFACT_BYTES_MAX: usize = 16 << 20, Bytes, "the install is refused";
     /// A manifest's or recipe's size.
@@ -220,12 +277,6 @@ constants! {
     LISTENER_STREAMS_MAX: u32 = 128, Count, "further ones wait";
     /// How long a client may take over the head of a request, and how long a connection may be silent.
     LISTENER_HEAD_MS_MAX: u64 = 15_000, Milliseconds, "the connection is cut off";
-    /// How many bytes one byte of an encoded response may become.
-    RESPONSE_EXPANSION_MAX: u64 = 100, Ratio, "the response is broken off";
-    /// Bytes of an encoded response that are not held to that ratio.
+    /// Bytes of an encoded response that are not held to `response_expansion_max`.
     RESPONSE_EXPANSION_FREE_BYTES: u64 = 64 << 10, Bytes, "the ratio holds for the rest";
-    /// Addresses of one name that are looked at.
-    ADDRESSES_MAX: usize = 16, Count, "the rest is not looked at";
-    /// Connections to upstreams at once, over all workspaces.
-    UPSTREAM_CONNECTIONS_MAX: usize = 1_024, Count, "further ones wait, then fail";
 }

@@ -26,7 +26,7 @@ mod reader;
 mod schema;
 pub mod section;
 mod sensitive;
-pub(crate) mod suggest;
+pub mod suggest;
 #[cfg(test)]
 mod tests;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyway_egress::{EgressError, Exchange, RequestBody, Sent, Wait};
+use keyway_egress::{EgressError, Exchange, Limit, RequestBody, Sent, Wait};
 use keyway_model::net::Method;
 use tokio::io::AsyncWriteExt;
 
@@ -88,15 +88,20 @@ async fn connections_over_the_limit_wait_and_then_fail_without_being_sent() {
     let other = bench.other_tenant();
     let url = upstream.url("/");
     let (first, second) = tokio::join!(bench.get(&url), other.get(&url));
-    let waited_for = |result: Result<_, EgressError>| match result.map(|_: keyway_egress::Reply| ())
-    {
-        Err(EgressError::Timeout { which, .. }) => which,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(
-        (waited_for(first), waited_for(second)),
-        (Wait::Head, Wait::Connect)
+    let first = first.unwrap_err();
+    let waited_for_head = matches!(
+        first,
+        EgressError::Timeout {
+            which: Wait::Head,
+            ..
+        }
     );
+    assert!(waited_for_head, "{first:?}");
+    let second = second.unwrap_err();
+    let EgressError::Quota { limit, max, sent } = second else {
+        panic!("{second:?}")
+    };
+    assert_eq!((limit, max, sent), (Limit::Connections, 1, Sent::No));
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyway_egress::{EgressError, Exchange, Limit, Reply, RequestBody, Sent, SystemResolver};
+use keyway_egress::{
+    Bounds, EgressError, Exchange, FixedResolver, Limit, Reply, RequestBody, Sent, SystemResolver,
+};
 use keyway_model::net::Method;
 
 use crate::support::{Bench, DnsAnswer, NameServer, Upstream, next_request, read, reply};
@@ -174,8 +176,75 @@ async fn bytes_sent_are_counted_with_their_heads() {
     let said = error.as_ref().unwrap_err().operator_text();
     assert_eq!(
         said,
-        "bytes_out_per_minute_max is 50000 for one connector of a workspace: wait before the next request"
+        "`bytes_out_per_minute_max` (50000) is exceeded: wait before the next request"
     );
     assert_eq!(quota(error), (Limit::BytesOutPerMinute, 50_000));
+    others_go_on(&bench, &url).await;
+}
+
+/// Sends with lower bounds than everything has.
+async fn held_to(
+    bench: &Bench,
+    url: &str,
+    lower: impl FnOnce(&mut Bounds),
+) -> Result<Reply, EgressError> {
+    let mut bounds = Bounds::of(&keyway_model::limit::Limits::default());
+    lower(&mut bounds);
+    let exchange = Exchange {
+        bounds: Some(Arc::new(bounds)),
+        ..Exchange::default()
+    };
+    bench.send(Method::Get, url, exchange).await
+}
+
+#[tokio::test]
+async fn what_one_exchange_is_held_to_holds_in_place_of_what_everything_is() {
+    let upstream = Upstream::answering(reply("", &[b'x'; 1_000])).await;
+    let two = FixedResolver::new([(
+        "two.test".parse().unwrap(),
+        vec![[169, 254, 169, 254].into(), [127, 0, 0, 1].into()],
+    )]);
+    let bench = Bench::builder()
+        .allow("127.0.0.1", upstream.port)
+        .allow_at("two.test", upstream.port, "127.0.0.1")
+        .resolver(Arc::new(two))
+        .build();
+    let url = upstream.url("/");
+    let short = held_to(&bench, &url, |it| it.limits.reply_body_bytes_max = 999).await;
+    let said = short.unwrap_err().operator_text();
+    assert!(said.contains("`response_body_bytes_max` (999)"), "{said}");
+    let name = format!("http://two.test:{}/", upstream.port);
+    let first = held_to(&bench, &name, |it| it.limits.addresses_max = 1).await;
+    let error = first.unwrap_err();
+    assert!(
+        matches!(error, EgressError::AddressDenied { .. }),
+        "{error:?}"
+    );
+    // The next exchange is held to its own bounds again.
+    for url in [&url, &name] {
+        read(bench.get(url).await.unwrap()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_quota_that_is_lowered_holds_for_the_next_exchange_of_its_connector_alone() {
+    let upstream = Upstream::answering(reply("", b"")).await;
+    let bench = Bench::builder()
+        .allow("127.0.0.1", upstream.port)
+        .with(|config| config.limits.idle_connections_max = 0)
+        .build();
+    let url = upstream.url("/");
+    let lowered = |it: &mut Bounds| it.limits.connects_per_second_max = 1;
+    for _ in 0..4 {
+        bench.get(&url).await.unwrap();
+    }
+    let refused = loop {
+        let result = held_to(&bench, &url, lowered).await;
+        if result.is_err() {
+            break result;
+        }
+        assert!(upstream.seen.connections() < 100, "nothing refuses a flood");
+    };
+    assert_eq!(quota(refused), (Limit::ConnectsPerSecond, 1));
     others_go_on(&bench, &url).await;
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use keyway_egress::{
     ClientSpec, EgressError, Exchange, Sent, SetupError, SpkiPin, TlsSettings, TlsSpec,
 };
+use keyway_model::limit::{TLS_CLIENT_BYTES_MAX, TLS_PINS_MAX, TLS_ROOTS_BYTES_MAX, TLS_ROOTS_MAX};
 use keyway_model::net::Method;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -274,4 +275,54 @@ fn settings_that_cannot_be_used_are_refused_when_they_are_read() {
     assert!(matches!(error, SetupError::Tls(_)), "{error:?}");
     let shown = format!("{:?}", client(&good.chain_pem, &good.key_pem));
     assert!(!shown.contains("BEGIN"), "{shown}");
+}
+
+#[test]
+fn more_roots_or_pins_than_a_connection_may_bring_are_refused_by_name() {
+    let authority = Authority::new();
+    let with_roots = |pem: String| TlsSpec {
+        roots_pem: Some(pem),
+        ..TlsSpec::default()
+    };
+    let with_pins = |count: usize| TlsSpec {
+        pins: vec![SpkiPin::of_spki(b"a key"); count],
+        ..TlsSpec::default()
+    };
+    let with_chain = |more: usize| {
+        let (mut client, _) = authority.client("keyway");
+        client.chain_pem.push_str(&"\n".repeat(more));
+        TlsSpec {
+            client: Some(client),
+            ..TlsSpec::default()
+        }
+    };
+    for most in [
+        with_roots(authority.pem.repeat(TLS_ROOTS_MAX)),
+        with_pins(TLS_PINS_MAX),
+        with_chain(0),
+    ] {
+        assert!(TlsSettings::new(&most).is_ok());
+    }
+    let padded = authority.pem.clone() + &"\n".repeat(TLS_ROOTS_BYTES_MAX);
+    for (spec, name, max) in [
+        (
+            with_roots(authority.pem.repeat(TLS_ROOTS_MAX + 1)),
+            "TLS_ROOTS_MAX",
+            TLS_ROOTS_MAX,
+        ),
+        (
+            with_roots(padded),
+            "TLS_ROOTS_BYTES_MAX",
+            TLS_ROOTS_BYTES_MAX,
+        ),
+        (with_pins(TLS_PINS_MAX + 1), "TLS_PINS_MAX", TLS_PINS_MAX),
+        (
+            with_chain(TLS_CLIENT_BYTES_MAX),
+            "TLS_CLIENT_BYTES_MAX",
+            TLS_CLIENT_BYTES_MAX,
+        ),
+    ] {
+        let said = TlsSettings::new(&spec).unwrap_err().to_string();
+        assert!(said.contains(&format!("`{name}` ({max})")), "{said}");
+    }
 }

@@ -42,6 +42,11 @@ impl Deployment {
         let invalid = |error: &dyn std::fmt::Display| ControlError::Invalid(error.to_string());
         let platform = &self.gate.ceiling().limits;
         platform.allows(&new.set).map_err(|error| invalid(&error))?;
+        if let Some(name) = new.set.beyond_workspaces() {
+            return Err(ControlError::Invalid(format!(
+                "`{name}` holds for all workspaces together: it is set in [limits] of keyway.toml"
+            )));
+        }
         let mut record = LimitsRecord::clone(self.view(scope).limits());
         record.revision += 1;
         for (name, value) in new.set.entries() {

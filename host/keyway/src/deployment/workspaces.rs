@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use keyway_authz::{DenialReason, Judgement, PolicyRequest, Principal, Resource};
 use keyway_gate::{Call, ControlError};
+use keyway_model::manifest::suggest;
 use keyway_model::{Digest, Environment, Name, Scope, TenantId, TokenId};
 use keyway_roles::{Environments, Membership, Role};
 use keyway_store::Token as TokenRow;
@@ -45,6 +46,24 @@ impl Deployment {
             self.workers.set_own(tenant);
         }
         self.workspaces.write().insert(name, tenant);
+    }
+
+    /// What `[workers] own` names and is not there, in words: a name that is
+    /// mistyped would leave its workspace among the others without a word. A
+    /// workspace may be created later, so it is no error.
+    pub fn own_but_unknown(&self) -> Vec<String> {
+        let known = self.workspaces.read();
+        let names: Vec<&str> = known.keys().map(Name::as_str).collect();
+        let unknown = self.config.workers.own.iter();
+        let unknown = unknown.filter(|name| !known.contains_key(*name));
+        let words = unknown.map(|name| {
+            let near = suggest::nearest(name.as_str(), names.iter().copied());
+            let near = near.map_or(String::new(), |near| format!("did you mean `{near}`? "));
+            format!(
+                "[workers] own names the workspace `{name}`, and there is none: {near}it gets workers of its own when it is created"
+            )
+        });
+        words.collect()
     }
 
     /// Creates a workspace with keys for its three environments.

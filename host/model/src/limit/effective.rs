@@ -77,11 +77,11 @@ impl PlatformLimits {
 /// workspace set.
 pub fn effective(platform: &PlatformLimits, workspace: &LimitSet, manifest: &LimitSet) -> Limits {
     let mut limits = platform.default;
-    let heard = |name: &LimitName| name.info().level == Level::Manifest;
-    for (name, asked) in manifest.entries().filter(|(name, _)| heard(name)) {
+    let heard = |level| move |(name, _): &(LimitName, u64)| name.info().level >= level;
+    for (name, asked) in manifest.entries().filter(heard(Level::Manifest)) {
         limits.put(name, asked.min(platform.ceiling.value(name)));
     }
-    for (name, lowered) in workspace.entries() {
+    for (name, lowered) in workspace.entries().filter(heard(Level::Workspace)) {
         limits.put(name, lowered.min(limits.value(name)));
     }
     limits

@@ -12,7 +12,7 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::table::adjustable;
-use super::{CallLimits, Level, LimitInfo, Quotas};
+use super::{CallLimits, Level, LimitInfo, NetworkLimits, Quotas};
 use crate::manifest::suggest;
 
 /// Every limit that somebody may change, with its value.
@@ -22,6 +22,8 @@ pub struct Limits {
     pub call: CallLimits,
     /// What a workspace and its connectors may consume over all calls.
     pub quotas: Quotas,
+    /// What the way out may use and wait for.
+    pub network: NetworkLimits,
 }
 
 /// The name of a limit that somebody may change.
@@ -64,12 +66,13 @@ impl Limits {
     pub fn value(&self, name: LimitName) -> u64 {
         let name = name.as_str();
         let value = self.call.by_name(name).or(self.quotas.by_name(name));
-        value.unwrap_or_default()
+        value.or(self.network.by_name(name)).unwrap_or_default()
     }
 
     pub(super) fn put(&mut self, name: LimitName, value: u64) {
         self.call.put(name.as_str(), value);
         self.quotas.put(name.as_str(), value);
+        self.network.put(name.as_str(), value);
     }
 
     /// Every limit with its value, in the order of the table.
@@ -203,10 +206,16 @@ impl LimitSet {
 
     /// The first that a manifest may not ask for, if there is one.
     pub fn beyond_manifests(&self) -> Option<LimitName> {
-        self.0
-            .keys()
-            .copied()
-            .find(|name| name.0.level != Level::Manifest)
+        self.first_below(Level::Manifest)
+    }
+
+    /// The first that no workspace may lower, if there is one.
+    pub fn beyond_workspaces(&self) -> Option<LimitName> {
+        self.first_below(Level::Workspace)
+    }
+
+    fn first_below(&self, level: Level) -> Option<LimitName> {
+        self.0.keys().copied().find(|name| name.0.level < level)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fmt::Write as _;
 
-use super::{CONSTANTS, CallLimits, Quotas};
+use super::{CONSTANTS, CallLimits, NetworkLimits, Quotas};
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +18,8 @@ pub enum Unit {
     Seconds,
     /// Pieces a second.
     PerSecond,
+    /// Bytes a minute.
+    PerMinute,
     /// So many to one.
     Ratio,
 }
@@ -30,6 +32,7 @@ impl fmt::Display for Unit {
             Self::Milliseconds => "ms",
             Self::Seconds => "s",
             Self::PerSecond => "per second",
+            Self::PerMinute => "bytes per minute",
             Self::Ratio => "to 1",
         })
     }
@@ -40,6 +43,8 @@ impl fmt::Display for Unit {
 pub enum Level {
     /// It is part of the program.
     Nobody,
+    /// The platform's configuration: it holds for all workspaces together.
+    Platform,
     /// The platform's configuration, and a workspace to something lower.
     Workspace,
     /// Those, and a connector's manifest: to less, or to more within the
@@ -51,6 +56,7 @@ impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nobody => "nobody",
+            Self::Platform => "platform",
             Self::Workspace => "platform, workspace",
             Self::Manifest => "platform, workspace, manifest",
         })
@@ -74,14 +80,16 @@ pub struct LimitInfo {
     pub beyond: &'static str,
 }
 
-/// Every limit: of calls, of workspaces and connectors, and the constants.
+/// Every limit: of calls, of workspaces and connectors, of the network, and the
+/// constants.
 pub fn table() -> impl Iterator<Item = &'static LimitInfo> {
     adjustable().chain(CONSTANTS)
 }
 
 /// Every limit that somebody may change.
 pub(super) fn adjustable() -> impl Iterator<Item = &'static LimitInfo> {
-    CallLimits::ROWS.iter().chain(Quotas::ROWS)
+    let of_calls = CallLimits::ROWS.iter();
+    of_calls.chain(Quotas::ROWS).chain(NetworkLimits::ROWS)
 }
 
 /// The table as Markdown, for the documentation.

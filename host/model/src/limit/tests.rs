@@ -50,7 +50,9 @@ proptest! {
         for (name, value) in held.entries() {
             prop_assert!(value >= 1, "{name}");
             prop_assert!(value <= platform.ceiling.value(name), "{name}");
-            if let Some(lowered) = workspace.value(name) {
+            if let Some(lowered) = workspace.value(name)
+                && name.info().level >= Level::Workspace
+            {
                 prop_assert!(value <= lowered, "{name}");
             }
         }
@@ -64,16 +66,20 @@ proptest! {
         for (name, value) in held.entries() {
             let asked = match name.info().level {
                 Level::Manifest => manifest.value(name),
-                Level::Workspace | Level::Nobody => None,
+                Level::Workspace | Level::Platform | Level::Nobody => None,
             };
             let wanted = asked.unwrap_or_else(|| platform.default.value(name));
+            let lowered = |name: LimitName| match name.info().level {
+                Level::Manifest | Level::Workspace => workspace.value(name).unwrap_or(u64::MAX),
+                Level::Platform | Level::Nobody => u64::MAX,
+            };
             // A limit of 32 bits holds at most so much, whoever asks.
             let mut fitting = Limits::default();
             fitting.put(name, wanted);
             let expected = fitting
                 .value(name)
                 .min(platform.ceiling.value(name))
-                .min(workspace.value(name).unwrap_or(u64::MAX));
+                .min(lowered(name));
             prop_assert_eq!(value, expected, "{}", name);
         }
     }
@@ -131,6 +137,7 @@ fn every_limit_has_one_name_a_unit_and_words() {
             Unit::Milliseconds => row.name.to_lowercase().contains("_ms_"),
             Unit::Seconds => row.name.to_lowercase().contains("_seconds_"),
             Unit::PerSecond => row.name.contains("per_second"),
+            Unit::PerMinute => row.name.contains("bytes") && row.name.contains("per_minute"),
             Unit::Count | Unit::Ratio => !row.name.to_lowercase().contains("bytes"),
         };
         assert!(tells_unit, "{} counts {}", row.name, row.unit);
@@ -147,6 +154,7 @@ fn the_structs_have_no_field_that_the_table_does_not_know() {
     };
     let mut all = fields(json!(CallLimits::default()));
     all.extend(fields(json!(Quotas::default())));
+    all.extend(fields(json!(NetworkLimits::default())));
     assert_eq!(all, LimitName::all().map(|name| name.to_string()).collect());
     assert_eq!(all, fields(json!(Limits::default())));
 }

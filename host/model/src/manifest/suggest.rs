@@ -13,10 +13,7 @@ pub(crate) fn remedy<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// The word that is probably meant, if one is near enough.
-pub(crate) fn nearest<'a>(
-    wrong: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|word| (distance(wrong, word), word))
