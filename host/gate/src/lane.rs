@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use keyway_ipc::{CallId, Invoke, Link, Receiver, Sender, Standing, ToBroker, ToWorker, Trap};
+use keyway_ipc::{CallId, Invoke, Link, Receiver, Sender, Standing, ToBroker, ToWorker};
 use keyway_model::{Digest, TenantId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use event::Event;
+
+use crate::presence::Presence;
 
 /// How long after its limit, or after it was cancelled, a guest call may take
 /// to end before its worker is given up, and all other calls with it. Many
@@ -230,7 +232,7 @@ impl Lane {
 
     /// Tells the worker to end a call. One that does not is given up.
     async fn cancel(self: Arc<Self>, call: CallId) {
-        let reason = Trap::Cancelled("nobody waits for the call any more".to_owned());
+        let reason = Presence::cancelled();
         let cancel = ToWorker::Cancel { call, reason };
         if self.sender.send(cancel).await.is_err() {
             return;

@@ -2,12 +2,14 @@
 //! refused with its line.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use keyway_model::Name;
 use keyway_model::limit::{
-    COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX, LimitSet, Limits, PlatformLimits,
-    WEBHOOK_BODY_BYTES_MAX, WORKER_MEMORY_BYTES_MAX,
+    API_CALLS_AT_ONCE_MAX, API_CALLS_PER_SECOND_MAX, COMPILE_CPU_SECONDS_MAX,
+    COMPILE_MEMORY_BYTES_MAX, LimitSet, Limits, PlatformLimits, WEBHOOK_BODY_BYTES_MAX,
+    WORKER_MEMORY_BYTES_MAX,
 };
 use keyway_model::net::HostName;
 use serde::{Deserialize, Serialize};
@@ -28,6 +30,8 @@ pub struct Config {
     pub workers: WorkersConfig,
     /// What callers may send.
     pub webhook: WebhookConfig,
+    /// How much a caller may ask of the API.
+    pub api: ApiConfig,
 }
 
 /// `[listen]`: where callers reach Keyway.
@@ -154,6 +158,26 @@ impl Default for WebhookConfig {
         Self {
             body_bytes_max: WEBHOOK_BODY_BYTES_MAX,
             reply_ms_max: 30_000,
+        }
+    }
+}
+
+/// `[api]`: how much one caller may ask of the API.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiConfig {
+    /// Calls a second.
+    pub calls_per_second_max: NonZeroU32,
+    /// Calls under way at once.
+    pub calls_at_once_max: NonZeroU32,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        let number = |max| NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN);
+        Self {
+            calls_per_second_max: number(API_CALLS_PER_SECOND_MAX),
+            calls_at_once_max: number(API_CALLS_AT_ONCE_MAX),
         }
     }
 }

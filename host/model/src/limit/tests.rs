@@ -130,7 +130,7 @@ fn every_limit_has_one_name_a_unit_and_words() {
             Unit::Bytes => row.name.to_lowercase().contains("bytes"),
             Unit::Milliseconds => row.name.to_lowercase().contains("_ms_"),
             Unit::Seconds => row.name.to_lowercase().contains("_seconds_"),
-            Unit::PerSecond => row.name.contains("per_second"),
+            Unit::PerSecond => row.name.to_lowercase().contains("per_second"),
             Unit::Count | Unit::Ratio => !row.name.to_lowercase().contains("bytes"),
         };
         assert!(tells_unit, "{} counts {}", row.name, row.unit);
