@@ -75,11 +75,16 @@ pub(crate) fn raw(
 
 /// One HTTP/1.1 exchange over a Unix socket: status and text.
 #[expect(clippy::disallowed_methods, reason = "the tests are the callers")]
-pub(crate) fn over_socket(socket: &Path, method: &str, path: &str) -> (u16, String) {
+pub(crate) fn over_socket(socket: &Path, method: &str, path: &str, body: &[u8]) -> (u16, String) {
     let mut stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: socket\r\nconnection: close\r\n\r\n");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: socket\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
     stream.write_all(head.as_bytes()).unwrap();
+    // A server that refuses a large body may answer before it has read it.
+    let _sent = stream.write_all(body);
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -3,96 +3,15 @@
 use serde_json::{Value, json};
 
 use crate::harness::{INTAKE, Stage, order, raw, secret, split};
-use crate::routes::{documented, fits, operation_of};
-
-struct Api {
-    address: std::net::SocketAddr,
-    token: String,
-}
-
-impl Api {
-    fn of(stage: &Stage, workspace: &str, role: &str) -> Self {
-        let made = stage.json(&format!(
-            "--workspace {workspace} token create --role {role} --label test --all-environments"
-        ));
-        let address = split(&format!("{}/", stage.ready["api"].as_str().unwrap())).0;
-        Self {
-            address,
-            token: made["secret"].as_str().unwrap().to_owned(),
-        }
-    }
-
-    fn call(&self, method: &str, path: &str, body: &Value) -> (u16, String) {
-        let authorization = format!("Bearer {}", self.token);
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        let path = format!("/api/v1{path}");
-        let (status, answer) = raw(
-            self.address,
-            method,
-            &path,
-            &[("authorization", &authorization)],
-            body.as_bytes(),
-        )
-        .unwrap();
-        (status, String::from_utf8(answer).unwrap())
-    }
-}
-
-/// Every route below a workspace, with a body that would be accepted.
-fn routes(job: &str, digest: &str) -> Vec<(&'static str, String, Value)> {
-    let connection = json!({ "name": "x", "connector": "orders", "parameters": { "host": "h" }, "credential": "long-enough" });
-    vec![
-        ("GET", "/connectors".into(), Value::Null),
-        ("POST", "/connectors".into(), Value::Null),
-        ("GET", "/connectors/orders".into(), Value::Null),
-        (
-            "POST",
-            format!("/connectors/{digest}/approve"),
-            json!({ "why": "w" }),
-        ),
-        ("POST", format!("/connectors/{digest}/revoke"), Value::Null),
-        ("GET", "/connections".into(), Value::Null),
-        ("POST", "/connections".into(), connection),
-        ("POST", "/connections/shop/check".into(), Value::Null),
-        ("GET", "/recipes".into(), Value::Null),
-        ("POST", "/recipes".into(), json!({ "text": INTAKE })),
-        (
-            "POST",
-            "/recipes/validate".into(),
-            json!({ "text": INTAKE }),
-        ),
-        ("GET", "/recipes/intake".into(), Value::Null),
-        ("POST", "/recipes/intake/stop".into(), Value::Null),
-        ("POST", "/recipes/intake/start".into(), Value::Null),
-        ("GET", "/jobs".into(), Value::Null),
-        ("GET", format!("/jobs/{job}"), Value::Null),
-        (
-            "POST",
-            format!("/jobs/{job}/rerun"),
-            json!({ "from": "trigger" }),
-        ),
-        ("GET", "/limits".into(), Value::Null),
-        (
-            "POST",
-            "/limits".into(),
-            json!({ "set": { "log_lines_max": 500 }, "unset": ["cpu_ms_max"] }),
-        ),
-        ("GET", "/audit".into(), Value::Null),
-        ("GET", "/audit/export".into(), Value::Null),
-        ("GET", "/audit/key".into(), Value::Null),
-    ]
-}
+use crate::routes::{Api, documented, fits, operation_of, routes, two_workspaces};
 
 #[test]
 fn every_documented_route_is_tried_as_another_workspace() {
     let tried = routes("job_0", "sha256:0");
     let missing: Vec<_> = documented()
         .into_iter()
-        .filter(|(method, path, _)| {
+        .map(|route| (route.method, route.path))
+        .filter(|(method, path)| {
             let Some(rest) = path.strip_prefix("/api/v1/workspaces/{ws}/{env}") else {
                 // Tried by `workspaces_and_tokens_of_others_are_out_of_reach`.
                 return !PLATFORM_ROUTES.contains(&(method.as_str(), path.as_str()));
@@ -115,7 +34,7 @@ const PLATFORM_ROUTES: [(&str, &str); 7] = [
 
 #[test]
 fn workspaces_and_tokens_of_others_are_out_of_reach() {
-    let (stage, _, _) = two_workspaces();
+    let (stage, _, _) = two_workspaces("");
     let (own, rival) = (
         Api::of(&stage, "acme", "admin"),
         Api::of(&stage, "rival", "admin"),
@@ -169,22 +88,9 @@ fn health_needs_no_token_and_tells_nothing_else() {
     }
 }
 
-fn two_workspaces() -> (Stage, String, String) {
-    let stage = Stage::with_shop();
-    let hook = stage.apply("intake", INTAKE).unwrap();
-    assert_eq!(stage.post(&hook, &order(1)).0, 200);
-    let job = stage.last_job()["id"].as_str().unwrap().to_owned();
-    let digest = stage.json("connector show orders")["digest"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    stage.ok("workspace create rival");
-    (stage, job, digest)
-}
-
 #[test]
 fn a_foreign_workspace_looks_exactly_as_if_it_were_not_there() {
-    let (stage, job, digest) = two_workspaces();
+    let (stage, job, digest) = two_workspaces("");
     let rival = Api::of(&stage, "rival", "admin");
     for (method, rest, body) in routes(&job, &digest) {
         let foreign = rival.call(
@@ -208,7 +114,7 @@ fn a_foreign_workspace_looks_exactly_as_if_it_were_not_there() {
 
 #[test]
 fn the_same_operations_work_for_their_own_admin() {
-    let (stage, job, digest) = two_workspaces();
+    let (stage, job, digest) = two_workspaces("");
     let own = Api::of(&stage, "acme", "admin");
     for (method, rest, body) in routes(&job, &digest) {
         // An empty artifact is no connector, and the check may find the connector revoked.
@@ -239,7 +145,7 @@ fn the_same_operations_work_for_their_own_admin() {
 
 #[test]
 fn an_analyst_reads_and_changes_nothing() {
-    let (stage, job, digest) = two_workspaces();
+    let (stage, job, digest) = two_workspaces("");
     let analyst = Api::of(&stage, "acme", "analyst");
     for (method, rest, body) in routes(&job, &digest) {
         let (status, answer) = analyst.call(
@@ -255,7 +161,7 @@ fn an_analyst_reads_and_changes_nothing() {
 
 #[test]
 fn a_revoked_token_opens_nothing_and_its_recipes_stop_at_their_next_host_call() {
-    let (stage, _, _) = two_workspaces();
+    let (stage, _, _) = two_workspaces("");
     let owner = Api::of(&stage, "acme", "admin");
     let hook = recipe_of(&stage, &owner);
     let tokens = stage.json("token list");
@@ -295,7 +201,7 @@ fn why_last_failed(stage: &Stage) -> String {
 
 #[test]
 fn a_token_that_has_expired_opens_nothing_and_its_recipes_stop() {
-    let (stage, _, _) = two_workspaces();
+    let (stage, _, _) = two_workspaces("");
     let owner = Api::of(&stage, "acme", "admin");
     let (status, made) = owner.call(
         "POST",
@@ -323,7 +229,7 @@ fn a_token_that_has_expired_opens_nothing_and_its_recipes_stop() {
 
 #[test]
 fn a_token_of_one_environment_reads_the_audit_log_of_that_environment_alone() {
-    let (stage, _, _) = two_workspaces();
+    let (stage, _, _) = two_workspaces("");
     let token = |more: &str| {
         let made = stage.json(&format!(
             "--workspace acme token create --role admin --label test {more}"

@@ -214,19 +214,25 @@ impl Stage {
     pub(crate) fn configured(more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let upstream = Upstream::start(dir.path());
-        let config = format!(
-            "[listen]\nwebhook = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n\n[[egress.allow]]\nhost = \"localhost\"\nport = {}\ncleartext = true\n\n{more}",
-            upstream.port
-        );
-        std::fs::write(dir.path().join("keyway.toml"), config).unwrap();
         let mut stage = Self {
             dir,
             upstream,
             serve: None,
             ready: Value::Null,
         };
-        stage.start();
+        stage.configure_again(more);
         stage
+    }
+
+    /// Starts, or ends and starts again, with this configuration.
+    pub(crate) fn configure_again(&mut self, more: &str) {
+        self.serve = None;
+        let config = format!(
+            "[listen]\nwebhook = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n\n[[egress.allow]]\nhost = \"localhost\"\nport = {}\ncleartext = true\n\n{more}",
+            self.upstream.port
+        );
+        std::fs::write(self.dir.path().join("keyway.toml"), config).unwrap();
+        self.start();
     }
 
     /// A deployment whose workspace `acme` has the orders connector, the

@@ -15,7 +15,8 @@ use keyway_model::limit::NetworkLimits;
 use serde_json::json;
 
 use crate::harness::{CALL_IMPORT, Stage, text};
-use crate::limits::{names, post_aside, tells};
+use crate::limits::quotas::post_aside;
+use crate::limits::{names, tells};
 use crate::listener::{Listener, reply};
 
 /// What is asked for.

@@ -9,16 +9,16 @@
 //! after the other, so what is written is followed to see where a request
 //! begins. Bodies of replies are not looked at.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::io;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use crate::watched::{Watch, Watched};
 
 /// A connection whose replies begin with heads that are read in one way only.
-#[derive(Debug)]
-pub(crate) struct Heads<T> {
-    inner: T,
+pub(crate) type Heads<T> = Watched<T, Exchanges>;
+
+/// Where requests and replies of one connection stand.
+#[derive(Debug, Default)]
+pub(crate) struct Exchanges {
     requests: Requests,
     replies: Replies,
 }
@@ -30,69 +30,19 @@ pub(crate) struct Unclear;
 
 impl<T> Heads<T> {
     pub(crate) fn new(inner: T) -> Self {
-        Self {
-            inner,
-            requests: Requests::default(),
-            replies: Replies::default(),
-        }
+        Self::by(Exchanges::default(), inner)
+    }
+}
+
+impl Watch for Exchanges {
+    fn read(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.replies.look_at(bytes).map_err(io::Error::other)
     }
 
     fn wrote(&mut self, bytes: &[u8]) {
         if self.requests.follow(bytes) {
             self.replies = Replies::in_head();
         }
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Heads<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        let read = buf.filled().get(before..).unwrap_or_default();
-        Poll::Ready(self.replies.look_at(read).map_err(io::Error::other))
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Heads<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, buf))?;
-        self.wrote(buf.get(..written).unwrap_or(buf));
-        Poll::Ready(Ok(written))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, bufs))?;
-        let mut left = written;
-        for buf in bufs {
-            let part = buf.get(..left.min(buf.len())).unwrap_or_default();
-            self.wrote(part);
-            left -= part.len();
-        }
-        Poll::Ready(Ok(written))
     }
 }
 

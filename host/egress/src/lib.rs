@@ -63,6 +63,7 @@ mod send;
 mod stream;
 mod tls;
 mod vet;
+mod watched;
 
 pub use address::{AddressClass, classify};
 pub use body::{BodyError, Length, RequestBody};

@@ -36,6 +36,9 @@ pub enum ControlError {
     /// It does not fit what is there.
     #[error("{0}")]
     Conflict(String),
+    /// Whoever asked went away, and what it waited for was ended.
+    #[error("cancelled: whoever asked went away")]
+    Cancelled,
     /// The store could not do it.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -10,7 +10,6 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -26,9 +25,10 @@ use parking_lot::Mutex;
 use crate::Gate;
 use crate::admission::{LineOf, Place, Wish};
 use crate::grant::{Basis, Lost, standing};
-use crate::lane::{END_GRACE, Event, Lane, Line, RunningCall, group_of};
+use crate::lane::{Event, Lane, Line, RunningCall, group_of};
 use crate::mask::Mask;
 use crate::over::{Over, Traffic, within};
+use crate::presence::{Presence, while_wanted};
 use crate::seen::{Seen, SeenDenial};
 use crate::throttle::Meters;
 use crate::transfer::{Transfer, forward};
@@ -57,6 +57,8 @@ pub struct Invocation {
     pub(crate) unsure: AtomicBool,
     /// Whether bodies are kept for people.
     pub(crate) bodies: Bodies,
+    /// Of whoever waits for it.
+    presence: Presence,
     host_calls: AtomicU32,
     /// Bytes of log lines, kept and dropped.
     pub(crate) log_bytes: AtomicU64,
@@ -114,6 +116,7 @@ impl Invocation {
             sent: AtomicBool::new(false),
             unsure: AtomicBool::new(false),
             bodies: Bodies::Hidden,
+            presence: Presence::always(),
             host_calls: AtomicU32::new(0),
             log_bytes: AtomicU64::new(0),
         }
@@ -127,6 +130,17 @@ impl Invocation {
             bodies: Bodies::Shown,
             ..self
         }
+    }
+
+    /// The same, for a caller that may go away: then the guest is told to end.
+    #[must_use = "the invocation that ends with its caller is the one that is returned"]
+    pub fn for_caller(self, presence: Presence) -> Self {
+        Self { presence, ..self }
+    }
+
+    /// Of whoever waits for it.
+    pub const fn presence(&self) -> &Presence {
+        &self.presence
     }
 
     /// Waits until this call may run: by turns with other tenants, and with
@@ -183,21 +197,12 @@ impl Invocation {
     }
 
     async fn run_on(&self, lane: &Arc<Lane>, invoke: Invoke) -> (CallOutcome, Usage) {
-        let wall = Duration::from_millis(self.limits.wall_ms_max) + END_GRACE;
         let Ok(mut running) = lane.start(invoke).await else {
             return gone();
         };
-        match tokio::time::timeout(wall, self.serve(&mut running)).await {
-            Ok(ended) => ended,
-            Err(_) => {
-                lane.give_up();
-                let limit = Trap::Limit {
-                    name: "wall_ms_max".to_owned(),
-                    value: self.limits.wall_ms_max,
-                };
-                (CallOutcome::Trap(limit), Usage::default())
-            }
-        }
+        let wall_ms_max = self.limits.wall_ms_max;
+        let waited = while_wanted(self.serve(&mut running), wall_ms_max, &self.presence).await;
+        running.end(waited, wall_ms_max).await
     }
 
     /// Serves host calls until the guest has ended. What is still under way

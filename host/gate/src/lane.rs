@@ -29,6 +29,8 @@ pub(crate) use running::{Line, RunningCall};
 
 use crate::shelf::{Room, Shelf};
 
+use crate::presence::Presence;
+
 /// How long after its limit, or after it was cancelled, a guest call may take
 /// to end before its worker is given up, and all other calls with it. Many
 /// calls may reach their ends at once, on a machine that has other things to do.
@@ -281,7 +283,7 @@ impl Lane {
 
     /// Tells the worker to end a call. One that does not is given up.
     async fn cancel(self: Arc<Self>, call: CallId) {
-        let reason = Trap::Cancelled("nobody waits for the call any more".to_owned());
+        let reason = Presence::cancelled();
         let cancel = ToWorker::Cancel { call, reason };
         if self.sender.send(cancel).await.is_err() {
             return;

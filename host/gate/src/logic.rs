@@ -2,13 +2,13 @@
 //! they may ask for is a line in the log; anything else ends them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use keyway_ipc::{CallId, CallOutcome, Entrance, HostCall, HostReply, Invoke, Trap, Usage};
 use keyway_model::limit::CallLimits;
 use keyway_model::{Digest, TenantId};
 
-use crate::lane::{END_GRACE, Event, Lane, RunningCall, group_of};
+use crate::lane::{Event, Lane, RunningCall, group_of};
+use crate::presence::{Presence, while_wanted};
 
 /// Runs one call of a component of world `code`.
 pub async fn run_logic(
@@ -17,6 +17,7 @@ pub async fn run_logic(
     artifact: Digest,
     entrance: Entrance,
     limits: CallLimits,
+    presence: &Presence,
 ) -> (CallOutcome, Usage) {
     let invoke = Invoke {
         call: CallId(0),
@@ -27,21 +28,12 @@ pub async fn run_logic(
         reserved_headers: Vec::new(),
         parameters: None,
     };
-    let wall = Duration::from_millis(limits.wall_ms_max) + END_GRACE;
     let Ok(mut running) = lane.start(invoke).await else {
         return gone();
     };
-    match tokio::time::timeout(wall, serve(&mut running)).await {
-        Ok(ended) => ended,
-        Err(_) => {
-            lane.give_up();
-            let limit = Trap::Limit {
-                name: "wall_ms_max".to_owned(),
-                value: limits.wall_ms_max,
-            };
-            (CallOutcome::Trap(limit), Usage::default())
-        }
-    }
+    let wall_ms_max = limits.wall_ms_max;
+    let waited = while_wanted(serve(&mut running), wall_ms_max, presence).await;
+    running.end(waited, wall_ms_max).await
 }
 
 async fn serve(running: &mut RunningCall) -> (CallOutcome, Usage) {

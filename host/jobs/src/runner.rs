@@ -4,7 +4,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use keyway_gate::{Ended, Invocation};
+use keyway_gate::{Ended, Invocation, Presence};
 use keyway_ipc::Entrance;
 use keyway_model::Scope;
 
@@ -14,8 +14,14 @@ pub trait StepRunner: Send + Sync + fmt::Debug {
     /// Evaluates one segment of expressions, which is of this scope.
     async fn evaluate(&self, scope: Scope, request: String) -> Result<String, EvaluateError>;
 
-    /// Compiles the expressions of a recipe, which is of this scope.
-    async fn check(&self, scope: Scope, request: String) -> Result<String, EvaluateError>;
+    /// Compiles the expressions of a recipe, which is of this scope, for a
+    /// caller that may go away.
+    async fn check(
+        &self,
+        scope: Scope,
+        request: String,
+        presence: &Presence,
+    ) -> Result<String, EvaluateError>;
 
     /// Runs one guest call under `invocation`.
     async fn run(&self, invocation: &Invocation, entrance: Entrance) -> Ended;
@@ -25,6 +31,9 @@ pub trait StepRunner: Send + Sync + fmt::Debug {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvaluateError {
+    /// Whoever asked has gone away.
+    #[error("nobody waits for the answer any more")]
+    Cancelled,
     /// The worker ended; expressions have no effects, so another may try.
     #[error("the worker ended")]
     WorkerGone,

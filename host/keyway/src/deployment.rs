@@ -16,7 +16,7 @@ mod workspaces;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use keyway_authz::{Principal, Resource};
+use keyway_authz::{DenialReason, Principal, Resource};
 use keyway_gate::{Call, ControlError, Gate, View};
 use keyway_jobs::Jobs;
 use keyway_model::time::Timestamp;
@@ -188,6 +188,26 @@ impl Deployment {
             .membership(principal)
             .and_then(|membership| membership.scopes().next())
             .unwrap_or(keyway_store::PLATFORM)
+    }
+
+    /// Records that a call was refused before anything could be decided on: in
+    /// the caller's own log.
+    pub(crate) async fn refused_call(
+        &self,
+        principal: Principal,
+        operation: &'static str,
+        why: (DenialReason, &str),
+    ) {
+        let log = self.home_of(principal);
+        let resource = Resource {
+            kind: "route",
+            id: None,
+            scope: None,
+        };
+        let recorded = self.gate.refuse(principal, operation, resource, log, why);
+        if let Err(error) = recorded.await {
+            tracing::error!(%error, "a refused call could not be recorded");
+        }
     }
 
     pub(crate) fn view(&self, scope: Scope) -> Arc<View> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use keyway_authz::Principal;
 use keyway_gate::resource::ConnectionRecord;
-use keyway_gate::{Basis, Connector, Ended, Purpose};
+use keyway_gate::{Basis, Connector, Ended, Presence, Purpose};
 use keyway_ipc::{CallOutcome, Entrance};
 use keyway_jobs::compile::{self, CompileError};
 use keyway_model::manifest::{Manifest, section};
@@ -53,7 +53,7 @@ pub(crate) fn validate_recipe(text: &str) -> Result<Name> {
             Ok(deployment
                 .jobs_engine()
                 .runner()
-                .check(keyway_store::PLATFORM, request)
+                .check(keyway_store::PLATFORM, request, &Presence::always())
                 .await?)
         },
     )?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use keyway_egress::{Egress, EgressConfig, SystemResolver};
-use keyway_gate::{Ceiling, Ended, Gate, Held, Invocation, Registry, Room, run_logic};
+use keyway_gate::{Ceiling, Ended, Gate, Held, Invocation, Presence, Registry, Room, run_logic};
 use keyway_ipc::{CallOutcome, Entrance, Trap};
 use keyway_jobs::{EvaluateError, Jobs, StepRunner};
 use keyway_model::limit::{GUEST_CALLS_PER_WORKER_MAX, LimitSet, Limits, PlatformLimits};
@@ -78,17 +78,32 @@ impl Runner {
             })
     }
 
-    async fn logic(&self, scope: Scope, entrance: Entrance) -> Result<String, EvaluateError> {
+    async fn logic(
+        &self,
+        scope: Scope,
+        entrance: Entrance,
+        presence: &Presence,
+    ) -> Result<String, EvaluateError> {
         let limits = self.gate.limits(scope, &LimitSet::default());
-        let _place = self.gate.place_for_logic(scope, &limits).await;
-        let lane = self
-            .lane_with(scope.tenant, self.expressions)
-            .await
+        let place = self.gate.place_for_logic(scope, &limits);
+        let ready = async {
+            (
+                place.await,
+                self.lane_with(scope.tenant, self.expressions).await,
+            )
+        };
+        let (_place, lane) = tokio::select! {
+            ready = ready => ready,
+            () = presence.gone() => return Err(EvaluateError::Cancelled),
+        };
+        let lane = lane
             .map_err(|error| EvaluateError::Failed(format!("the expression component: {error}")))?;
+        let (tenant, limits) = (scope.tenant, limits.call);
         let (outcome, _) =
-            run_logic(&lane, scope.tenant, self.expressions, entrance, limits.call).await;
+            run_logic(&lane, tenant, self.expressions, entrance, limits, presence).await;
         match outcome {
             CallOutcome::Value(answer) => Ok(answer),
+            CallOutcome::Trap(Trap::Cancelled(_)) => Err(EvaluateError::Cancelled),
             CallOutcome::Trap(Trap::WorkerGone) => Err(EvaluateError::WorkerGone),
             CallOutcome::Trap(trap) => Err(EvaluateError::Failed(trap.to_string())),
             CallOutcome::LogicError(text) => Err(EvaluateError::Failed(text)),
@@ -121,18 +136,31 @@ impl From<LoadError> for CompileError {
 #[async_trait]
 impl StepRunner for Runner {
     async fn evaluate(&self, scope: Scope, request: String) -> Result<String, EvaluateError> {
-        self.logic(scope, Entrance::Run { input: request }).await
+        let entrance = Entrance::Run { input: request };
+        self.logic(scope, entrance, &Presence::always()).await
     }
 
-    async fn check(&self, scope: Scope, request: String) -> Result<String, EvaluateError> {
-        self.logic(scope, Entrance::CheckExpressions { request })
-            .await
+    async fn check(
+        &self,
+        scope: Scope,
+        request: String,
+        presence: &Presence,
+    ) -> Result<String, EvaluateError> {
+        let entrance = Entrance::CheckExpressions { request };
+        self.logic(scope, entrance, presence).await
     }
 
     async fn run(&self, invocation: &Invocation, entrance: Entrance) -> Ended {
-        let _place = invocation.place().await;
-        let tenant = invocation.scope().tenant;
-        match self.lane_with(tenant, invocation.artifact()).await {
+        let (tenant, artifact) = (invocation.scope().tenant, invocation.artifact());
+        let place = invocation.place();
+        let ready = async { (place.await, self.lane_with(tenant, artifact).await) };
+        let (_place, lane) = tokio::select! {
+            ready = ready => ready,
+            () = invocation.presence().gone() => {
+                return Ended::without_running(Presence::cancelled());
+            }
+        };
+        match lane {
             Ok(lane) => invocation.run(&lane, entrance).await,
             Err(error) => Ended::without_running(Trap::Component(error.to_string())),
         }

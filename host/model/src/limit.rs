@@ -273,6 +273,16 @@ constants! {
     LISTENER_CONNECTIONS_MAX: usize = 1_024, Count, "further ones wait in the kernel's queue";
     /// Connections of the API's socket at once.
     SOCKET_CONNECTIONS_MAX: usize = 128, Count, "further ones wait in the kernel's queue";
+    /// Calls of the API by one caller a second, unless the configuration says otherwise.
+    API_CALLS_PER_SECOND_MAX: u32 = 200, PerSecond, "further calls are refused";
+    /// Calls of the API by one caller under way at once, unless the configuration says otherwise.
+    API_CALLS_AT_ONCE_MAX: u32 = 64, Count, "further calls are refused";
+    /// Callers of the API whose rates are remembered, beside those with calls under way.
+    API_CALLERS_KEPT_MAX: usize = 1_024, Count, "those without a call under way begin anew";
+    /// The body of a call of the API that is no artifact.
+    API_BODY_BYTES_MAX: usize = 2 << 20, Bytes, "the call is refused";
+    /// How long the body of a call of the API may take to arrive.
+    API_BODY_MS_MAX: u64 = 30_000, Milliseconds, "the call is refused";
     /// Requests of one HTTP/2 connection at once.
     LISTENER_STREAMS_MAX: u32 = 128, Count, "further ones wait";
     /// How long a client may take over the head of a request, and how long a connection may be silent.

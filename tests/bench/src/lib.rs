@@ -15,6 +15,7 @@ pub mod history;
 pub mod latency;
 pub mod load;
 pub mod plain;
+pub mod program;
 pub mod proxy;
 pub mod reply;
 pub mod work;

@@ -7,10 +7,12 @@ use std::path::PathBuf;
 use keyway_model::manifest::section;
 use serde_json::{Value, json};
 
+use super::departures::Upstreams;
 use super::table::{Guest, actions};
 
 use crate::fixtures::{INTAKE, artifact};
 use crate::harness::{Stage, http, root, split, text};
+use crate::routes::Api;
 
 /// Limits under which a hostile call ends soon and an honest one never does.
 pub(crate) const CPU_MS_MAX: u64 = 1_000;
@@ -131,15 +133,23 @@ output.type = "object"
 pub(crate) struct Arena {
     pub(crate) stage: Stage,
     pub(crate) victim_hook: String,
+    /// Of callers that go away.
+    pub(crate) upstreams: Upstreams,
     hooks: BTreeMap<String, String>,
 }
 
 impl Arena {
     pub(crate) fn new() -> Self {
-        let stage = Stage::configured(LIMITS);
+        Self::with(Upstreams::default())
+    }
+
+    /// The same, where guests reach these upstreams, too.
+    pub(crate) fn with(upstreams: Upstreams) -> Self {
+        let stage = Stage::configured(&format!("{LIMITS}{}", upstreams.allowed()));
         let mut arena = Self {
             stage,
             victim_hook: String::new(),
+            upstreams,
             hooks: BTreeMap::new(),
         };
         for workspace in ["victim", "attacker"] {
@@ -229,6 +239,22 @@ steps:
             file.display()
         ));
         (output.status.success(), text(&output))
+    }
+
+    /// Who installs for the attacker without a process of its own.
+    pub(crate) fn installer(&self) -> Api {
+        Api::of(&self.stage, "attacker", "admin")
+    }
+
+    /// Compiled code as it lies in the cache, and without what the host puts before it.
+    pub(crate) fn compiled_code(&self) -> Vec<Vec<u8>> {
+        let files = std::fs::read_dir(self.stage.data().join("cache")).unwrap();
+        let codes = files.flat_map(|file| {
+            let cached = std::fs::read(file.unwrap().path()).unwrap();
+            let bare = cached[32..].to_vec();
+            [cached, bare]
+        });
+        codes.collect()
     }
 
     /// Runs a guest once: the caller's status and answer, and the job as

@@ -1,88 +1,54 @@
-//! Every case of the table, beside a workspace that does honest work.
+//! Every row of the table, beside a workspace that does honest work.
 //!
-//! The victim sends requests at fixed times. For each case it does so alone,
-//! while the attacker runs its guest again and again, and alone once more. What
-//! is compared is seconds apart, so that a machine that is slower now is slower
-//! for both.
+//! The victim sends requests at fixed times. For each attack of a row it does so
+//! alone, while attackers try it again and again, and alone once more. What is
+//! compared is seconds apart, so that a machine that is slower now is slower for
+//! both.
 //!
-//! Every request of the victim must succeed. Over all cases the slowest
-//! hundredth of those beside an attacker must stay within twice that of those
-//! alone, and in each case half of them must. A case that hurts is measured
-//! again before it fails: a neighbour on the machine hurts once, a guest every
-//! time.
+//! Every request of the victim must succeed, and the slowest hundredth of those
+//! beside a row's attackers must stay within twice that of those alone. There is
+//! one try: what else the machine does is the test runner's to repeat.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
-use super::arena::{Arena, Attempt};
-use super::table::{Case, End, Guest, ROWS};
+use super::arena::Arena;
+use super::attack::Attack;
+use super::departures::Upstreams;
+use super::table::{End, ROWS};
 use super::victim::{Victim, Window};
-use crate::harness::{http, split};
 
-/// The victim's requests beside attackers, over all cases, at least.
-const REQUESTS_MIN: usize = 1_000;
+/// The victim's requests beside the attackers of one row, at least; as many are
+/// made alone.
+const REQUESTS_MIN: u32 = 100;
 
-/// For each case, beside its attacker and alone.
-const REQUESTS_BESIDE: u32 = 20;
-const REQUESTS_ALONE: u32 = 10;
+/// The same for each attack of a row with many.
+const REQUESTS_EACH_MIN: u32 = 30;
 
 /// A quarter of what this deployment can do, or less.
 const INTERVAL: Duration = Duration::from_millis(25);
 
-/// Guests of the attacker at once.
+/// Attackers at once.
 const ATTACKERS: usize = 2;
-
-/// An attacker begins no sooner after its last beginning. What a flood of
-/// requests does is the subject of other tests; here it is what guests do.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// How often a guest may begin. Each call of this one is by itself a flood of as
-/// many requests as a call may have under way, each of them decided and recorded.
-fn pause_of(name: &str) -> Duration {
-    match name {
-        "hoard-requests" => PAUSE * 6,
-        _ => PAUSE,
-    }
-}
 
 /// Times below this are not told apart: two threads of the machine that change
 /// places once or twice, in a program that is not optimized, come to as much.
 const FLOOR: Duration = Duration::from_millis(12);
 
-/// How often a case is measured before it fails.
-const TRIES: usize = 4;
-
-impl Case {
-    pub(crate) fn name(&self) -> &'static str {
-        match self.guest {
-            Guest::Rust(name) | Guest::Text(name) => name,
-        }
-    }
-
-    /// What is wrong with how the guest ended, if anything is.
-    fn wrong(&self, attempt: &Attempt) -> Option<String> {
-        let failure = attempt.failure();
-        let is_right = match self.end {
-            End::Limit(limit) => {
-                attempt.status == 502 && failure.contains("exceeded `") && failure.contains(limit)
-            }
-            End::Trap(said) => attempt.status == 502 && failure.contains(said),
-            End::Answer(said) => attempt.status == 200 && attempt.answer.to_string().contains(said),
-            End::Refused(_) => false,
-        };
-        (!is_right).then(|| format!("{} {} {failure}", attempt.status, attempt.answer))
-    }
+/// As many requests as whoever runs the tests wants, for a run that takes its time.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the number of requests is the runner's"
+)]
+fn requests_min() -> u32 {
+    std::env::var("KEYWAY_VICTIM_REQUESTS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(REQUESTS_MIN)
 }
 
-fn doubled(alone: Duration) -> Duration {
-    alone.max(FLOOR) * 2
-}
-
-/// The victim's requests while the attacker runs `hook` again and again.
-fn attacked(victim: &Victim, hook: &str, pause: Duration) -> (Window, u32) {
-    let (address, path) = split(hook);
+/// The victim's requests while attackers do something again and again.
+fn attacked(victim: &Victim, attack: &Attack, requests: u32) -> (Window, u32) {
     let stop = AtomicBool::new(false);
     let attacks = AtomicU32::new(0);
     let window = std::thread::scope(|scope| {
@@ -90,40 +56,108 @@ fn attacked(victim: &Victim, hook: &str, pause: Duration) -> (Window, u32) {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
                     let began = Instant::now();
-                    let (status, _) = http(address, "POST", &path, Some(&json!({})));
-                    assert!([200, 502].contains(&status), "{status}");
                     attacks.fetch_add(1, Ordering::Relaxed);
-                    std::thread::park_timeout(pause.saturating_sub(began.elapsed()));
+                    (attack.once)();
+                    std::thread::park_timeout(attack.pause.saturating_sub(began.elapsed()));
                 }
             });
         }
-        let window = victim.window(REQUESTS_BESIDE, INTERVAL);
+        let window = victim.window(requests, INTERVAL);
         stop.store(true, Ordering::Relaxed);
         window
     });
     (window, attacks.into_inner())
 }
 
-/// Measures one case, again if it seems to hurt: alone, beside it, alone.
-fn measured(victim: &Victim, name: &str, hook: &str) -> (Window, Window) {
-    let mut tries = Vec::new();
-    for _ in 0..TRIES {
-        let before = victim.window(REQUESTS_ALONE, INTERVAL);
-        let (beside, attacks) = attacked(victim, hook, pause_of(name));
-        assert!(attacks > 0, "{name} did not attack");
-        let mut alone = victim.window(REQUESTS_ALONE, INTERVAL);
-        let quiet = before.percentile(50).max(alone.percentile(50));
-        alone.add(before);
-        for window in [&alone, &beside] {
-            assert_eq!(window.failed, Vec::<String>::new(), "{name}");
-        }
-        let hurt = beside.percentile(50);
-        tries.push((quiet, hurt));
-        if hurt <= doubled(quiet) {
-            return (alone, beside);
-        }
+/// Runs one row beside its victim.
+#[expect(
+    clippy::print_stdout,
+    reason = "figures, for whoever wants to see them"
+)]
+fn row(number: u8) {
+    let row = ROWS.iter().find(|row| row.number == number).unwrap();
+    let mut arena = Arena::with(Upstreams::bind(ATTACKERS));
+    let attacks = row.attacks(&mut arena);
+    let workers = arena.workers();
+    let victim = Victim::new(&arena.victim_hook);
+    let requests = requests_min();
+    let each = requests
+        .div_ceil(attacks.len() as u32)
+        .max(REQUESTS_EACH_MIN);
+    // The first requests find nothing warm.
+    victim.window(20, INTERVAL);
+    let (mut alone, mut beside) = (Window::default(), Window::default());
+    for attack in &attacks {
+        alone.add(victim.window(each / 2, INTERVAL));
+        let (window, tried) = attacked(&victim, attack, each);
+        assert!(tried > 0, "{} was not tried", attack.name);
+        println!(
+            "row {number}, {}: tried {tried} times; half {:?}, slowest {:?}",
+            attack.name,
+            window.percentile(50),
+            window.percentile(100)
+        );
+        beside.add(window);
+        alone.add(victim.window(each - each / 2, INTERVAL));
     }
-    panic!("{name} slows its neighbour down; alone, and beside it: {tries:?}");
+    for window in [&alone, &beside] {
+        assert_eq!(window.failed, Vec::<String>::new());
+    }
+    assert!(beside.took.len() >= requests as usize && alone.took.len() >= requests as usize);
+    let [quiet, hurt] = [&alone, &beside].map(|window| window.percentile(99));
+    println!(
+        "row {number}: of {} requests 99 % took {quiet:?} alone, {hurt:?} beside",
+        beside.took.len()
+    );
+    assert!(
+        hurt <= quiet.max(FLOOR) * 2,
+        "row {number}, {}: alone {quiet:?}, beside {hurt:?}",
+        row.attack
+    );
+    assert_eq!(arena.workers_now(), workers, "no worker ended");
+}
+
+/// A test for each row, and the list of them.
+macro_rules! rows {
+    ($($test:ident $number:literal)*) => {
+        $(#[test]
+        fn $test() {
+            row($number);
+        })*
+
+        const ROWS_BESIDE: &[u8] = &[$($number),*];
+    };
+}
+
+rows! {
+    honest_requests_are_in_time_beside_loops 1
+    honest_requests_are_in_time_beside_memory_bombs 2
+    honest_requests_are_in_time_beside_table_bombs 3
+    honest_requests_are_in_time_beside_stacks_without_an_end 4
+    honest_requests_are_in_time_beside_floods_of_host_calls 5
+    honest_requests_are_in_time_beside_the_other_abi 6
+    honest_requests_are_in_time_beside_floods_of_handles 7
+    honest_requests_are_in_time_beside_huge_and_wild_values 8
+    honest_requests_are_in_time_beside_hoards 9
+    honest_requests_are_in_time_beside_floods_in_the_log 10
+    honest_requests_are_in_time_beside_random_bytes_and_clocks 11
+    honest_requests_are_in_time_beside_floods_of_headers 12
+    honest_requests_are_in_time_beside_waiting_for_ever 13
+    honest_requests_are_in_time_beside_bombs_for_the_compiler 14
+    honest_requests_are_in_time_beside_forged_code 15
+    honest_requests_are_in_time_beside_callers_that_go_away 16
+    honest_requests_are_in_time_beside_panics 17
+    honest_requests_are_in_time_beside_forged_handles 18
+    honest_requests_are_in_time_beside_looking_for_leftovers 19
+    honest_requests_are_in_time_beside_reading_all_memory 20
+    honest_requests_are_in_time_beside_asking_for_errors 21
+}
+
+#[test]
+fn every_row_is_run_beside_the_victim_with_a_thousand_requests_over_all() {
+    let numbers: Vec<u8> = ROWS.iter().map(|row| row.number).collect();
+    assert_eq!(numbers, ROWS_BESIDE);
+    assert!(REQUESTS_MIN as usize * ROWS.len() >= 1_000);
 }
 
 #[test]
@@ -140,30 +174,4 @@ fn every_case_ends_as_its_row_says() {
         otherwise.extend(wrong.map(|told| format!("{}: {told}", case.name())));
     }
     assert_eq!(otherwise, Vec::<String>::new());
-}
-
-#[test]
-fn a_thousand_honest_requests_succeed_in_time_beside_every_hostile_guest() {
-    let mut arena = Arena::new();
-    let workers = arena.workers();
-    let victim = Victim::new(&arena.victim_hook);
-    // The first requests find nothing warm.
-    victim.window(20, INTERVAL);
-    let (mut alone, mut beside) = (Window::default(), Window::default());
-    for case in ROWS.iter().flat_map(|row| row.cases) {
-        // What is refused never runs; whoever installs it is a test of its own.
-        if matches!(case.end, End::Refused(_)) {
-            continue;
-        }
-        let wrong = case.wrong(&arena.attempt(case.guest));
-        assert_eq!(wrong, None, "{}", case.name());
-        let hook = arena.hook(case.guest);
-        let (quiet, hurt) = measured(&victim, case.name(), &hook);
-        alone.add(quiet);
-        beside.add(hurt);
-    }
-    assert!(beside.took.len() >= REQUESTS_MIN, "{}", beside.took.len());
-    let [quiet, hurt] = [&alone, &beside].map(|window| window.percentile(99));
-    assert!(hurt <= doubled(quiet), "alone {quiet:?}, beside {hurt:?}");
-    assert_eq!(arena.workers_now(), workers, "no worker ended");
 }

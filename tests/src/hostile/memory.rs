@@ -6,19 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use super::arena::Arena;
 use super::table::Guest;
 use crate::harness::order;
-
-/// Memory of a process that is in use, in MiB.
-fn resident_mib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: u64 = line
-        .unwrap()
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap();
-    kib >> 10
-}
+use crate::processes::resident_mib;
 
 fn workers_mib(arena: &Arena) -> u64 {
     arena.workers().into_iter().map(resident_mib).sum()

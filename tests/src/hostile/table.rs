@@ -30,11 +30,23 @@ pub(crate) struct Case {
     pub(crate) end: End,
 }
 
+/// What a row tries beside its cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Also {
+    Nothing,
+    /// Components that are hard to compile, one after the other.
+    Bombs,
+    /// Compiled code in the place of a component.
+    Forged,
+    /// Callers that go away while a guest runs for them.
+    Departures,
+}
+
 pub(crate) struct Row {
     pub(crate) number: u8,
     pub(crate) attack: &'static str,
-    /// Run beside the victim.
     pub(crate) cases: &'static [Case],
+    pub(crate) also: Also,
     /// Tests that look at the row by itself.
     pub(crate) tests: &'static [&'static str],
 }
@@ -65,6 +77,7 @@ pub(crate) fn actions() -> Vec<&'static str> {
     actions.into_iter().collect()
 }
 
+use Also::{Bombs, Departures, Forged, Nothing};
 use End::{Answer, Limit, Refused, Trap};
 
 pub(crate) const ROWS: &[Row] = &[
@@ -77,6 +90,7 @@ pub(crate) const ROWS: &[Row] = &[
             text("realloc_loop", Limit("cpu_ms_max")),
             text("bulk_loop", Limit("cpu_ms_max")),
         ],
+        also: Nothing,
         tests: &["a_loop_ends_soon_after_its_time"],
     },
     Row {
@@ -87,6 +101,7 @@ pub(crate) const ROWS: &[Row] = &[
             text("memory_grow", Limit("memory_bytes_max")),
             text("huge_memory", Trap("cannot be called")),
         ],
+        also: Nothing,
         tests: &["memory_bombs_leave_no_memory_behind"],
     },
     Row {
@@ -98,6 +113,7 @@ pub(crate) const ROWS: &[Row] = &[
             text("table_64", Refused("64-bit")),
             text("memory_64", Refused("64-bit")),
         ],
+        also: Nothing,
         tests: &["a_module_with_a_feature_beyond_wasi_0_2_is_refused"],
     },
     Row {
@@ -109,6 +125,7 @@ pub(crate) const ROWS: &[Row] = &[
             text("mutual_recursion", Limit("STACK_BYTES_MAX")),
             text("recursion_into_host", Limit("STACK_BYTES_MAX")),
         ],
+        also: Nothing,
         tests: &["every_setting_of_the_engine_is_the_one_that_was_reviewed"],
     },
     Row {
@@ -119,12 +136,14 @@ pub(crate) const ROWS: &[Row] = &[
             rust("many-host-calls", Answer("survived")),
             rust("hoard-state", Answer("state_keys_max")),
         ],
+        also: Nothing,
         tests: &["a_short_call_does_not_wait_for_each_of_many_loops"],
     },
     Row {
         number: 6,
         attack: "floods of tasks, streams and futures: the ABI that has them is off",
         cases: &[text("async_export", Refused("async"))],
+        also: Nothing,
         tests: &["a_component_with_a_feature_beyond_wasi_0_2_is_refused"],
     },
     Row {
@@ -134,6 +153,7 @@ pub(crate) const ROWS: &[Row] = &[
             rust("handles", Limit("handles_max")),
             rust("handles-freed", Answer("survived")),
         ],
+        also: Nothing,
         tests: &["a_component_of_many_instances_is_refused"],
     },
     Row {
@@ -149,6 +169,7 @@ pub(crate) const ROWS: &[Row] = &[
             text("not_text", Trap("invalid utf-8")),
             text("wrong_case", Trap("discriminant")),
         ],
+        also: Nothing,
         tests: &[],
     },
     Row {
@@ -159,6 +180,7 @@ pub(crate) const ROWS: &[Row] = &[
             rust("hoard-fields", Limit("field_bytes_max")),
             rust("hoard-requests", Limit("host_calls_in_flight_max")),
         ],
+        also: Nothing,
         tests: &[
             "what_leaves_makes_room_for_more",
             "hoards_stay_within_their_budget",
@@ -174,6 +196,7 @@ pub(crate) const ROWS: &[Row] = &[
             rust("log-escapes", Answer("survived")),
             rust("failure-escapes", Trap("before")),
         ],
+        also: Nothing,
         tests: &[
             "nothing_that_a_terminal_would_obey_reaches_people",
             "a_flooded_log_is_cut_and_says_so_in_one_line",
@@ -187,6 +210,7 @@ pub(crate) const ROWS: &[Row] = &[
             rust("random-flood", Limit("cpu_ms_max")),
             rust("clocks", Answer("monotonic_ns")),
         ],
+        also: Nothing,
         tests: &["no_clock_of_a_guest_steps_by_less_than_a_millisecond"],
     },
     Row {
@@ -197,6 +221,7 @@ pub(crate) const ROWS: &[Row] = &[
             rust("header-list", Limit("field_bytes_max")),
             rust("header-names", Answer(r#"{"taken":[]}"#)),
         ],
+        also: Nothing,
         tests: &[],
     },
     Row {
@@ -208,18 +233,21 @@ pub(crate) const ROWS: &[Row] = &[
             rust("no-time-at-all", Limit("_ms_max")),
             rust("timeouts", Answer("Ok(200)")),
         ],
+        also: Nothing,
         tests: &[],
     },
     Row {
         number: 14,
         attack: "components that are hard to compile",
         cases: &[],
+        also: Bombs,
         tests: &["bombs_for_the_compiler_are_refused_or_compiled_and_hurt_nobody"],
     },
     Row {
         number: 15,
         attack: "forged compiled code",
         cases: &[],
+        also: Forged,
         tests: &[
             "compiled_code_is_not_an_artifact",
             "compiled_code_that_was_tampered_with_is_not_run",
@@ -229,7 +257,12 @@ pub(crate) const ROWS: &[Row] = &[
         number: 16,
         attack: "callers that go away in the middle",
         cases: &[],
-        tests: &["callers_that_go_away_cost_nobody_anything"],
+        also: Departures,
+        tests: &[
+            "ten_thousand_callers_go_away_and_nothing_of_their_calls_stays",
+            "the_record_of_a_call_whose_caller_went_away_says_so",
+            "callers_that_go_away_cost_nobody_anything",
+        ],
     },
     Row {
         number: 17,
@@ -238,6 +271,7 @@ pub(crate) const ROWS: &[Row] = &[
             rust("panic", Trap("unreachable")),
             rust("exit", Trap("ended itself")),
         ],
+        also: Nothing,
         tests: &["a_panic_of_a_host_function_ends_its_call_and_nothing_else"],
     },
     Row {
@@ -251,6 +285,7 @@ pub(crate) const ROWS: &[Row] = &[
             text("reentrance", Trap("cannot leave component instance")),
             text("wrong_signature", Trap("indirect call type mismatch")),
         ],
+        also: Nothing,
         tests: &[],
     },
     Row {
@@ -261,12 +296,14 @@ pub(crate) const ROWS: &[Row] = &[
             rust("find-canary", Answer(r#""found":0"#)),
             text("leftover_table", Answer(r#""found":0"#)),
         ],
+        also: Nothing,
         tests: &["nothing_that_a_call_leaves_is_found_by_the_next"],
     },
     Row {
         number: 20,
         attack: "reading the worker's whole memory: there is no key in it",
-        cases: &[],
+        cases: &[rust("find-canary", Answer(r#""found":0"#))],
+        also: Nothing,
         tests: &["no_key_and_no_credential_is_in_the_memory_of_any_worker"],
     },
     Row {
@@ -276,6 +313,7 @@ pub(crate) const ROWS: &[Row] = &[
             rust("errors", Answer("HttpRequestDenied")),
             text("unknown_import", Refused("keyway:host/secrets")),
         ],
+        also: Nothing,
         tests: &["errors_tell_a_guest_nothing_about_the_host"],
     },
 ];

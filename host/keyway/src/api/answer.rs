@@ -32,6 +32,8 @@ pub(super) fn problem(error: &ControlError) -> Response {
         ControlError::NotFound(_) => (StatusCode::NOT_FOUND, "not-found"),
         ControlError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         ControlError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+        // Nobody reads it.
+        ControlError::Cancelled => (StatusCode::REQUEST_TIMEOUT, "cancelled"),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     };
     if status == StatusCode::INTERNAL_SERVER_ERROR {

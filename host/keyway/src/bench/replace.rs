@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use keyway_gate::{Lane, Readiness, run_logic};
+use keyway_gate::{Lane, Presence, Readiness, run_logic};
 use keyway_ipc::Entrance;
 use keyway_model::Digest;
 use keyway_model::limit::CallLimits;
@@ -100,7 +100,8 @@ async fn wedged(deployment: &Deployment) -> Result<Duration> {
     let component = Digest::of(crate::wire::EXPRESSIONS);
     let call = async move {
         let tenant = keyway_store::PLATFORM.tenant;
-        run_logic(&before, tenant, component, entrance, limits).await
+        let waits = Presence::always();
+        run_logic(&before, tenant, component, entrance, limits, &waits).await
     };
     let noticed = async {
         let noticed = readiness.wait_for(|state| *state == Readiness::Wedged);

@@ -7,21 +7,28 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::files;
+
+/// How often to look whether a deployment that was left running has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// Columns of the rule above an act.
 const COLUMNS: usize = 100;
 
-/// A deployment, its upstream, and a directory to work in.
+/// A deployment, its upstream, and a directory to work in. They end in this
+/// order: a deployment that ends signs what it has recorded, and needs its
+/// directory for that.
 pub(super) struct Stage {
-    program: PathBuf,
-    dir: tempfile::TempDir,
-    upstream: Running,
     deployment: Running,
+    _upstream: Running,
+    dir: tempfile::TempDir,
+    program: PathBuf,
     pub(super) upstream_port: u16,
     pub(super) api_port: u16,
     checks: usize,
@@ -72,10 +79,10 @@ impl Stage {
             .and_then(|(_, port)| port.parse().ok())
             .context("the deployment says where its API listens")?;
         Ok(Self {
-            program,
-            dir,
-            upstream,
             deployment,
+            _upstream: upstream,
+            dir,
+            program,
             upstream_port,
             api_port,
             checks: 0,
@@ -177,7 +184,7 @@ impl Stage {
         }
     }
 
-    /// Leaves everything running until the person ends it.
+    /// Leaves everything running until the person ends it, or the deployment ends.
     pub(super) fn leave_running(mut self) -> Result<()> {
         println!(
             "\nThe deployment stays up until you press Ctrl-C:\n  cd {}\n  {} job list\n  {} audit tail",
@@ -185,9 +192,24 @@ impl Stage {
             self.program.display(),
             self.program.display()
         );
-        self.deployment.child.wait()?;
-        drop(self.upstream);
-        Ok(())
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            // Whoever presses Ctrl-C tells every process here, this one too: it
+            // waits for the others and takes the directory away.
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let mut terminate = signal(SignalKind::terminate())?;
+            let mut look = tokio::time::interval(LOOK_EVERY);
+            while self.deployment.child.try_wait()?.is_none() {
+                tokio::select! {
+                    _ = interrupt.recv() => break,
+                    _ = terminate.recv() => break,
+                    _ = look.tick() => {}
+                }
+            }
+            Ok(())
+        })
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use keyway_gate::resource::ConnectionRecord;
-use keyway_gate::{Basis, ControlError, Purpose, TlsRecord, View, bundled};
-use keyway_ipc::{CallOutcome, Entrance};
+use keyway_gate::{Basis, ControlError, Presence, Purpose, TlsRecord, View, bundled};
+use keyway_ipc::{CallOutcome, Entrance, Trap};
 use keyway_model::manifest::Parameters;
 use keyway_model::net::HostName;
 use keyway_model::{ConnectionId, CredentialSlot, Name};
@@ -186,6 +186,7 @@ impl Deployment {
         &self,
         caller: Caller,
         name: &str,
+        presence: Presence,
     ) -> Result<Checked, ControlError> {
         let allowed = self
             .begin(
@@ -203,7 +204,7 @@ impl Deployment {
         allowed.call.commit_intent().await?;
         let unit = self.gate.store().unit(allowed.scope);
         let invocation = match self.gate.open(basis, unit.clone(), None) {
-            Ok(invocation) => invocation,
+            Ok(invocation) => invocation.for_caller(presence),
             Err(no_grant) => {
                 return allowed
                     .fail(ControlError::Conflict(no_grant.to_string()))
@@ -216,6 +217,9 @@ impl Deployment {
             CallOutcome::Value(identity) => (true, identity.clone()),
             CallOutcome::Failure(failure) => {
                 (false, ended.seen.explained(failure.clone()).to_string())
+            }
+            CallOutcome::Trap(Trap::Cancelled(_)) => {
+                return allowed.fail(ControlError::Cancelled).await;
             }
             CallOutcome::Trap(trap) => (false, trap.to_string()),
             CallOutcome::LogicError(text) => (false, text.clone()),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use aws_lc_rs::rand;
 use keyway_gate::resource::{NewVersion, RecipeRecord};
-use keyway_gate::{ControlError, View};
+use keyway_gate::{ControlError, Presence, View};
+use keyway_jobs::EvaluateError;
 use keyway_jobs::compile::{self, CompileError};
 use keyway_model::manifest::Manifest;
 use keyway_model::recipe::{
@@ -24,12 +25,14 @@ impl Deployment {
         &self,
         caller: Caller,
         recipe: RecipeText,
+        presence: &Presence,
     ) -> Result<String, ControlError> {
         let allowed = self
             .begin(&caller, "recipe:validate", "recipe", None)
             .await?;
         let scope = allowed.scope;
-        match self.compiled(scope, &self.view(scope), &recipe.text).await {
+        let view = self.view(scope);
+        match self.compiled(scope, &view, &recipe.text, presence).await {
             Ok((recipe, _)) => allowed.answer(recipe.name.to_string()).await,
             Err(error) => allowed.fail(error).await,
         }
@@ -40,11 +43,13 @@ impl Deployment {
         self: &Arc<Self>,
         caller: Caller,
         text: RecipeText,
+        presence: &Presence,
     ) -> Result<types::Recipe, ControlError> {
         let allowed = self.begin(&caller, "recipe:apply", "recipe", None).await?;
         let scope = allowed.scope;
         let view = self.view(scope);
-        let (recipe, definition) = match self.compiled(scope, &view, &text.text).await {
+        let compiled = self.compiled(scope, &view, &text.text, presence).await;
+        let (recipe, definition) = match compiled {
             Ok(compiled) => compiled,
             Err(error) => return allowed.fail(error).await,
         };
@@ -64,6 +69,7 @@ impl Deployment {
         scope: Scope,
         view: &View,
         text: &str,
+        presence: &Presence,
     ) -> Result<(Recipe, String), ControlError> {
         let recipe = Recipe::parse(text, Format::Detect).map_err(told)?;
         let references = recipe.references();
@@ -78,9 +84,14 @@ impl Deployment {
         let response = self
             .jobs
             .runner()
-            .check(scope, request)
+            .check(scope, request, presence)
             .await
-            .map_err(|error| ControlError::Internal(error.to_string()))?;
+            .map_err(|error| match error {
+                EvaluateError::Cancelled => ControlError::Cancelled,
+                EvaluateError::WorkerGone | EvaluateError::Failed(_) | _ => {
+                    ControlError::Internal(error.to_string())
+                }
+            })?;
         let definition = compile::finish(&recipe, &response).map_err(not_compiled)?;
         let definition = definition
             .to_json()

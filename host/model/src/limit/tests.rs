@@ -136,7 +136,7 @@ fn every_limit_has_one_name_a_unit_and_words() {
             Unit::Bytes => row.name.to_lowercase().contains("bytes"),
             Unit::Milliseconds => row.name.to_lowercase().contains("_ms_"),
             Unit::Seconds => row.name.to_lowercase().contains("_seconds_"),
-            Unit::PerSecond => row.name.contains("per_second"),
+            Unit::PerSecond => row.name.to_lowercase().contains("per_second"),
             Unit::PerMinute => row.name.contains("bytes") && row.name.contains("per_minute"),
             Unit::Count | Unit::Ratio => !row.name.to_lowercase().contains("bytes"),
         };

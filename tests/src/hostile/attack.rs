@@ -1,0 +1,164 @@
+//! What the attacker does, again and again, for each row of the table.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::arena::{Arena, Attempt, packed};
+use super::bombs::{BOMBS, Bomb};
+use super::departures::Busy;
+use super::table::{Also, Case, End, Guest, Row};
+use crate::harness::{http, split};
+use crate::routes::Api;
+
+/// An attacker begins no sooner after its last beginning. What a flood of
+/// requests does is the subject of other tests; here it is what guests do.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Something that an attacker does.
+pub(crate) struct Attack {
+    pub(crate) name: &'static str,
+    /// How often it may begin.
+    pub(crate) pause: Duration,
+    /// Does it once, and checks how it ends.
+    pub(crate) once: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Case {
+    pub(crate) fn name(&self) -> &'static str {
+        match self.guest {
+            Guest::Rust(name) | Guest::Text(name) => name,
+        }
+    }
+
+    /// What is wrong with how the guest ended, if anything is.
+    pub(crate) fn wrong(&self, attempt: &Attempt) -> Option<String> {
+        let failure = attempt.failure();
+        let is_right = match self.end {
+            End::Limit(limit) => {
+                attempt.status == 502 && failure.contains("exceeded `") && failure.contains(limit)
+            }
+            End::Trap(said) => attempt.status == 502 && failure.contains(said),
+            End::Answer(said) => attempt.status == 200 && attempt.answer.to_string().contains(said),
+            End::Refused(_) => false,
+        };
+        (!is_right).then(|| format!("{} {} {failure}", attempt.status, attempt.answer))
+    }
+
+    fn attack(&self, arena: &mut Arena) -> Attack {
+        let name = self.name();
+        if let End::Refused(said) = self.end {
+            return install(arena.installer(), name, self.guest.bytes(), Some(said));
+        }
+        // Once before, so that nothing is compiled or loaded while it is timed.
+        let wrong = self.wrong(&arena.attempt(self.guest));
+        assert_eq!(wrong, None, "{name}");
+        let (address, path) = split(&arena.hook(self.guest));
+        // Each call of this one is by itself a flood of as many requests as a call
+        // may have under way, each of them decided and recorded.
+        let times = if name == "hoard-requests" { 6 } else { 1 };
+        Attack {
+            name,
+            pause: PAUSE * times,
+            once: Box::new(move || {
+                let (status, answer) = http(address, "POST", &path, Some(&json!({})));
+                assert!([200, 502].contains(&status), "{status} {answer}");
+            }),
+        }
+    }
+}
+
+impl Row {
+    /// Everything that the row tries.
+    pub(crate) fn attacks(&self, arena: &mut Arena) -> Vec<Attack> {
+        let cases = self.cases.iter().map(|case| case.attack(arena));
+        let mut attacks: Vec<Attack> = cases.collect();
+        match self.also {
+            Also::Nothing => {}
+            Also::Bombs => attacks.push(bombs(arena)),
+            Also::Forged => {
+                for code in arena.compiled_code() {
+                    let forged = Some("not a component");
+                    attacks.push(install(arena.installer(), "forged", code, forged));
+                }
+            }
+            Also::Departures => attacks.extend(departures(arena)),
+        }
+        attacks
+    }
+}
+
+/// Sends an artifact to the installer, which says `refused` of it or takes it.
+fn install(
+    api: Api,
+    name: &'static str,
+    artifact: Vec<u8>,
+    refused: Option<&'static str>,
+) -> Attack {
+    Attack {
+        name,
+        pause: PAUSE,
+        once: Box::new(move || installed(&api, name, &artifact, refused)),
+    }
+}
+
+/// What the installer says of an artifact is what is expected of it.
+pub(crate) fn installed(api: &Api, name: &str, artifact: &[u8], refused: Option<&str>) {
+    let path = "/api/v1/workspaces/attacker/development/connectors";
+    let (status, said) = api.send("POST", path, artifact);
+    match refused {
+        Some(reason) => assert!(
+            status == 422 && said.contains(reason),
+            "{name}: {status} {said}"
+        ),
+        // Taken, there already, or ended by the limits of whatever compiles it.
+        None => assert!(
+            [200, 409].contains(&status) || said.contains("compil"),
+            "{name}: {status} {said}"
+        ),
+    }
+    assert!(said.len() < 4_000, "{name}: {} bytes are said", said.len());
+}
+
+/// One bomb after the other.
+fn bombs(arena: &Arena) -> Attack {
+    let (api, next) = (arena.installer(), AtomicUsize::new(0));
+    let bombs: Vec<(&Bomb, Vec<u8>)> = BOMBS
+        .iter()
+        .map(|bomb| {
+            let component = wat::parse_str((bomb.text)()).unwrap();
+            (bomb, packed(bomb.name, &component))
+        })
+        .collect();
+    Attack {
+        name: "bombs",
+        pause: PAUSE,
+        once: Box::new(move || {
+            let number = next.fetch_add(1, Ordering::Relaxed) % bombs.len();
+            let (bomb, artifact) = &bombs[number];
+            installed(&api, bomb.name, artifact, bomb.refused);
+        }),
+    }
+}
+
+/// A caller that goes away, for each thing that a guest may be in the middle of.
+fn departures(arena: &Arena) -> Vec<Attack> {
+    let callers = arena.upstreams.callers(&arena.stage, "attacker");
+    let free = Arc::new(Mutex::new(callers));
+    let attacks = Busy::ALL.into_iter().map(|busy| {
+        let free = Arc::clone(&free);
+        let once = move || {
+            let caller = free.lock().unwrap().pop().expect("as many as attackers");
+            caller.depart(busy);
+            free.lock().unwrap().push(caller);
+        };
+        Attack {
+            name: busy.name(),
+            pause: PAUSE,
+            once: Box::new(once),
+        }
+    });
+    attacks.collect()
+}

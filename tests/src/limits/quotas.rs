@@ -1,0 +1,262 @@
+//! Quotas: what one workspace, and one connector, may consume over all calls.
+
+use keyway_model::limit::Quotas;
+use serde_json::{Value, json};
+
+use super::{Call, GET, HTTP, LIST, LOG, OPEN, SET, Subject, WRITE, names, tells};
+use crate::code;
+use crate::harness::{Stage, order, with_manifest};
+
+#[test]
+fn a_request_over_the_rate_waits_and_one_that_waited_too_long_is_refused_by_name() {
+    let subject = Subject::new("");
+    let stage = &subject.stage;
+    let url = format!("http://localhost:{}/anything", stage.upstream.port);
+    let send = |times: u32| {
+        let input = json!({ "function": HTTP, "times": times, "argument": url });
+        stage.post(subject.hook("call"), &input)
+    };
+    // Two a second: four requests wait for two tokens and all arrive.
+    subject.set("http_calls_per_second_max=2");
+    let (started, before) = (
+        std::time::Instant::now(),
+        stage.upstream.effects()["requests"].as_u64(),
+    );
+    let (status, reply) = send(4);
+    assert_eq!(
+        (status, &reply["seen"]),
+        (200, &json!("status 200")),
+        "{reply}"
+    );
+    assert!(
+        started.elapsed().as_millis() >= 900,
+        "{:?}",
+        started.elapsed()
+    );
+    let after = stage.upstream.effects()["requests"].as_u64();
+    assert_eq!(after.unwrap() - before.unwrap(), 4);
+    // Without patience, the same flood is refused, told and recorded.
+    subject.set("http_calls_per_second_max=1 throttle_ms_max=10");
+    let (status, reply) = send(2);
+    assert_eq!(status, 200, "{reply}");
+    let seen = &stage.last_job()["steps"][0]["seen"];
+    let told = seen["denials"].to_string();
+    assert!(tells(&told, "http_calls_per_second_max", 1), "{seen}");
+    assert!(
+        reply["seen"]
+            .as_str()
+            .unwrap()
+            .contains("ConnectionLimitReached"),
+        "{reply}"
+    );
+    assert!(stage.denial("limit"));
+}
+
+#[test]
+fn state_and_log_over_their_rates_are_refused_and_dropped_by_name() {
+    let subject = Subject::new("");
+    let call = |function, times| subject.call(Call::Import(function, times, 6));
+    subject.set("state_writes_per_second_max=1 log_lines_per_second_max=2 throttle_ms_max=10");
+    let told = call(SET, 3);
+    assert!(tells(&told, "state_writes_per_second_max", 1), "{told}");
+    assert!(subject.stage.denial("limit"));
+    let told = call(LOG, 10);
+    assert!(tells(&told, "log_lines_per_second_max", 2), "{told}");
+    let audit = subject
+        .stage
+        .until("the record of the dropped lines", |stage| {
+            let audit = stage.audit();
+            let tally = audit.iter().rev().find(|line| line["kind"] == "tally")?;
+            tally["record"]["log_lines_dropped"]
+                .as_u64()
+                .filter(|dropped| *dropped > 0)
+        });
+    assert!((1..10).contains(&audit), "{audit}");
+}
+
+#[test]
+fn reads_of_state_and_calls_of_scratch_files_over_their_rates_are_refused_by_name() {
+    let subject = Subject::new("");
+    let call = |function, times| subject.call(Call::Import(function, times, 6));
+    subject.set("state_reads_per_second_max=1 throttle_ms_max=10");
+    let told = call(GET, 5);
+    assert!(tells(&told, "state_reads_per_second_max", 1), "{told}");
+    subject.set("scratch_calls_per_second_max=1");
+    for (function, reads) in [(OPEN, false), (WRITE, false), (LIST, true)] {
+        let before = denials(&subject.stage);
+        let told = call(function, 3);
+        assert!(tells(&told, "scratch_calls_per_second_max", 1), "{told}");
+        // What changes nothing is counted in the record of its call.
+        assert_eq!(denials(&subject.stage) > before, !reads, "{function}");
+    }
+    // With patience, all of them wait for their turn.
+    subject.set("throttle_ms_max=default");
+    let told = call(GET, 3);
+    assert!(!told.contains("state_reads_per_second_max"), "{told}");
+}
+
+/// Records of denials for a limit.
+fn denials(stage: &Stage) -> usize {
+    let audit = stage.audit();
+    let of_limits = audit.iter().filter(|line| {
+        line["record"]["decision"] == "denied" && line["record"]["reason"] == "limit"
+    });
+    of_limits.count()
+}
+
+#[test]
+fn a_manifest_without_patience_is_refused_no_faster_than_its_calls_pass() {
+    let subject = Subject::new("");
+    subject.set("state_writes_per_second_max=2 throttle_ms_max=1");
+    let started = std::time::Instant::now();
+    let told = subject.call(Call::Import(SET, 10, 6));
+    assert!(tells(&told, "state_writes_per_second_max", 2), "{told}");
+    // Ten calls at two a second that pass and two a second that are refused,
+    // two of each at once.
+    assert!(
+        started.elapsed().as_millis() >= 1_300,
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+/// Posts to a webhook from a thread of its own.
+pub(crate) fn post_aside(
+    stage: &Stage,
+    hook: &str,
+    input: &Value,
+) -> std::thread::JoinHandle<(u16, Value)> {
+    let (address, path) = crate::harness::split(hook);
+    let input = input.clone();
+    assert!(stage.serve.is_some());
+    std::thread::spawn(move || crate::harness::http(address, "POST", &path, Some(&input)))
+}
+
+#[test]
+fn requests_under_way_are_counted_over_all_calls_of_a_connector() {
+    let subject = Subject::new("[limits]\nwall_ms_max = 4000\n");
+    let stage = &subject.stage;
+    subject.set("host_calls_in_flight_per_connector_max=1 throttle_ms_max=50");
+    stage.upstream.mode("hang");
+    let url = format!("http://localhost:{}/anything", stage.upstream.port);
+    let input = json!({ "function": HTTP, "times": 1, "argument": url });
+    let hanging = post_aside(stage, subject.hook("call"), &input);
+    stage.until("the first request", |stage| {
+        stage.upstream.effects()["requests"]
+            .as_u64()
+            .filter(|count| *count > 0)
+    });
+    let (status, reply) = stage.post(subject.hook("call"), &input);
+    assert_eq!(status, 200, "{reply}");
+    let told = stage.last_job().to_string();
+    assert!(
+        tells(&told, "host_calls_in_flight_per_connector_max", 1),
+        "{told}"
+    );
+    hanging.join().unwrap();
+}
+
+#[test]
+fn calls_over_the_workspaces_or_the_connectors_number_wait_and_run_after_those_before() {
+    for limit in [
+        "guest_calls_per_workspace_max",
+        "guest_calls_per_connector_max",
+    ] {
+        let subject = Subject::new("[limits]\ncpu_ms_max = 800\n");
+        subject.set(&format!("{limit}=1"));
+        let input = json!({ "what": "endless_loop" });
+        let started = std::time::Instant::now();
+        let stage = &subject.stage;
+        let calls = [0, 1, 2].map(|_| post_aside(stage, subject.hook("attempt"), &input));
+        for call in calls {
+            call.join().unwrap();
+        }
+        // Three loops of 800 ms on a processor each, one after the other,
+        // whatever the number of processors.
+        assert!(
+            started.elapsed().as_millis() >= 2_400,
+            "{limit}: {:?}",
+            started.elapsed()
+        );
+    }
+}
+
+#[test]
+fn an_event_over_the_number_of_jobs_is_refused_by_name_and_recorded() {
+    let subject = Subject::new("[limits]\nwall_ms_max = 4000\n");
+    let stage = &subject.stage;
+    subject.set("jobs_per_workspace_max=1");
+    stage.upstream.mode("hang");
+    let hanging = post_aside(stage, subject.hook("intake"), &order(1));
+    stage.until("the first request", |stage| {
+        stage.upstream.effects()["requests"]
+            .as_u64()
+            .filter(|count| *count > 0)
+    });
+    let (status, reply) = stage.post(subject.hook("intake"), &order(2));
+    assert_eq!(status, 429, "{reply}");
+    assert!(
+        tells(&reply.to_string(), "jobs_per_workspace_max", 1),
+        "{reply}"
+    );
+    assert!(stage.denial("limit"));
+    hanging.join().unwrap();
+}
+
+#[test]
+fn a_workspace_has_so_many_connectors_and_an_install_beyond_them_is_refused_by_name() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    stage.ok("workspace limits set acme connectors_per_workspace_max=2");
+    let (first, second) = (code::install(&stage, 1), code::install(&stage, 2));
+    let file = stage.dir.path().join("orders-3.wasm");
+    let third = with_manifest("orders.wasm", |manifest| {
+        manifest.replacen("\"orders\"", "\"orders-3\"", 1)
+    });
+    stage.write("orders-3.wasm", third);
+    let said = stage.refused(&format!("connector install {}", file.display()));
+    assert!(
+        said.contains("`connectors_per_workspace_max` (2)") && said.contains("[limits]"),
+        "{said}"
+    );
+    let is_of_refused = |line: &Value| {
+        line["record"]["outcome"] == "failed"
+            && line["record"]["detail"]
+                .as_str()
+                .is_some_and(|detail| detail.contains("connectors_per_workspace_max"))
+    };
+    let audit = stage.audit();
+    assert!(audit.iter().any(is_of_refused), "{:?}", audit.last());
+    stage.ok("--environment production workspace limits set acme connectors_per_workspace_max=2");
+    // In each environment together, and what is there already is no further one.
+    let elsewhere = format!(
+        "--environment production connector install {}",
+        file.display()
+    );
+    assert!(
+        stage
+            .refused(&elsewhere)
+            .contains("connectors_per_workspace_max")
+    );
+    for name in [&first, &second] {
+        let file = stage.dir.path().join(format!("{name}.wasm"));
+        stage.ok(&format!("connector install {}", file.display()));
+    }
+    stage.ok("workspace limits set acme connectors_per_workspace_max=3");
+    stage.ok(&format!("connector install {}", file.display()));
+    // It is each workspace's own.
+    stage.ok("workspace create rival");
+    stage.ok(&format!(
+        "--workspace rival connector install {}",
+        file.display()
+    ));
+}
+
+#[test]
+fn every_quota_has_a_test_here() {
+    let source = include_str!("quotas.rs");
+    let (tests, _) = source.split_once("fn every_quota_has_a_test_here").unwrap();
+    for name in names(&json!(Quotas::default())) {
+        assert!(tests.contains(&name), "{name} is set by no test");
+    }
+}
