@@ -11,6 +11,7 @@
 pub mod fair;
 mod frame;
 mod link;
+mod log_line;
 mod message;
 mod outcome;
 pub mod processor;
@@ -18,10 +19,10 @@ mod scratch;
 mod socket;
 
 pub use link::{Closed, Incoming, Link, Receiver, Sender, in_process};
+pub use log_line::{LogLevel, LogLine};
 pub use message::{
     BodyStart, CallId, Entrance, HostCall, HostReply, HttpReply, HttpRequest, Invoke, LayerReport,
-    LayerState, LogLevel, LogLine, Message, Refusal, RequestId, Standing, StateRefusal, ToBroker,
-    ToWorker,
+    LayerState, Message, Refusal, RequestId, Standing, StateRefusal, ToBroker, ToWorker,
 };
 pub use outcome::{CallOutcome, PollBatch, PollEvent, Trap, Usage};
 pub use scratch::{ScratchCall, ScratchRefusal};

@@ -5,6 +5,7 @@ use keyway_model::Digest;
 use keyway_model::limit::CallLimits;
 use serde::{Deserialize, Serialize};
 
+use crate::log_line::LogLine;
 use crate::outcome::{CallOutcome, Trap, Usage};
 use crate::scratch::{ScratchCall, ScratchRefusal};
 
@@ -363,36 +364,6 @@ pub enum BodyStart {
         /// Its whole length, if that was said.
         length: Option<u64>,
     },
-}
-
-/// One line of a guest's log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// How much it matters.
-    pub level: LogLevel,
-    /// The line.
-    pub message: String,
-}
-
-impl LogLine {
-    /// What it takes of memory, about.
-    pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.message.len()
-    }
-}
-
-/// How much a log line matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// For the connector's author.
-    Debug,
-    /// For whoever reads the job.
-    Info,
-    /// Something was worked around.
-    Warn,
-    /// The call will fail.
-    Error,
 }
 
 /// The answer to a host call.
