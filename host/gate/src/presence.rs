@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use keyway_ipc::{CallOutcome, ToWorker, Trap, Usage};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::lane::{END_GRACE, Event, RunningCall};
 
@@ -54,8 +54,8 @@ pub(crate) enum Waited {
     Ended(CallOutcome, Usage),
     /// Its time is over, and more than that.
     TooLong,
-    /// Nobody waits for it any more.
-    Unwanted,
+    /// Nobody waits for it any more; its time is over then.
+    Unwanted(Instant),
 }
 
 /// Waits while a guest call is `served`. With this, serving ends: what it has
@@ -65,33 +65,34 @@ pub(crate) async fn while_wanted(
     wall_ms_max: u64,
     presence: &Presence,
 ) -> Waited {
-    let wall = Duration::from_millis(wall_ms_max) + END_GRACE;
+    let until = Instant::now() + Duration::from_millis(wall_ms_max) + END_GRACE;
     tokio::select! {
-        ended = timeout(wall, served) => match ended {
+        ended = timeout_at(until, served) => match ended {
             Ok((outcome, usage)) => Waited::Ended(outcome, usage),
             Err(_) => Waited::TooLong,
         },
-        () = presence.gone() => Waited::Unwanted,
+        () = presence.gone() => Waited::Unwanted(until),
     }
 }
 
 impl RunningCall {
-    /// Ends the call, if it has not ended yet, and waits for that. A worker that
-    /// does not end it is given up.
+    /// Ends the call, if it has not ended yet, and waits for that as long as the
+    /// call might have taken. A worker that does not end it is given up.
     pub(crate) async fn end(&mut self, waited: Waited, wall_ms_max: u64) -> (CallOutcome, Usage) {
-        let why = match waited {
-            Waited::Ended(outcome, usage) => return (outcome, usage),
-            Waited::TooLong => Trap::Limit {
-                name: "wall_ms_max".to_owned(),
-                value: wall_ms_max,
-            },
-            Waited::Unwanted => match timeout(END_GRACE, self.cancelled()).await {
-                Ok(ended) => return ended,
-                Err(_) => Presence::cancelled(),
-            },
+        let ended = match waited {
+            Waited::Ended(outcome, usage) => Some((outcome, usage)),
+            Waited::TooLong => None,
+            Waited::Unwanted(until) => timeout_at(until, self.cancelled()).await.ok(),
         };
-        self.give_up("it does not end a call");
-        (CallOutcome::Trap(why), Usage::default())
+        ended.unwrap_or_else(|| {
+            self.give_up("it does not end a call");
+            let name = "wall_ms_max".to_owned();
+            let value = wall_ms_max;
+            (
+                CallOutcome::Trap(Trap::Limit { name, value }),
+                Usage::default(),
+            )
+        })
     }
 
     /// Tells the worker to end the call. What the guest still says is not heard.

@@ -179,9 +179,10 @@ impl Place {
                     ("POST", "/api/v1/tokens/{id}/revoke") => {
                         (format!("/tokens/{}/revoke", self.spare), Value::Null)
                     }
-                    ("POST", "/api/v1/alarms/{id}/acknowledge") => {
-                        ("/alarms/alarm_none/acknowledge".to_owned(), Value::Null)
-                    }
+                    ("POST", "/api/v1/alarms/{id}/acknowledge") => (
+                        format!("/alarms/alm_{}/acknowledge", "0".repeat(32)),
+                        Value::Null,
+                    ),
                     (_, path) => match path.strip_prefix("/api/v1/workspaces/{ws}/{env}") {
                         None => (path.trim_start_matches("/api/v1").to_owned(), Value::Null),
                         Some(rest) => {

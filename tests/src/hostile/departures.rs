@@ -27,7 +27,7 @@ const CALLERS: usize = 32;
 const GROWTH_MIB_MAX: u64 = 24;
 
 /// A request that goes on for longer than this was not broken off.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// What a guest is in the middle of when its caller goes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,7 +250,7 @@ impl Upstreams {
 fn room_for(callers: usize) -> (Stage, Vec<Caller>) {
     let upstreams = Upstreams::bind(callers);
     let stage = Stage::configured(&format!(
-        "[api]\ncalls_per_second_max = 100_000\ncalls_at_once_max = {}\n\n[limits]\nguest_calls_per_connector_max = {callers}\nhost_calls_max = 1_000_000\n{}",
+        "[api]\ncalls_per_second_max = 100_000\ncalls_at_once_max = {}\n\n[limits]\nguest_calls_per_connector_max = {callers}\nhost_calls_max = 1_000_000\nwall_ms_max = 600_000\n{}",
         callers * 8,
         upstreams.allowed()
     ));

@@ -372,7 +372,8 @@ async fn calls_of_a_component_are_ended_and_their_worker_is_held_to_end_them() {
     };
     let mut other = lane.start(other).await.unwrap();
     lane.end_calls_of(&invoke().artifact, "quarantine");
-    let Some(Event::Done(CallOutcome::Trap(Trap::Component(why)), _)) = ended.next().await else {
+    let told = ended.next().now_or_never().flatten();
+    let Some(Event::Done(CallOutcome::Trap(Trap::Component(why)), _)) = told else {
         unreachable!("it goes on")
     };
     assert_eq!(why, "quarantine");
