@@ -356,7 +356,7 @@ impl Invocation {
     /// Counts one host call, or one for each log line, beside those that are under way.
     fn count_host_call(&self, call: &HostCall, under_way: usize) -> Result<(), Over> {
         let more = match call {
-            HostCall::Log(lines) => u32::try_from(lines.len()).unwrap_or(u32::MAX),
+            HostCall::Log(lines) => u32::try_from(lines.len()).unwrap_or(u32::MAX).max(1),
             HostCall::Http(_)
             | HostCall::Parameter { .. }
             | HostCall::Scopes
@@ -365,8 +365,9 @@ impl Invocation {
             | HostCall::StateDelete { .. }
             | HostCall::Scratch(_) => 1,
         };
-        let before = self.host_calls.fetch_add(more, Ordering::Relaxed);
-        let calls = before.saturating_add(more);
+        // All are counted by the one task that serves the call.
+        let calls = self.host_calls.load(Ordering::Relaxed).saturating_add(more);
+        self.host_calls.store(calls, Ordering::Relaxed);
         let (calls_max, in_flight_max) = (
             self.limits.host_calls_max,
             self.limits.host_calls_in_flight_max,

@@ -161,9 +161,16 @@ impl Invocation {
             denied: seen.inward_denied,
             ended: ended_by_host(outcome),
         };
-        let inward = tally.log_lines + tally.log_lines_dropped + tally.connection_reads;
-        let inward = inward + tally.state_reads + tally.scratch_reads;
-        if inward + tally.denied > 0 || tally.ended.is_some() {
+        // Some of these are a worker's word: their sum may be anything.
+        let counts = [
+            tally.log_lines,
+            tally.log_lines_dropped,
+            tally.connection_reads,
+            tally.state_reads,
+            tally.scratch_reads,
+            tally.denied,
+        ];
+        if counts.iter().any(|count| *count > 0) || tally.ended.is_some() {
             self.unit.record(Record::Tally(tally));
         }
     }

@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keyway_ipc::{
-    CallId, CallOutcome, Invoke, Link, Receiver, Sender, Standing, ToBroker, ToWorker, Trap, Usage,
+    CallId, CallOutcome, Closed, Invoke, Link, Receiver, Sender, Standing, ToBroker, ToWorker,
+    Trap, Usage,
 };
 use keyway_model::{Digest, TenantId};
 use parking_lot::Mutex;
@@ -35,6 +36,9 @@ use crate::presence::Presence;
 /// to end before its worker is given up, and all other calls with it. Many
 /// calls may reach their ends at once, on a machine that has other things to do.
 pub(crate) const END_GRACE: Duration = Duration::from_secs(1);
+
+/// How long a worker may read nothing while megabytes wait for it.
+const SENDING_MAX: Duration = Duration::from_secs(5);
 
 /// Events of one guest call that may wait unread: a worker that exceeds this
 /// is not keeping the protocol and loses the call.
@@ -250,10 +254,8 @@ impl Lane {
         if !self.is_open() {
             return Err(WorkerGone);
         }
-        self.sender
-            .send(ToWorker::Invoke(Box::new(invoke)))
-            .await
-            .map_err(|_| WorkerGone)?;
+        self.in_time(self.sender.send(ToWorker::Invoke(Box::new(invoke))))
+            .await?;
         running.is_sent = true;
         Ok(running)
     }
@@ -281,11 +283,26 @@ impl Lane {
         self.is_open()
     }
 
+    /// Waits until something is sent. A worker that reads nothing for so long is given up.
+    async fn in_time(
+        &self,
+        sending: impl Future<Output = Result<(), Closed>>,
+    ) -> Result<(), WorkerGone> {
+        match tokio::time::timeout(SENDING_MAX, sending).await {
+            Ok(sent) => sent.map_err(|_| WorkerGone),
+            Err(_) => {
+                tracing::error!("a worker does not read what it is sent");
+                self.give_up();
+                Err(WorkerGone)
+            }
+        }
+    }
+
     /// Tells the worker to end a call. One that does not is given up.
     async fn cancel(self: Arc<Self>, call: CallId) {
         let reason = Presence::cancelled();
         let cancel = ToWorker::Cancel { call, reason };
-        if self.sender.send(cancel).await.is_err() {
+        if self.in_time(self.sender.send(cancel)).await.is_err() {
             return;
         }
         tokio::time::sleep(END_GRACE).await;
@@ -298,6 +315,8 @@ impl Lane {
     async fn read(self: Arc<Self>, mut receiver: Receiver<ToBroker>) {
         while let Ok(Some(incoming)) = receiver.receive().await {
             self.route(incoming.message);
+            // A worker that never stops talking does not keep others from going on.
+            tokio::task::coop::consume_budget().await;
         }
         self.open.store(false, Ordering::Release);
         let left = self.present();

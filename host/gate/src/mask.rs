@@ -328,6 +328,21 @@ mod tests {
         assert!(stream.steps < 1 << 27, "{}", stream.steps);
     }
 
+    /// Each backslash is itself or half of an escaped one, so the places where the
+    /// next byte may begin are as many as there were bytes.
+    #[test]
+    fn what_can_be_read_in_many_ways_takes_no_longer() {
+        let mask = Mask::of([vec![b'\\'; 4000].as_slice()]);
+        let mut stream = MaskStream::new(&mask);
+        let mut out = Vec::new();
+        for _ in 0..4 {
+            out.extend(stream.push(&vec![b'\\'; 1 << 16]));
+        }
+        out.extend(stream.finish());
+        assert_eq!(out, MASKED);
+        assert!(stream.steps < 1 << 24, "{}", stream.steps);
+    }
+
     #[test]
     fn matches_that_overlap_or_touch_are_one() {
         let mask = Mask::of([b"abcabcab".as_slice()]);

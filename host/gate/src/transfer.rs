@@ -18,6 +18,8 @@ pub(crate) struct Transfer {
     body: mpsc::UnboundedSender<BodyPart>,
     credit: Arc<Semaphore>,
     window: Arc<Window>,
+    /// Whether the body has come to its end.
+    is_over: bool,
 }
 
 /// A worker sent more of a body than it was let: it does not keep the protocol,
@@ -74,6 +76,7 @@ impl Transfer {
                 body: sender,
                 credit,
                 window,
+                is_over: false,
             },
             ends,
         )
@@ -89,12 +92,16 @@ pub(crate) fn forward(
     match event {
         Event::Body(request, Some(bytes)) => {
             if let Some(transfer) = transfers.get(&request) {
+                // Each part costs memory, an empty one, too, which no worker sends.
+                if bytes.is_empty() || transfer.is_over {
+                    return Err(BeyondWindow);
+                }
                 transfer.window.take(bytes.len())?;
                 transfer.send(BodyPart::Bytes(bytes));
             }
         }
-        Event::Body(request, None) => send_part(transfers, request, BodyPart::End),
-        Event::BodyAborted(request) => send_part(transfers, request, BodyPart::Aborted),
+        Event::Body(request, None) => end(transfers, request, BodyPart::End)?,
+        Event::BodyAborted(request) => end(transfers, request, BodyPart::Aborted)?,
         Event::Credit(request, bytes) => {
             if let Some(transfer) = transfers.get(&request) {
                 let room = Semaphore::MAX_PERMITS - transfer.credit.available_permits();
@@ -118,10 +125,19 @@ impl Transfer {
     }
 }
 
-fn send_part(transfers: &HashMap<RequestId, Transfer>, request: RequestId, part: BodyPart) {
-    if let Some(transfer) = transfers.get(&request) {
+/// A body ends once.
+fn end(
+    transfers: &mut HashMap<RequestId, Transfer>,
+    request: RequestId,
+    part: BodyPart,
+) -> Result<(), BeyondWindow> {
+    if let Some(transfer) = transfers.get_mut(&request) {
+        if std::mem::replace(&mut transfer.is_over, true) {
+            return Err(BeyondWindow);
+        }
         transfer.send(part);
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -136,6 +152,23 @@ mod tests {
         window.widen(10);
         assert_eq!(window.take(11), Err(BeyondWindow));
         assert_eq!(window.take(10), Ok(()));
+    }
+
+    #[test]
+    fn empty_parts_and_parts_behind_the_end_are_not_handed_on() {
+        let (transfer, _ends) = Transfer::new();
+        let mut transfers = HashMap::from([(RequestId(1), transfer)]);
+        let body = |bytes| Event::Body(RequestId(1), Some(bytes));
+        let empty = body(bytes::Bytes::new());
+        assert_eq!(forward(&mut transfers, empty), Err(BeyondWindow));
+        let piece = bytes::Bytes::from_static(b"piece");
+        assert_eq!(forward(&mut transfers, body(piece.clone())), Ok(()));
+        let end = || Event::Body(RequestId(1), None);
+        assert_eq!(forward(&mut transfers, end()), Ok(()));
+        assert_eq!(forward(&mut transfers, body(piece)), Err(BeyondWindow));
+        assert_eq!(forward(&mut transfers, end()), Err(BeyondWindow));
+        let aborted = Event::BodyAborted(RequestId(1));
+        assert_eq!(forward(&mut transfers, aborted), Err(BeyondWindow));
     }
 
     #[test]

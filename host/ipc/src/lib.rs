@@ -19,7 +19,7 @@ mod scratch;
 mod socket;
 
 pub use link::{Closed, Incoming, Link, Receiver, Sender, in_process};
-pub use log_line::{LogLevel, LogLine};
+pub use log_line::{LOG_LINES_TOGETHER_MAX, LogLevel, LogLine};
 pub use message::{
     BodyStart, CallId, Entrance, HostCall, HostReply, HttpReply, HttpRequest, Invoke, LayerReport,
     LayerState, Message, Refusal, RequestId, Standing, StateRefusal, ToBroker, ToWorker,

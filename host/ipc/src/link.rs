@@ -10,9 +10,6 @@ use tokio::sync::mpsc;
 use crate::message::Message;
 use crate::socket;
 
-/// How many messages an in-process link holds before a sender waits.
-const IN_PROCESS_MESSAGES: usize = 256;
-
 /// The other side is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the other side of the link is gone")]
@@ -42,7 +39,7 @@ pub struct Sender<M>(Way<M>);
 
 #[derive(Debug)]
 enum Way<M> {
-    InProcess(mpsc::Sender<Incoming<M>>),
+    InProcess(mpsc::UnboundedSender<Incoming<M>>),
     Socket(Arc<socket::Outbox>),
 }
 
@@ -73,6 +70,25 @@ impl<M: Serialize + Send + 'static> Sender<M> {
         .await
     }
 
+    /// Sends `message` from where nothing can wait, however far the other side
+    /// is behind. Only for what is bounded otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`Closed`] if the other side is gone.
+    pub fn send_now(&self, message: M) -> Result<(), Closed> {
+        match &self.0 {
+            Way::InProcess(sender) => {
+                let incoming = Incoming {
+                    message,
+                    descriptor: None,
+                };
+                sender.send(incoming).map_err(|_| Closed)
+            }
+            Way::Socket(outbox) => outbox.push(&message, None),
+        }
+    }
+
     /// Sends `message` with a descriptor.
     ///
     /// # Errors
@@ -88,7 +104,7 @@ impl<M: Serialize + Send + 'static> Sender<M> {
 
     async fn send_incoming(&self, incoming: Incoming<M>) -> Result<(), Closed> {
         match &self.0 {
-            Way::InProcess(sender) => sender.send(incoming).await.map_err(|_| Closed),
+            Way::InProcess(sender) => sender.send(incoming).map_err(|_| Closed),
             Way::Socket(outbox) => {
                 outbox.room().await?;
                 outbox.push(&incoming.message, incoming.descriptor)
@@ -103,7 +119,7 @@ pub struct Receiver<M>(Source<M>);
 
 #[derive(Debug)]
 enum Source<M> {
-    InProcess(mpsc::Receiver<Incoming<M>>),
+    InProcess(mpsc::UnboundedReceiver<Incoming<M>>),
     Socket(socket::Inbox),
 }
 
@@ -126,10 +142,10 @@ impl<M: DeserializeOwned + Message + Send + 'static> Receiver<M> {
     }
 }
 
-/// A link between two tasks of one process.
+/// A link between two tasks of one process, for tests: a sender never waits.
 pub fn in_process<A: Send, B: Send>() -> (Link<A, B>, Link<B, A>) {
-    let (to_b, from_a) = mpsc::channel(IN_PROCESS_MESSAGES);
-    let (to_a, from_b) = mpsc::channel(IN_PROCESS_MESSAGES);
+    let (to_b, from_a) = mpsc::unbounded_channel();
+    let (to_a, from_b) = mpsc::unbounded_channel();
     let ours = Link {
         sender: Sender(Way::InProcess(to_b)),
         receiver: Receiver(Source::InProcess(from_b)),

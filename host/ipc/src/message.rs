@@ -5,7 +5,7 @@ use keyway_model::Digest;
 use keyway_model::limit::CallLimits;
 use serde::{Deserialize, Serialize};
 
-use crate::log_line::LogLine;
+use crate::log_line::{self, LogLine};
 use crate::outcome::{CallOutcome, Trap, Usage};
 use crate::scratch::{ScratchCall, ScratchRefusal};
 
@@ -279,7 +279,7 @@ pub enum HostCall {
     Http(HttpRequest),
     /// `keyway:host/log.write`, and what is printed: lines that gathered since
     /// the host call before.
-    Log(Vec<LogLine>),
+    Log(#[serde(deserialize_with = "log_line::bounded")] Vec<LogLine>),
     /// `keyway:host/connection.parameter`.
     Parameter {
         /// Which.

@@ -240,6 +240,8 @@ pub(crate) struct Inbox {
     start: usize,
     end: usize,
     descriptors: VecDeque<OwnedFd>,
+    /// Closed with this: whoever waits for room must not wait for ever.
+    outbox: Arc<Outbox>,
     flusher: tokio::task::AbortHandle,
 }
 
@@ -336,6 +338,7 @@ fn receive(
 impl Drop for Inbox {
     fn drop(&mut self) {
         self.flusher.abort();
+        self.outbox.close();
     }
 }
 
@@ -368,6 +371,7 @@ where
         start: 0,
         end: 0,
         descriptors: VecDeque::new(),
+        outbox: Arc::clone(&outbox),
         flusher,
     };
     Ok(Link {

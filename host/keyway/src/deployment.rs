@@ -28,6 +28,7 @@ use crate::artifacts::Artifacts;
 use crate::config::Config;
 use crate::workers::Workers;
 
+pub(crate) use connections::CREDENTIAL_BYTES_MAX;
 pub(crate) use load::cache_key;
 pub(crate) use shown::masked_call;
 

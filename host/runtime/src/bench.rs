@@ -11,7 +11,6 @@ use std::time::Instant;
 use keyway_ipc::{CallId, CallOutcome, Entrance, Invoke, ToWorker, Trap, in_process};
 use keyway_model::Digest;
 use keyway_model::limit::CallLimits;
-use tokio::sync::mpsc;
 use wasmtime::component::Linker;
 use wasmtime::{Engine, Store};
 
@@ -94,15 +93,8 @@ const INPUT: &str = r#"{"order":1}"#;
 
 async fn in_worker(engine: &Engine, loaded: &Loaded, call: CallId) -> Result<(), BenchError> {
     let (ours, _theirs) = in_process::<_, ToWorker>();
-    let (aside, _waiting) = mpsc::unbounded_channel();
     let limits = CallLimits::default();
-    let live = Arc::new(LiveCall::new(
-        call,
-        limits,
-        Arc::default(),
-        ours.sender,
-        aside,
-    ));
+    let live = Arc::new(LiveCall::new(call, limits, Arc::default(), ours.sender));
     let entrance = Entrance::Run {
         input: INPUT.to_owned(),
     };

@@ -8,7 +8,7 @@ use keyway_ipc::fair::{Groups, ToLong};
 use keyway_ipc::{CallId, Incoming, Invoke, Link, RequestId, Sender, ToBroker, ToWorker, Trap};
 use keyway_model::Digest;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::live::LiveCall;
@@ -26,7 +26,6 @@ type Calls = Arc<Mutex<HashMap<CallId, Arc<LiveCall>>>>;
 struct Lane {
     worker: Arc<Worker>,
     broker: Sender<ToBroker>,
-    aside: mpsc::UnboundedSender<ToBroker>,
     calls: Calls,
     /// What the broker had loaded over this lane and not yet unloaded.
     components: HashMap<Digest, Arc<Loaded>>,
@@ -53,12 +52,10 @@ pub(crate) async fn serve_beside(
         sender,
         mut receiver,
     } = link;
-    let (aside, waiting) = mpsc::unbounded_channel();
     let standing = worker.standing();
     let mut lane = Lane {
         worker,
         broker: sender.clone(),
-        aside,
         calls: Calls::default(),
         components: HashMap::new(),
         groups: Groups::beside(long),
@@ -67,7 +64,6 @@ pub(crate) async fn serve_beside(
     };
     let watching = watch_time(Arc::clone(&lane.calls), Arc::clone(&lane.begun));
     let watching = tokio::spawn(watching);
-    lane.tasks.spawn(send_aside(waiting, sender.clone()));
     if sender.send(ToBroker::Ready(standing)).await.is_ok() {
         while let Ok(Some(incoming)) = receiver.receive().await {
             lane.take(incoming).await;
@@ -90,15 +86,6 @@ async fn watch_time(calls: Calls, begun: Arc<Notify>) {
             for call in alive {
                 call.end_if_late();
             }
-        }
-    }
-}
-
-/// Sends what was said where nothing could wait.
-async fn send_aside(mut waiting: mpsc::UnboundedReceiver<ToBroker>, broker: Sender<ToBroker>) {
-    while let Some(message) = waiting.recv().await {
-        if broker.send(message).await.is_err() {
-            return;
         }
     }
 }
@@ -162,9 +149,9 @@ impl Lane {
     }
 
     fn invoke(&mut self, invoke: Invoke) {
-        let (broker, aside) = (self.broker.clone(), self.aside.clone());
+        let broker = self.broker.clone();
         let memory = Arc::clone(self.worker.memory());
-        let live = LiveCall::new(invoke.call, invoke.limits, memory, broker, aside);
+        let live = LiveCall::new(invoke.call, invoke.limits, memory, broker);
         let call = Arc::new(live);
         self.calls.lock().insert(invoke.call, Arc::clone(&call));
         self.begun.notify_one();
@@ -202,7 +189,6 @@ impl Lane {
     async fn stop(self) {
         let Self {
             broker,
-            aside,
             calls,
             groups,
             mut tasks,
@@ -211,8 +197,7 @@ impl Lane {
         for call in calls.lock().values() {
             drop(call.end(Trap::Host("the broker is gone".to_owned())));
         }
-        // With the last sender the task that sends aside ends.
-        drop((broker, aside));
+        drop(broker);
         groups.join().await;
         while tasks.join_next().await.is_some() {}
     }

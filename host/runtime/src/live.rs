@@ -15,13 +15,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use keyway_ipc::{CallId, HostCall, HostReply, RequestId, Sender, ToBroker, Trap};
+use keyway_ipc::{CallId, HostCall, HostReply, LogLine, RequestId, Sender, ToBroker, Trap};
 use keyway_model::limit::CallLimits;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use crate::ledger::Ledger;
-use crate::log_book::{Batch, LogBook};
+use crate::log_book::LogBook;
 use crate::mailbox::Mailbox;
 use crate::memory::Memory;
 use crate::meter::Meter;
@@ -47,7 +47,6 @@ pub(crate) struct LiveCall {
     pub(crate) log: Mutex<LogBook>,
     pub(crate) ledger: Ledger,
     broker: Sender<ToBroker>,
-    aside: mpsc::UnboundedSender<ToBroker>,
     mailboxes: Mutex<Vec<(RequestId, Arc<Mailbox>)>>,
     requests: AtomicU32,
     parameter_reads: AtomicU32,
@@ -62,7 +61,6 @@ impl LiveCall {
         limits: CallLimits,
         memory: Arc<Memory>,
         broker: Sender<ToBroker>,
-        aside: mpsc::UnboundedSender<ToBroker>,
     ) -> Self {
         Self {
             id,
@@ -72,7 +70,6 @@ impl LiveCall {
             log: Mutex::new(LogBook::new(&limits)),
             ledger: Ledger::default(),
             broker,
-            aside,
             mailboxes: Mutex::default(),
             requests: AtomicU32::new(0),
             parameter_reads: AtomicU32::new(0),
@@ -138,8 +135,8 @@ impl LiveCall {
     /// Sends to the broker from where nothing can wait. Only for what is
     /// bounded otherwise: by the broker's credit, or one for each host call.
     pub(crate) fn say_aside(&self, message: ToBroker) {
-        // A closed channel means that the lane is gone, and the call with it.
-        drop(self.aside.send(message));
+        // A closed link means that the broker is gone, and the call with it.
+        self.broker.send_now(message).ok();
     }
 
     /// Sends a host call, behind the log lines that came before it.
@@ -159,34 +156,42 @@ impl LiveCall {
 
     /// Sends the log lines that have gathered.
     pub(crate) async fn tell_log(&self) -> wasmtime::Result<()> {
-        let Some(batch) = self.log.lock().take_unsent() else {
-            return Ok(());
-        };
-        for _ in 0..batch.uncounted {
+        // Counted before they are taken: if that ends the call, they are sent all the same.
+        let uncounted = self.log.lock().take_uncounted();
+        for _ in 0..uncounted {
             self.count()?;
         }
-        self.say(self.log_message(batch)).await
+        loop {
+            let Some(lines) = self.log.lock().take_unsent() else {
+                return Ok(());
+            };
+            self.say(self.log_message(lines)).await?;
+        }
     }
 
     /// Sends what is left of the log of a call that has ended, however it ended.
     pub(crate) async fn tell_rest_of_log(&self) {
-        let batch = {
+        let uncounted = {
             let mut log = self.log.lock();
             log.finish_all();
-            log.take_unsent()
+            log.take_uncounted()
         };
-        if let Some(batch) = batch {
-            self.requests.fetch_add(batch.uncounted, Ordering::Relaxed);
-            // Nobody is left to tell if this fails.
-            self.broker.send(self.log_message(batch)).await.ok();
+        self.requests.fetch_add(uncounted, Ordering::Relaxed);
+        loop {
+            let Some(lines) = self.log.lock().take_unsent() else {
+                return;
+            };
+            if self.broker.send(self.log_message(lines)).await.is_err() {
+                return;
+            }
         }
     }
 
-    fn log_message(&self, batch: Batch) -> ToBroker {
+    fn log_message(&self, lines: Vec<LogLine>) -> ToBroker {
         ToBroker::Host {
             call: self.id,
             request: RequestId(self.host_calls()),
-            host_call: HostCall::Log(batch.lines),
+            host_call: HostCall::Log(lines),
         }
     }
 

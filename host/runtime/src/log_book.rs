@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use keyway_ipc::{LogLevel, LogLine};
+use keyway_ipc::{LOG_LINES_TOGETHER_MAX, LogLevel, LogLine};
 use keyway_model::limit::CallLimits;
 
 /// Which standard stream a guest writes to.
@@ -17,14 +17,6 @@ pub(crate) enum Stdio {
 const LINES_TOGETHER: usize = 64;
 const BYTES_TOGETHER: usize = 32 << 10;
 
-/// What is sent together.
-#[derive(Debug, Default)]
-pub(crate) struct Batch {
-    pub(crate) lines: Vec<LogLine>,
-    /// How many of the lines count as host calls and were not counted yet.
-    pub(crate) uncounted: u32,
-}
-
 pub(crate) struct LogBook {
     lines_max: u32,
     line_bytes_max: usize,
@@ -35,8 +27,10 @@ pub(crate) struct LogBook {
     /// Standard output and error: what has no line end yet.
     unfinished: [Vec<u8>; 2],
     /// Whole lines that are not sent yet.
-    unsent: Batch,
+    unsent: Vec<LogLine>,
     unsent_bytes: usize,
+    /// How many of them count as host calls and were not counted yet.
+    uncounted: u32,
 }
 
 impl LogBook {
@@ -48,8 +42,9 @@ impl LogBook {
             written: 0,
             dropped: 0,
             unfinished: [Vec::new(), Vec::new()],
-            unsent: Batch::default(),
+            unsent: Vec::new(),
             unsent_bytes: 0,
+            uncounted: 0,
         }
     }
 
@@ -66,7 +61,7 @@ impl LogBook {
 
     fn keep(&mut self, line: Option<LogLine>) {
         self.unsent_bytes += line.as_ref().map_or(0, LogLine::bytes);
-        self.unsent.lines.extend(line);
+        self.unsent.extend(line);
     }
 
     /// Counts one line; `None` if there were too many, or too many bytes.
@@ -121,7 +116,7 @@ impl LogBook {
             Stdio::Error => LogLevel::Warn,
         };
         let line = self.line(level, String::from_utf8_lossy(&bytes).into_owned());
-        self.unsent.uncounted += u32::from(line.is_some());
+        self.uncounted += u32::from(line.is_some());
         self.keep(line);
     }
 
@@ -133,16 +128,24 @@ impl LogBook {
         }
     }
 
-    /// The lines that are to be sent now; `None` if there are none.
-    pub(crate) fn take_unsent(&mut self) -> Option<Batch> {
+    /// The next lines to send, as many as one message holds; `None` if there are none.
+    pub(crate) fn take_unsent(&mut self) -> Option<Vec<LogLine>> {
         self.unsent_bytes = 0;
-        let batch = mem::take(&mut self.unsent);
-        (!batch.lines.is_empty()).then_some(batch)
+        let mut lines = mem::take(&mut self.unsent);
+        if lines.len() > LOG_LINES_TOGETHER_MAX {
+            self.unsent = lines.split_off(LOG_LINES_TOGETHER_MAX);
+        }
+        (!lines.is_empty()).then_some(lines)
+    }
+
+    /// How many lines count as host calls from now on.
+    pub(crate) const fn take_uncounted(&mut self) -> u32 {
+        mem::replace(&mut self.uncounted, 0)
     }
 
     /// Whether so much has gathered that it is sent before there is more.
     pub(crate) const fn is_full(&self) -> bool {
-        self.unsent.lines.len() >= LINES_TOGETHER || self.unsent_bytes >= BYTES_TOGETHER
+        self.unsent.len() >= LINES_TOGETHER || self.unsent_bytes >= BYTES_TOGETHER
     }
 }
 
@@ -159,8 +162,8 @@ mod tests {
     }
 
     fn sent(book: &mut LogBook) -> Vec<String> {
-        let batch = book.take_unsent().unwrap_or_default();
-        batch.lines.into_iter().map(|line| line.message).collect()
+        let lines = book.take_unsent().unwrap_or_default();
+        lines.into_iter().map(|line| line.message).collect()
     }
 
     #[test]

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use keyway_ipc::{CallId, CallOutcome, Entrance, Invoke, ToWorker, Trap, in_process};
 use keyway_model::Digest;
 use keyway_model::limit::CallLimits;
-use tokio::sync::mpsc;
 use wasmtime::Engine;
 
 use crate::compile::compile;
@@ -55,15 +54,8 @@ const GUEST: &str = r#"(component
 
 async fn call(engine: &Engine, loaded: &Loaded, input: &str) -> CallOutcome {
     let (ours, _theirs) = in_process::<_, ToWorker>();
-    let (aside, _waiting) = mpsc::unbounded_channel();
     let (call, limits) = (CallId(1), CallLimits::default());
-    let live = Arc::new(LiveCall::new(
-        call,
-        limits,
-        Arc::default(),
-        ours.sender,
-        aside,
-    ));
+    let live = Arc::new(LiveCall::new(call, limits, Arc::default(), ours.sender));
     let input = input.to_owned();
     let invoke = Invoke {
         call,

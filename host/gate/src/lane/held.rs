@@ -66,13 +66,13 @@ impl Lane {
         unloading.extend(self.shelf.lock().make_room(length));
         while let Some(unused) = unloading.last() {
             let unload = ToWorker::Unload { artifact: *unused };
-            self.sender.send(unload).await.map_err(|_| WorkerGone)?;
+            self.in_time(self.sender.send(unload)).await?;
             unloading.pop();
         }
         let load = ToWorker::Load { artifact, length };
         *self.loading.lock().entry(artifact).or_default() += 1;
-        let sent = self.sender.send_with(load, descriptor).await;
-        sent.map_err(|_| WorkerGone)?;
+        self.in_time(self.sender.send_with(load, descriptor))
+            .await?;
         let mut shelf = self.shelf.lock();
         unloading.extend(shelf.put(artifact, (), length));
         shelf.take(&artifact);

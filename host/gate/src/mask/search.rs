@@ -94,8 +94,13 @@ impl Patterns {
                 return Found::TooMuchWork { at };
             }
             let ends = self.all.iter();
-            let ends = ends.filter_map(|pattern| pattern.end(bytes, at, steps));
-            if let Some(end) = ends.max() {
+            let end = ends
+                .filter_map(|pattern| pattern.end(bytes, at, steps, most))
+                .max();
+            if *steps > most {
+                return Found::TooMuchWork { at };
+            }
+            if let Some(end) = end {
                 return Found::Match { at, end };
             }
             from = at + 1;
@@ -184,9 +189,10 @@ impl Pattern {
         }
     }
 
-    fn end(&self, bytes: &[u8], at: usize, steps: &mut u64) -> Option<usize> {
+    /// Where it ends that begins at `at`; `None` also if `steps` exceeds `most`.
+    fn end(&self, bytes: &[u8], at: usize, steps: &mut u64, most: u64) -> Option<usize> {
         match self {
-            Self::Loose(secret) => loose(secret, bytes, at, steps),
+            Self::Loose(secret) => loose(secret, bytes, at, steps, most),
             Self::Broken(form) => broken(form, bytes, at, steps),
         }
     }
@@ -229,21 +235,20 @@ fn written(first: u8, second: u8) -> Vec<[u8; 2]> {
 
 /// A byte may be readable in two ways (`%` is itself, or begins `%25`), so the
 /// places where the next one may begin are a small set.
-fn loose(secret: &[u8], bytes: &[u8], at: usize, steps: &mut u64) -> Option<usize> {
+fn loose(secret: &[u8], bytes: &[u8], at: usize, steps: &mut u64, most: u64) -> Option<usize> {
     let mut places = vec![at];
     let mut next = Vec::new();
     for byte in secret {
         for place in places.drain(..) {
             *steps += 1;
             ways(*byte, bytes.get(place..).unwrap_or_default(), |length| {
-                let end = place + length;
-                if !next.contains(&end) {
-                    next.push(end);
-                }
+                next.push(place + length);
             });
         }
+        next.sort_unstable();
+        next.dedup();
         std::mem::swap(&mut places, &mut next);
-        if places.is_empty() {
+        if places.is_empty() || *steps > most {
             return None;
         }
     }

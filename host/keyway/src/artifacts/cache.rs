@@ -87,8 +87,13 @@ impl Cache {
         let mut file = fs::File::create(&unfinished)?;
         file.write_all(mac.as_ref())?;
         file.write_all(code)?;
+        // A machine that stops must not leave what looks like somebody's change.
+        file.sync_all()?;
         fs::rename(unfinished, &path)?;
-        self.trim(&path)
+        if let Err(error) = self.trim(&path) {
+            tracing::error!(%error, "old code in the cache cannot be deleted");
+        }
+        Ok(())
     }
 
     /// Deletes files, the longest unused first, until the others fit.
@@ -109,7 +114,10 @@ impl Cache {
                 break;
             }
             if path != newest {
-                fs::remove_file(&path)?;
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
                 bytes = bytes.saturating_sub(length);
             }
         }

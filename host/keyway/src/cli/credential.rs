@@ -12,7 +12,7 @@ use keyway_vault::Secret;
 use super::args::CredentialSource;
 
 /// Bytes of a credential, at most.
-const CREDENTIAL_BYTES_MAX: u64 = 64 << 10;
+const CREDENTIAL_BYTES_MAX: u64 = crate::deployment::CREDENTIAL_BYTES_MAX as u64;
 
 /// The credential that `source` names; `None` if it says that none is needed.
 pub(crate) fn read(source: &CredentialSource) -> Result<Option<Secret>> {

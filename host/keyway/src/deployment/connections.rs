@@ -19,6 +19,10 @@ use crate::api::types::{Checked, Connection, NewConnection, NewTls};
 /// (MSK-07).
 const CREDENTIAL_BYTES_MIN: usize = 8;
 
+/// Replies are searched for every form of a credential, at a cost that grows
+/// with its length.
+pub(crate) const CREDENTIAL_BYTES_MAX: usize = 64 << 10;
+
 impl Deployment {
     /// Creates a connection. Its credential is sealed and never comes back.
     pub async fn create_connection(
@@ -147,6 +151,11 @@ impl Deployment {
             (Some(_), Some(bytes)) if bytes < CREDENTIAL_BYTES_MIN => {
                 return Err(invalid(format!(
                     "a credential of fewer than {CREDENTIAL_BYTES_MIN} bytes cannot be masked where it comes back: use a longer one"
+                )));
+            }
+            (Some(_), Some(bytes)) if bytes > CREDENTIAL_BYTES_MAX => {
+                return Err(invalid(format!(
+                    "a credential of more than {CREDENTIAL_BYTES_MAX} bytes is none that travels in a header or a query: pass the credential alone"
                 )));
             }
             _ => {}
