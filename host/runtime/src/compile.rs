@@ -82,6 +82,9 @@ pub fn compile(component: &[u8]) -> Result<Compiled, CompileError> {
     })
 }
 
+/// How much further than a worker a compiler stands back (`nice`): to the end.
+const STANDS_BACK: i32 = 9;
+
 /// The body of the compile process: it locks itself in, then reads a component
 /// from `input`; on `output`, in postcard, a `Result<Compiled, String>` whose
 /// error is a [`CompileError`]'s text.
@@ -96,6 +99,9 @@ pub fn compile_process(
     input: impl Read,
     mut output: impl Write,
 ) -> io::Result<()> {
+    // Behind every worker: nobody waits for a compiler who does not wait for an
+    // install. Where it may not, nothing is less safe.
+    rustix::process::nice(STANDS_BACK).ok();
     let report = confinement
         .before_threads()
         .close(&confine::compiler(limits));
