@@ -160,10 +160,7 @@ fn tried(stage: &mut Stage, hook: &str, attempt: &Attempt, token: &str) -> Resul
     ));
     let (status, seen) = caller::post(hook, &attempt.input)?;
     let seen = seen.to_string();
-    stage.say(&format!(
-        "  the guest saw:          {status} {}",
-        cut(&seen)
-    ));
+    stage.reply(&format!("the guest saw:          {status} {}", cut(&seen)));
     let job = text(&stage.ask("job list --limit 1")?[0]["id"]);
     let shown = stage.ask(&format!("job show {job}"))?;
     let step = shown["steps"]
@@ -172,10 +169,10 @@ fn tried(stage: &mut Stage, hook: &str, attempt: &Attempt, token: &str) -> Resul
         .cloned()
         .unwrap_or_default();
     for line in what_people_see(&step) {
-        stage.say(&format!("  the administrator sees: {line}").replace("\n", " "));
+        stage.reply(&format!("the administrator sees: {line}").replace("\n", " "));
     }
     if !attempt.remedy.is_empty() {
-        stage.say(&format!("  the remedy:             {}", attempt.remedy));
+        stage.reply(&format!("the remedy:             {}", attempt.remedy));
     }
     stage.check(
         !seen.contains(token),
@@ -291,8 +288,8 @@ fn other_tenant(stage: &mut Stage, hook: &str) -> Result<()> {
     // The first try writes the key, and the second one reads it: state of one's own is there.
     caller::post(&theirs, &input)?;
     let (_, own) = caller::post(&theirs, &input)?;
-    stage.say(&format!(
-        "  the rival saw its own:  {}",
+    stage.reply(&format!(
+        "the rival saw its own:  {}",
         cut(&own.to_string())
     ));
     stage.check(
@@ -301,11 +298,11 @@ fn other_tenant(stage: &mut Stage, hook: &str) -> Result<()> {
     )?;
     stage.say(&format!("$ curl --json '{input}' {hook}"));
     let (_, seen) = caller::post(hook, &input)?;
-    stage.say(&format!(
-        "  the guest saw:          {}",
+    stage.reply(&format!(
+        "the guest saw:          {}",
         cut(&seen.to_string())
     ));
-    stage.say("  the remedy:             none: a name in one workspace means nothing in another");
+    stage.reply("the remedy:             none: a name in one workspace means nothing in another");
     stage.check(
         seen.to_string().contains("Ok(None)") && !seen.to_string().contains("Ok(Some("),
         "no state of anybody else is there",

@@ -117,6 +117,11 @@ impl Stage {
         println!("\n{text}");
     }
 
+    /// Tells what came of what was told or typed just before.
+    pub(super) fn reply(&self, text: &str) {
+        println!("  {text}");
+    }
+
     /// Runs a command as a person would type it, shows what it prints, and
     /// expects it to do what it is asked.
     pub(super) fn run(&mut self, line: &str) -> Result<String> {

@@ -150,7 +150,7 @@ fn post_order(stage: &Stage, hook: &str, number: u32) -> Result<(u16, Value)> {
     let order = files::order(number);
     stage.say(&format!("$ curl --json '{order}' {}", shortened(hook)));
     let (status, answer) = caller::post(hook, &order)?;
-    stage.say(&format!("  {status} {answer}"));
+    stage.reply(&format!("{status} {answer}"));
     Ok((status, answer))
 }
 
