@@ -17,7 +17,7 @@ pub fn options<O: Args>() -> O {
     Cli::parse().options
 }
 
-/// A runtime of so many threads.
+/// A runtime of so many threads; 0 is one for each core.
 ///
 /// # Errors
 /// The operating system's.
@@ -26,7 +26,9 @@ pub fn runtime(threads: usize) -> std::io::Result<Runtime> {
         1 => Builder::new_current_thread(),
         threads => {
             let mut builder = Builder::new_multi_thread();
-            builder.worker_threads(threads);
+            if threads > 0 {
+                builder.worker_threads(threads);
+            }
             builder
         }
     };
