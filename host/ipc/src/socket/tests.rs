@@ -82,8 +82,13 @@ async fn another_threads_messages_arrive_in_order_behind_those_before() -> io::R
     let elsewhere = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         runtime.block_on(async {
+            // A request, and parts of its body from where nothing can wait.
             for call in 100..1_000 {
-                sender.send(message(call)).await.map_err(io::Error::other)?;
+                if call % 3 == 0 {
+                    sender.send(message(call)).await.map_err(io::Error::other)?;
+                } else {
+                    sender.send_now(message(call)).map_err(io::Error::other)?;
+                }
             }
             Ok::<_, io::Error>(sender)
         })
