@@ -1,6 +1,6 @@
 //! Turns on one thread, for both ends of a link: calls of one group share one
-//! task, which polls one of them at a time and then lets the tasks of other
-//! groups go first.
+//! task, which polls one of them after the other for a moment, and then lets the
+//! tasks of other groups go first.
 //!
 //! So a hundred guests of one tenant that compute cost another tenant's guest
 //! one slice of waiting, not a hundred; and so do its jobs in the broker. A
@@ -15,18 +15,22 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, coop};
 
 use crate::processor;
 
 /// Time on a processor after which a call goes on among the long ones: a few
 /// times what a quick one takes.
 const LONG_AFTER: Duration = Duration::from_millis(2);
+
+/// Turns that are shorter are taken together until they last this long: what
+/// they send then goes out in one piece.
+const TOGETHER: Duration = Duration::from_micros(100);
 
 /// A call, or whatever else takes turns.
 pub type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -328,20 +332,19 @@ impl Future for Task {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.next(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(None) => return Poll::Ready(()),
-            Poll::Ready(Some(id)) => self.turn(id),
+        let begun = Instant::now();
+        loop {
+            match self.next(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Ready(Some(id)) => self.turn(id),
+            }
+            if begun.elapsed() >= TOGETHER || !coop::has_budget_remaining() {
+                // Behind the other groups, and behind what has arrived on the socket.
+                let others = pin!(tokio::task::yield_now());
+                return others.poll(cx);
+            }
         }
-        let mut queue = self.group.0.lock();
-        if queue.ready.is_empty() && !self.calls.is_empty() {
-            queue.task = Some(cx.waker().clone());
-            return Poll::Pending;
-        }
-        drop(queue);
-        // Behind the other groups, and behind what has arrived on the socket.
-        let others = pin!(tokio::task::yield_now());
-        others.poll(cx)
     }
 }
 

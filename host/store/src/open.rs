@@ -138,6 +138,7 @@ impl Store {
             &home.database(),
             Arc::clone(&heads),
             Arc::clone(&cache),
+            &tokio::runtime::Handle::current(),
         )?);
         let reads = readers(&home).await?;
         let (deployment, ring) = keyring(&home, &reads, &writer, root, &clock).await?;

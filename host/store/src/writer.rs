@@ -4,6 +4,7 @@
 //! is idle, and else all that came while the previous commit was under way. A
 //! group is atomic, and answered only when it is durable.
 
+mod answers;
 mod connection;
 mod transaction;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use keyway_model::JobId;
 use parking_lot::{Condvar, Mutex};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 pub use connection::SetupError;
@@ -69,13 +71,16 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on the database in `path`.
+    /// Starts the thread on the database in `path`. Those who wait for it run
+    /// on `waiting`.
     pub(crate) fn start(
         path: &Path,
         heads: Arc<Heads>,
         cache: Arc<Cache>,
+        waiting: &Handle,
     ) -> Result<Self, SetupError> {
         let connection = connection::open(path)?;
+        let answers = answers::Answers::to(waiting);
         let shared = Arc::new(Shared::default());
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
@@ -83,7 +88,7 @@ impl Writer {
             .spawn(move || {
                 run(
                     &for_thread,
-                    transaction::Database::new(connection, heads, cache),
+                    transaction::Database::new(connection, heads, cache, answers),
                 )
             })
             .map_err(SetupError::Thread)?;
@@ -158,20 +163,30 @@ impl Drop for Ending<'_> {
 }
 
 /// Groups of one transaction from which on others are likely to be on their way.
-const CROWD_MIN: usize = 4;
+const CROWD_MIN: u32 = 4;
 
-/// How long a transaction then waits for them. A transaction costs the same
-/// for few groups as for many, and in a crowd each job waits for its turn on a
-/// processor anyway, so the wait shortens the way of all. A lone job never waits.
-const CROWD_PAUSE: Duration = Duration::from_micros(60);
+/// How long a transaction then waits for them, for each group of the one before,
+/// and at most. A transaction costs the same for few groups as for many, and
+/// who is answered together goes on together: in a crowd, where each job waits for
+/// its turn on a processor anyway, the wait shortens the way of all. A lone job
+/// never waits. Measured with 64 calls at once: 13,900 a second with 60 µs at
+/// most, 15,300 with these, 13,000 with a millisecond.
+const CROWD_PAUSE_EACH: Duration = Duration::from_micros(20);
+const CROWD_PAUSE_MAX: Duration = Duration::from_micros(600);
+
+fn pause_after(groups: usize) -> Option<Duration> {
+    let groups = u32::try_from(groups).unwrap_or(u32::MAX);
+    let pause = CROWD_PAUSE_EACH.saturating_mul(groups);
+    (groups >= CROWD_MIN).then_some(pause.min(CROWD_PAUSE_MAX))
+}
 
 fn run(shared: &Shared, mut database: transaction::Database) {
     let _ending = Ending(shared);
     let mut groups = Vec::new();
     let mut last = 0;
     loop {
-        if last >= CROWD_MIN {
-            std::thread::sleep(CROWD_PAUSE);
+        if let Some(pause) = pause_after(last) {
+            std::thread::sleep(pause);
         }
         {
             let mut queue = shared.queue.lock();

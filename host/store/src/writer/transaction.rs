@@ -11,6 +11,7 @@ use std::sync::Arc;
 use keyway_model::TenantId;
 use rusqlite::{Connection, ErrorCode, params_from_iter};
 
+use super::answers::{Answered, Answers};
 use super::{Committed, Group, RefusedGroup};
 use crate::cache::Cache;
 use crate::change::{AuditRow, Statement, Write};
@@ -27,6 +28,7 @@ pub(super) struct Database {
     connection: Connection,
     heads: Arc<Heads>,
     cache: Arc<Cache>,
+    answers: Answers,
     broken: Option<StoreError>,
 }
 
@@ -68,11 +70,17 @@ impl Sequences {
 }
 
 impl Database {
-    pub(super) const fn new(connection: Connection, heads: Arc<Heads>, cache: Arc<Cache>) -> Self {
+    pub(super) const fn new(
+        connection: Connection,
+        heads: Arc<Heads>,
+        cache: Arc<Cache>,
+        answers: Answers,
+    ) -> Self {
         Self {
             connection,
             heads,
             cache,
+            answers,
             broken: None,
         }
     }
@@ -80,7 +88,7 @@ impl Database {
     /// Commits `groups` and answers each.
     pub(super) fn commit(&mut self, groups: Vec<Group>) {
         if let Some(error) = &self.broken {
-            refuse(groups, error);
+            self.refuse(groups, error);
             return;
         }
         let outcome = self.together(&groups).or_else(|failure| match failure {
@@ -94,7 +102,7 @@ impl Database {
                     tracing::error!(%error, "the writer stops");
                     self.broken = Some(error.clone());
                 }
-                refuse(groups, &error);
+                self.refuse(groups, &error);
             }
         }
     }
@@ -238,13 +246,28 @@ impl Database {
                 self.learn(&group.writes);
             }
         }
-        for (group, result) in groups.into_iter().zip(results) {
+        let answered = groups.into_iter().zip(results).map(|(group, result)| {
             let answer = result.map_err(|error| RefusedGroup {
                 error,
                 writes: group.writes,
             });
-            send(group.waiter, answer);
-        }
+            Answered {
+                waiter: group.waiter,
+                answer,
+            }
+        });
+        self.answers.send(answered.collect());
+    }
+
+    fn refuse(&self, groups: Vec<Group>, error: &StoreError) {
+        let answered = groups.into_iter().map(|group| Answered {
+            waiter: group.waiter,
+            answer: Err(RefusedGroup {
+                error: error.clone(),
+                writes: group.writes,
+            }),
+        });
+        self.answers.send(answered.collect());
     }
 
     fn learn(&self, writes: &[Write]) {
@@ -259,28 +282,6 @@ impl Database {
         if !records.is_empty() {
             self.heads.advance(records.into_iter());
         }
-    }
-}
-
-fn refuse(groups: Vec<Group>, error: &StoreError) {
-    for group in groups {
-        send(
-            group.waiter,
-            Err(RefusedGroup {
-                error: error.clone(),
-                writes: group.writes,
-            }),
-        );
-    }
-}
-
-fn send(waiter: Option<tokio::sync::oneshot::Sender<super::Answer>>, answer: super::Answer) {
-    let unheard = match waiter {
-        Some(waiter) => waiter.send(answer).err(),
-        None => Some(answer),
-    };
-    if let Some(Err(refused)) = unheard {
-        tracing::error!(error = %refused.error, writes = refused.writes.len(), "a group nobody waits for was refused");
     }
 }
 

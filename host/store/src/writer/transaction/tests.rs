@@ -15,7 +15,12 @@ fn database(directory: &tempfile::TempDir) -> Database {
     connection
         .execute_batch("CREATE TABLE thing (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT")
         .unwrap();
-    Database::new(connection, Arc::default(), Arc::default())
+    Database::new(
+        connection,
+        Arc::default(),
+        Arc::default(),
+        Answers::at_once(),
+    )
 }
 
 fn insert(id: u64, bytes: usize) -> Write {
