@@ -8,16 +8,18 @@
 //! Never decides and never holds a secret that the guest may not see: what is
 //! in a message to a worker is what the sandbox may know.
 
+mod end;
 pub mod fair;
 mod frame;
 mod link;
 mod log_line;
 mod message;
 mod outcome;
+mod pipe;
 pub mod processor;
 mod scratch;
-mod socket;
 
+pub use end::{End, pair};
 pub use link::{Closed, Incoming, Link, Receiver, Sender, in_process};
 pub use log_line::{LOG_LINES_TOGETHER_MAX, LogLevel, LogLine};
 pub use message::{
@@ -25,5 +27,5 @@ pub use message::{
     LayerState, Message, Refusal, RequestId, Standing, StateRefusal, ToBroker, ToWorker,
 };
 pub use outcome::{CallOutcome, PollBatch, PollEvent, Trap, Usage};
+pub use pipe::over_pipes;
 pub use scratch::{ScratchCall, ScratchRefusal};
-pub use socket::{over_socket, pair};

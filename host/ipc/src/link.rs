@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use crate::message::Message;
-use crate::socket;
+use crate::pipe;
 
 /// The other side is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,21 +40,21 @@ pub struct Sender<M>(Way<M>);
 #[derive(Debug)]
 enum Way<M> {
     InProcess(mpsc::UnboundedSender<Incoming<M>>),
-    Socket(Arc<socket::Outbox>),
+    Pipe(Arc<pipe::Outbox>),
 }
 
 impl<M> Clone for Sender<M> {
     fn clone(&self) -> Self {
         Self(match &self.0 {
             Way::InProcess(sender) => Way::InProcess(sender.clone()),
-            Way::Socket(outbox) => Way::Socket(Arc::clone(outbox)),
+            Way::Pipe(outbox) => Way::Pipe(Arc::clone(outbox)),
         })
     }
 }
 
 impl<M: Serialize + Send + 'static> Sender<M> {
-    pub(crate) const fn socket(outbox: Arc<socket::Outbox>) -> Self {
-        Self(Way::Socket(outbox))
+    pub(crate) const fn pipe(outbox: Arc<pipe::Outbox>) -> Self {
+        Self(Way::Pipe(outbox))
     }
 
     /// Sends `message`; waits while the other side is far behind.
@@ -85,7 +85,7 @@ impl<M: Serialize + Send + 'static> Sender<M> {
                 };
                 sender.send(incoming).map_err(|_| Closed)
             }
-            Way::Socket(outbox) => outbox.push(&message, None),
+            Way::Pipe(outbox) => outbox.push(&message, None),
         }
     }
 
@@ -105,7 +105,7 @@ impl<M: Serialize + Send + 'static> Sender<M> {
     async fn send_incoming(&self, incoming: Incoming<M>) -> Result<(), Closed> {
         match &self.0 {
             Way::InProcess(sender) => sender.send(incoming).map_err(|_| Closed),
-            Way::Socket(outbox) => {
+            Way::Pipe(outbox) => {
                 outbox.room().await?;
                 outbox.push(&incoming.message, incoming.descriptor)
             }
@@ -120,12 +120,12 @@ pub struct Receiver<M>(Source<M>);
 #[derive(Debug)]
 enum Source<M> {
     InProcess(mpsc::UnboundedReceiver<Incoming<M>>),
-    Socket(socket::Inbox),
+    Pipe(pipe::Inbox),
 }
 
 impl<M: DeserializeOwned + Message + Send + 'static> Receiver<M> {
-    pub(crate) const fn socket(inbox: socket::Inbox) -> Self {
-        Self(Source::Socket(inbox))
+    pub(crate) const fn pipe(inbox: pipe::Inbox) -> Self {
+        Self(Source::Pipe(inbox))
     }
 
     /// The next message; `None` when the other side is gone.
@@ -137,7 +137,7 @@ impl<M: DeserializeOwned + Message + Send + 'static> Receiver<M> {
     pub async fn receive(&mut self) -> Result<Option<Incoming<M>>, Closed> {
         match &mut self.0 {
             Source::InProcess(receiver) => Ok(receiver.recv().await),
-            Source::Socket(inbox) => inbox.next().await,
+            Source::Pipe(inbox) => inbox.next().await,
         }
     }
 }

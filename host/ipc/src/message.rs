@@ -11,16 +11,15 @@ use crate::scratch::{ScratchCall, ScratchRefusal};
 
 /// What a link carries.
 pub trait Message {
-    /// Descriptors that may wait for messages which are still on their way. A
-    /// peer that sends more is not one of ours.
-    const DESCRIPTORS_WAITING_MAX: usize;
+    /// Whether descriptors travel with any of these messages.
+    const MAY_BRING_DESCRIPTORS: bool;
 
     /// Whether a descriptor travels with this message.
     fn brings_descriptor(&self) -> bool;
 }
 
 impl Message for ToWorker {
-    const DESCRIPTORS_WAITING_MAX: usize = 256;
+    const MAY_BRING_DESCRIPTORS: bool = true;
 
     fn brings_descriptor(&self) -> bool {
         matches!(self, Self::Load { .. })
@@ -28,7 +27,7 @@ impl Message for ToWorker {
 }
 
 impl Message for ToBroker {
-    const DESCRIPTORS_WAITING_MAX: usize = 0;
+    const MAY_BRING_DESCRIPTORS: bool = false;
 
     fn brings_descriptor(&self) -> bool {
         false

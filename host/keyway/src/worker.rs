@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use keyway_confine::{Confinement, Start};
+use keyway_ipc::End;
 use keyway_runtime::{CompileLimits, PoolSize, Weaker};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
@@ -61,12 +62,12 @@ pub(crate) fn main(options: &WorkerOptions) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One descriptor with each byte, until the other side has sent all.
-fn receive_lanes(control: &OwnedFd) -> io::Result<Vec<OwnedFd>> {
+/// The descriptors of one lane with each byte, until the other side has sent all.
+fn receive_lanes(control: &OwnedFd) -> io::Result<Vec<End>> {
     let mut lanes = Vec::new();
     loop {
         let mut byte = [0; 1];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(End::DESCRIPTORS))];
         let mut message = RecvAncillaryBuffer::new(&mut space);
         let received = recvmsg(
             control,
@@ -79,7 +80,10 @@ fn receive_lanes(control: &OwnedFd) -> io::Result<Vec<OwnedFd>> {
         }
         for part in message.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = part {
-                lanes.extend(descriptors);
+                let descriptors: Vec<_> = descriptors.collect();
+                let descriptors = descriptors.try_into();
+                let lost = |_| io::Error::other("a lane came without all of its descriptors");
+                lanes.push(End::from_descriptors(descriptors.map_err(lost)?));
             }
         }
     }

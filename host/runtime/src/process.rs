@@ -1,12 +1,11 @@
 //! The body of a worker process.
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
 use keyway_confine::{Confinement, Limits};
+use keyway_ipc::End;
 use keyway_ipc::fair::{self, Arriving, ToLong, run_long};
 use tokio::runtime::Runtime;
 
@@ -25,7 +24,7 @@ pub enum ProcessError {
     /// There is no engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A thread, a runtime or a socket cannot be had.
+    /// A thread, a runtime or a descriptor cannot be had.
     #[error("a lane of the worker cannot be set up")]
     Lane(#[from] io::Error),
     /// A lane has panicked.
@@ -36,7 +35,7 @@ pub enum ProcessError {
 /// How much further than the lanes the threads of long calls stand back (`nice`).
 const LONG_STANDS_BACK: i32 = 5;
 
-/// The body of a worker process: two threads for each socket, until the broker
+/// The body of a worker process: two threads for each lane, until the broker
 /// has closed them all. Every thread that the process will ever have exists,
 /// with its event queue, when the last layer of confinement is put on; the
 /// first message is read after that. A layer that was refused is for the
@@ -44,10 +43,10 @@ const LONG_STANDS_BACK: i32 = 5;
 ///
 /// # Errors
 ///
-/// [`ProcessError`], if the machine cannot give threads, memory or sockets, or
+/// [`ProcessError`], if the machine cannot give threads, memory or descriptors, or
 /// if a lane has panicked.
 pub fn run_process(
-    lanes: Vec<OwnedFd>,
+    lanes: Vec<End>,
     size: &PoolSize,
     confinement: Confinement,
 ) -> Result<(), ProcessError> {
@@ -62,12 +61,12 @@ pub fn run_process(
     // Once when all have what they need, once more when all are confined.
     let together = Arc::new(Barrier::new(2 * lanes.len() + 1));
     let mut threads = Vec::with_capacity(2 * lanes.len());
-    for (number, socket) in lanes.into_iter().enumerate() {
+    for (number, end) in lanes.into_iter().enumerate() {
         let (long, arriving) = fair::long();
         let (worker, all) = (Arc::clone(&worker), Arc::clone(&together));
         let lane = thread::Builder::new()
             .name(format!("keyway-lane-{number}"))
-            .spawn(move || run_lane(worker, socket, long, &all))?;
+            .spawn(move || run_lane(worker, end, long, &all))?;
         let all = Arc::clone(&together);
         let long = thread::Builder::new()
             .name(format!("keyway-long-{number}"))
@@ -84,13 +83,8 @@ pub fn run_process(
     Ok(())
 }
 
-fn run_lane(
-    worker: Arc<Worker>,
-    socket: OwnedFd,
-    long: ToLong,
-    together: &Barrier,
-) -> io::Result<()> {
-    let prepared = prepare(socket);
+fn run_lane(worker: Arc<Worker>, end: End, long: ToLong, together: &Barrier) -> io::Result<()> {
+    let prepared = prepare(end);
     together.wait();
     together.wait();
     let (runtime, link) = prepared?;
@@ -115,16 +109,14 @@ fn run_beside(arriving: Arriving, together: &Barrier) -> io::Result<()> {
 type Link = keyway_ipc::Link<keyway_ipc::ToBroker, keyway_ipc::ToWorker>;
 
 /// Everything of a lane that needs the kernel to make something.
-fn prepare(socket: OwnedFd) -> io::Result<(Runtime, Link)> {
-    let stream = UnixStream::from(socket);
-    stream.set_nonblocking(true)?;
+fn prepare(end: End) -> io::Result<(Runtime, Link)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .event_interval(EVENT_INTERVAL)
         .build()?;
     let link = {
         let _inside = runtime.enter();
-        keyway_ipc::over_socket(stream.into())?
+        keyway_ipc::over_pipes(end)?
     };
     Ok((runtime, link))
 }

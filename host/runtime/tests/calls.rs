@@ -10,7 +10,7 @@
 mod support;
 
 use keyway_confine::Confinement;
-use keyway_ipc::{CallOutcome, Entrance, PollBatch, PollEvent, ToBroker, Trap, over_socket};
+use keyway_ipc::{CallOutcome, Entrance, PollBatch, PollEvent, ToBroker, Trap, over_pipes};
 use keyway_model::Failure;
 use keyway_model::call::RateLimit;
 use keyway_runtime::run_process;
@@ -148,22 +148,22 @@ async fn calls_run_side_by_side_and_each_in_an_instance_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_worker_process_serves_sockets_until_the_broker_closes_them() {
-    let mut sockets = Vec::new();
+async fn a_worker_process_serves_lanes_until_the_broker_closes_them() {
+    let mut ends = Vec::new();
     let mut lanes = Vec::new();
     for _ in 0..2 {
         let (ours, theirs) = keyway_ipc::pair().unwrap();
-        sockets.push(ours);
-        lanes.push(theirs.into());
+        ends.push(ours);
+        lanes.push(theirs);
     }
     let process =
         thread::spawn(move || run_process(lanes, &support::pool(), Confinement::dangerous_none()));
-    for socket in sockets {
-        let link = over_socket(socket.into()).unwrap();
+    for end in ends {
+        let link = over_pipes(end).unwrap();
         let mut broker = Broker::over(link, "echo").await;
         assert_eq!(
-            broker.act("echo", "through a socket").await.outcome,
-            value("through a socket")
+            broker.act("echo", "through a pipe").await.outcome,
+            value("through a pipe")
         );
     }
     // Joined elsewhere, since this runtime has to close its ends meanwhile.

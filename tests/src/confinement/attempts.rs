@@ -23,7 +23,7 @@ const NO_ACCESS: Answer = Errno(13);
 const NOT_PERMITTED: Answer = Errno(1);
 
 /// What the native program knows, and what comes of it in a worker's place.
-const ATTEMPTS: [(&str, Answer); 110] = [
+const ATTEMPTS: [(&str, Answer); 112] = [
     ("open", NO_ACCESS),
     ("openat", NO_ACCESS),
     ("openat-path-only", NO_ACCESS),
@@ -59,6 +59,8 @@ const ATTEMPTS: [(&str, Answer); 110] = [
     ("listen", Ends),
     ("accept", Ends),
     ("sendto-address", Ends),
+    ("send", Ends),
+    ("sendmsg", Ends),
     ("setsockopt", Ends),
     ("execve", Ends),
     ("execveat", Ends),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyway_gate::{Lane, LaneSetup, OnLoss, Readiness, Room};
-use keyway_ipc::{LayerState, Standing};
+use keyway_ipc::{End, LayerState, Standing};
 use keyway_model::Digest;
 use keyway_model::limit::CallLimits;
 use keyway_runtime::WEAKER_REMEDY;
@@ -248,8 +248,8 @@ impl Pool {
         };
         for _ in 0..self.plan.lanes {
             let (ours, theirs) = keyway_ipc::pair()?;
-            send_descriptor(control, &theirs.into())?;
-            let link = keyway_ipc::over_socket(ours.into())?;
+            send_end(control, &theirs)?;
+            let link = keyway_ipc::over_pipes(ours)?;
             let (lane, reader) = Lane::over(link, setup.clone());
             tokio::spawn(reader);
             lanes.push(lane);
@@ -376,9 +376,9 @@ async fn left(lanes: &[Arc<Lane>], awaited: Readiness) {
     std::future::pending().await
 }
 
-fn send_descriptor(control: &UnixStream, descriptor: &OwnedFd) -> io::Result<()> {
-    let borrowed = [descriptor.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+fn send_end(control: &UnixStream, end: &End) -> io::Result<()> {
+    let borrowed = end.as_descriptors();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(End::DESCRIPTORS))];
     let mut message = SendAncillaryBuffer::new(&mut space);
     message.push(SendAncillaryMessage::ScmRights(&borrowed));
     sendmsg(

@@ -132,6 +132,20 @@ pub(super) const ATTEMPTS: &[(&str, Attempt)] = &[
             16_i64
         )
     }),
+    ("send", |p| {
+        call!(
+            SYS_sendto,
+            0_i64,
+            p.buffer.as_ptr(),
+            1_i64,
+            ZERO,
+            ZERO,
+            ZERO
+        )
+    }),
+    ("sendmsg", |p| {
+        call!(SYS_sendmsg, 0_i64, p.buffer.as_ptr(), ZERO)
+    }),
     ("setsockopt", |p| {
         call!(
             SYS_setsockopt,

@@ -1,12 +1,13 @@
-//! Messages over a socket, in order and whole.
+//! Messages over pipes, in order and whole.
 
 use bytes::Bytes;
 use keyway_model::Digest;
 
 use super::*;
+use crate::end::pair;
 use crate::{CallId, RequestId, ToWorker};
 
-/// More than fits into a socket at once, and less, in an order without a pattern.
+/// More than fits into a pipe at once, and less, in an order without a pattern.
 fn sizes() -> impl Iterator<Item = usize> {
     (0_u32..200).map(|number| {
         let digest = Digest::of(&number.to_be_bytes());
@@ -18,14 +19,14 @@ fn sizes() -> impl Iterator<Item = usize> {
 #[tokio::test]
 async fn messages_of_every_size_arrive_in_order_in_both_directions() -> io::Result<()> {
     let (ours, theirs) = pair()?;
-    let near: Link<ToWorker, ToWorker> = over_socket(ours.into())?;
+    let near: Link<ToWorker, ToWorker> = over_pipes(ours)?;
     // The other end has a runtime of its own, as a worker does.
     let echo = std::thread::spawn(move || -> io::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         runtime.block_on(async {
-            let mut far: Link<ToWorker, ToWorker> = over_socket(theirs.into())?;
+            let mut far: Link<ToWorker, ToWorker> = over_pipes(theirs)?;
             while let Ok(Some(incoming)) = far.receiver.receive().await {
                 let sent = far.sender.send(incoming.message).await;
                 sent.map_err(io::Error::other)?;
@@ -70,8 +71,8 @@ async fn messages_of_every_size_arrive_in_order_in_both_directions() -> io::Resu
 #[tokio::test]
 async fn another_threads_messages_arrive_in_order_behind_those_before() -> io::Result<()> {
     let (ours, theirs) = pair()?;
-    let near: Link<ToWorker, ToWorker> = over_socket(ours.into())?;
-    let mut far: Link<ToWorker, ToWorker> = over_socket(theirs.into())?;
+    let near: Link<ToWorker, ToWorker> = over_pipes(ours)?;
+    let mut far: Link<ToWorker, ToWorker> = over_pipes(theirs)?;
     let message = |call: u64| ToWorker::Unload {
         artifact: Digest::of(&call.to_be_bytes()),
     };

@@ -1,4 +1,4 @@
-//! Messages over a Unix stream socket.
+//! Messages over a pair of pipes.
 //!
 //! Senders encode straight into one shared buffer; one flusher writes all that
 //! has gathered in one call. The flusher yields once before it writes, so that
@@ -7,8 +7,7 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,16 +16,14 @@ use std::thread::ThreadId;
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
+use rustix::net::Shutdown;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, mpsc};
 
+use crate::end::{End, receive_descriptor, send_descriptor};
 use crate::frame;
 use crate::link::{Closed, Incoming, Link, Receiver, Sender};
 use crate::message::Message;
@@ -119,7 +116,7 @@ impl Outbox {
     }
 
     /// Writes what gathers until the other side is gone.
-    async fn flush(self: Arc<Self>, stream: OwnedFd, mut aside: mpsc::UnboundedReceiver<Queue>) {
+    async fn flush(self: Arc<Self>, way: Way, mut aside: mpsc::UnboundedReceiver<Queue>) {
         let mut batch = Queue::default();
         loop {
             self.filled.notified().await;
@@ -135,7 +132,8 @@ impl Outbox {
                 if batch.bytes.is_empty() {
                     break;
                 }
-                if write_all(&stream, &batch.bytes, &mut batch.descriptors)
+                if way
+                    .write_all(&batch.bytes, &mut batch.descriptors)
                     .await
                     .is_err()
                 {
@@ -144,8 +142,10 @@ impl Outbox {
                 }
                 let written = batch.bytes.len();
                 batch.bytes.clear();
-                self.waiting_bytes.fetch_sub(written, Ordering::Relaxed);
-                self.drained.notify_waiters();
+                let waited = self.waiting_bytes.fetch_sub(written, Ordering::Relaxed);
+                if waited >= HIGH_WATER_BYTES {
+                    self.drained.notify_waiters();
+                }
             }
         }
     }
@@ -176,44 +176,42 @@ fn complain(error: &dyn std::fmt::Display) {
     eprintln!("ipc: {error}");
 }
 
-/// Writes `bytes`, with the descriptors on their first byte.
-///
-/// The socket is watched for room only while there is none: a watch that stays
-/// would wake this process each time the other side has read something.
-async fn write_all(
-    stream: &OwnedFd,
-    mut bytes: &[u8],
-    descriptors: &mut VecDeque<OwnedFd>,
-) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let sending: Vec<OwnedFd> = descriptors.pop_front().into_iter().collect();
-        // One descriptor a call: each rides on a byte of its own.
-        let part = if descriptors.is_empty() {
-            bytes
-        } else {
-            bytes.get(..1).unwrap_or(bytes)
-        };
-        let written = loop {
-            match send(stream, part, &sending) {
-                Err(Errno::AGAIN) => room_in(stream).await?,
-                Err(Errno::INTR) => {}
-                other => break other?,
-            }
-        };
-        bytes = bytes.get(written..).unwrap_or_default();
-    }
-    Ok(())
+/// The way out of this process.
+#[derive(Debug)]
+struct Way {
+    pipe: OwnedFd,
+    descriptors: Arc<OwnedFd>,
 }
 
-fn send(stream: &OwnedFd, part: &[u8], sending: &[OwnedFd]) -> Result<usize, Errno> {
-    let borrowed: Vec<_> = sending.iter().map(AsFd::as_fd).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !borrowed.is_empty() {
-        control.push(SendAncillaryMessage::ScmRights(&borrowed));
+impl Way {
+    /// Writes `bytes`, after the descriptors of the messages in them.
+    ///
+    /// A pipe is watched for room only while there is none: a watch that stays
+    /// would wake this process each time the other side has read something.
+    async fn write_all(
+        &self,
+        mut bytes: &[u8],
+        descriptors: &mut VecDeque<OwnedFd>,
+    ) -> io::Result<()> {
+        while let Some(descriptor) = descriptors.pop_front() {
+            loop {
+                match send_descriptor(&self.descriptors, descriptor.as_fd()) {
+                    Err(Errno::AGAIN) => room_in(&self.descriptors).await?,
+                    Err(Errno::INTR) => {}
+                    other => break other?,
+                }
+            }
+        }
+        while !bytes.is_empty() {
+            match rustix::io::write(&self.pipe, bytes) {
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(Errno::AGAIN) => room_in(&self.pipe).await?,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
-    let part = [IoSlice::new(part)];
-    sendmsg(stream, &part, &mut control, SendFlags::NOSIGNAL)
 }
 
 #[expect(
@@ -235,18 +233,18 @@ async fn room_in(stream: &OwnedFd) -> io::Result<()> {
 /// What arrives. `bytes[start..end]` is read and not yet decoded.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    stream: AsyncFd<OwnedFd>,
+    pipe: AsyncFd<OwnedFd>,
+    descriptors: Arc<OwnedFd>,
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    descriptors: VecDeque<OwnedFd>,
     /// Closed with this: whoever waits for room must not wait for ever.
     outbox: Arc<Outbox>,
     flusher: tokio::task::AbortHandle,
 }
 
 impl Inbox {
-    /// The next message; `None` at the end of the stream, if no message is cut
+    /// The next message; `None` at the end of the pipe, if no message is cut
     /// off there.
     pub(crate) async fn next<M: DeserializeOwned + Message>(
         &mut self,
@@ -257,7 +255,7 @@ impl Inbox {
                 Ok(Some((message, length))) => {
                     self.start += length;
                     let descriptor = if message.brings_descriptor() {
-                        self.descriptors.pop_front()
+                        receive_descriptor(&self.descriptors).map_err(|_| Closed)?
                     } else {
                         None
                     };
@@ -276,10 +274,6 @@ impl Inbox {
                 let left = self.end - self.start;
                 return if left == 0 { Ok(None) } else { Err(Closed) };
             }
-            if self.descriptors.len() > M::DESCRIPTORS_WAITING_MAX {
-                complain(&"more descriptors came than messages bring");
-                return Err(Closed);
-            }
         }
     }
 
@@ -297,15 +291,13 @@ impl Inbox {
     async fn read(&mut self) -> io::Result<usize> {
         self.make_room();
         let free = self.bytes.get_mut(self.end..).unwrap_or_default();
-        let had = self.descriptors.len();
         loop {
-            let mut ready = self.stream.readable().await?;
-            match receive(ready.get_inner(), free, &mut self.descriptors) {
+            let mut ready = self.pipe.readable().await?;
+            match rustix::io::read(ready.get_inner(), &mut *free) {
                 Ok(length) => {
                     self.end += length;
-                    // Less than there was room for is all that has come, except
-                    // that a read ends behind a descriptor.
-                    if length < free.len() && self.descriptors.len() == had {
+                    // Less than there was room for is all that has come.
+                    if length < free.len() {
                         ready.clear_ready();
                     }
                     return Ok(length);
@@ -318,23 +310,6 @@ impl Inbox {
     }
 }
 
-fn receive(
-    stream: &OwnedFd,
-    free: &mut [u8],
-    descriptors: &mut VecDeque<OwnedFd>,
-) -> Result<usize, Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut free = [IoSliceMut::new(free)];
-    let received = recvmsg(stream, &mut free, &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
-            descriptors.extend(rights);
-        }
-    }
-    Ok(received.bytes)
-}
-
 impl Drop for Inbox {
     fn drop(&mut self) {
         self.flusher.abort();
@@ -342,17 +317,26 @@ impl Drop for Inbox {
     }
 }
 
-/// A link over a socket that does not block. Must be called inside a tokio
+/// A link over one end of a [`pair`](crate::pair). Must be called inside a tokio
 /// runtime, which drives the flusher.
 ///
 /// # Errors
 ///
-/// The operating system's, if the socket cannot be watched.
-pub fn over_socket<Out, In>(stream: OwnedFd) -> io::Result<Link<Out, In>>
+/// The operating system's, if the pipe cannot be watched.
+pub fn over_pipes<Out, In>(end: End) -> io::Result<Link<Out, In>>
 where
     Out: Serialize + Send + 'static,
     In: DeserializeOwned + Message + Send + 'static,
 {
+    let End {
+        reading,
+        writing,
+        descriptors,
+    } = end;
+    if !In::MAY_BRING_DESCRIPTORS {
+        // Nobody would take them: then nobody can send any either.
+        rustix::net::shutdown(&descriptors, Shutdown::Read)?;
+    }
     let (aside, from_others) = mpsc::unbounded_channel();
     let outbox = Arc::new(Outbox {
         queue: Mutex::default(),
@@ -363,36 +347,26 @@ where
         drained: Notify::new(),
         closed: AtomicBool::new(false),
     });
-    let watched = watch(stream.try_clone()?, Interest::READABLE)?;
-    let flusher = tokio::spawn(Arc::clone(&outbox).flush(stream, from_others)).abort_handle();
+    let pipe = watch(reading, Interest::READABLE)?;
+    let descriptors = Arc::new(descriptors);
+    let way = Way {
+        pipe: writing,
+        descriptors: Arc::clone(&descriptors),
+    };
+    let flusher = tokio::spawn(Arc::clone(&outbox).flush(way, from_others)).abort_handle();
     let inbox = Inbox {
-        stream: watched,
+        pipe,
+        descriptors,
         bytes: vec![0; 2 * READ_BYTES],
         start: 0,
         end: 0,
-        descriptors: VecDeque::new(),
         outbox: Arc::clone(&outbox),
         flusher,
     };
     Ok(Link {
-        sender: Sender::socket(outbox),
-        receiver: Receiver::socket(inbox),
+        sender: Sender::pipe(outbox),
+        receiver: Receiver::pipe(inbox),
     })
-}
-
-/// Two connected sockets, for a broker and the worker that it starts.
-///
-/// # Errors
-///
-/// The operating system's, if it has no more descriptors.
-pub fn pair() -> io::Result<(
-    std::os::unix::net::UnixStream,
-    std::os::unix::net::UnixStream,
-)> {
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
-    theirs.set_nonblocking(true)?;
-    Ok((ours, theirs))
 }
 
 #[cfg(test)]
