@@ -97,6 +97,9 @@ pub async fn run_long(mut arriving: Arriving) {
     groups.join().await;
 }
 
+/// Groups that stay although they have no call, since the next may come at once.
+const IDLE_GROUPS_MAX: usize = 64;
+
 /// The groups of one thread.
 #[derive(Default)]
 pub struct Groups {
@@ -117,7 +120,11 @@ struct Queue {
     arrived: Vec<Arrived>,
     next: u64,
     task: Option<Waker>,
-    /// The task has ended, for want of calls.
+    /// There is no call.
+    is_idle: bool,
+    /// The task ends when there is no call.
+    ends: bool,
+    /// The task has ended, or is about to.
     is_over: bool,
 }
 
@@ -137,7 +144,7 @@ struct CallWaker {
     is_queued: AtomicBool,
 }
 
-/// The task of a group; ends when it has no call.
+/// The task of a group; stays for the next call when it has none.
 struct Task {
     number: u64,
     group: Arc<Group>,
@@ -209,7 +216,10 @@ impl Groups {
             },
             None => arrived,
         };
-        self.groups.retain(|_, group| !group.0.lock().is_over);
+        if self.groups.len() >= IDLE_GROUPS_MAX {
+            self.groups
+                .retain(|_, group| !group.end(|queue| queue.is_idle));
+        }
         let started = Arc::new(Group::default());
         // A group that has just begun is not over.
         drop(started.add(arrived));
@@ -224,6 +234,9 @@ impl Groups {
 
     /// Waits until every call has ended.
     pub async fn join(mut self) {
+        for group in self.groups.values() {
+            group.end(|_| true);
+        }
         while self.tasks.join_next().await.is_some() {}
     }
 }
@@ -237,12 +250,27 @@ impl Group {
         }
         let id = queue.next;
         queue.next += 1;
+        queue.is_idle = false;
         queue.arrived.push(Arrived { id, ..arrived });
         queue.ready.push_back(id);
         if let Some(task) = queue.task.take() {
             task.wake();
         }
         Ok(())
+    }
+
+    /// Ends the group where it `ought` to, once it has no call; answers whether it does.
+    fn end(&self, ought: impl FnOnce(&Queue) -> bool) -> bool {
+        let mut queue = self.0.lock();
+        if ought(&queue) {
+            queue.ends = true;
+            // From here on no call comes to it.
+            queue.is_over |= queue.is_idle;
+            if let Some(task) = queue.task.take() {
+                task.wake();
+            }
+        }
+        queue.ends
     }
 }
 
@@ -288,8 +316,12 @@ impl Task {
             self.calls.insert(id, running);
         }
         if self.calls.is_empty() {
-            queue.is_over = true;
-            return Poll::Ready(None);
+            queue.ready.clear();
+            queue.is_idle = true;
+            if queue.ends {
+                queue.is_over = true;
+                return Poll::Ready(None);
+            }
         }
         let next = queue.ready.pop_front();
         if next.is_none() {

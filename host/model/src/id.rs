@@ -26,9 +26,7 @@ pub struct IdError {
 }
 
 fn random_bits() -> u128 {
-    let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the operating system's random source never fails");
-    u128::from_be_bytes(bytes)
+    u128::from_be_bytes(crate::random::bytes())
 }
 
 macro_rules! ids {

@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod name;
 pub mod net;
 pub mod plain;
+pub mod random;
 pub mod recipe;
 pub mod scratch;
 pub mod time;

@@ -160,10 +160,7 @@ impl Salt {
 
     /// A new one.
     pub fn random() -> Self {
-        let mut bytes = [0; Self::BYTES];
-        aws_lc_rs::rand::fill(&mut bytes)
-            .expect("the operating system's random source never fails");
-        Self(bytes)
+        Self(keyway_model::random::bytes())
     }
 
     /// The salt with these bytes.

@@ -131,11 +131,33 @@ async fn a_call_that_waits_is_woken_and_one_that_panics_takes_none_along() {
     tokio::task::yield_now().await;
     assert_eq!(tell.send(7), Ok(()));
     assert_eq!(answered.await, Ok(Ok(7)));
-    // The group has ended by itself, and begins again.
+    // The group has no call now, and goes on with the next.
     let (again, ended) = tokio::sync::oneshot::channel();
     groups.spawn(1, async move {
         again.send(()).unwrap_or_default();
     });
     assert_eq!(ended.await, Ok(()));
+    groups.join().await;
+}
+
+#[tokio::test]
+async fn few_groups_stay_that_have_no_call_and_none_ends_that_has_one() {
+    let mut groups = Groups::default();
+    let (tell, told) = tokio::sync::oneshot::channel::<()>();
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    groups.spawn(0, async move {
+        answer.send(told.await.is_ok()).unwrap_or_default();
+    });
+    for group in 1..1_000 {
+        groups.spawn(group, async {});
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        groups.groups.len() <= IDLE_GROUPS_MAX + 1,
+        "{}",
+        groups.groups.len()
+    );
+    assert_eq!(tell.send(()), Ok(()));
+    assert_eq!(answered.await, Ok(true));
     groups.join().await;
 }
