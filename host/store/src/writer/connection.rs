@@ -8,6 +8,9 @@ use rusqlite::{Connection, OpenFlags};
 /// The oldest SQLite whose write-ahead log is known to be sound.
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
+/// Pages in the write-ahead log before they are moved into the database.
+const CHECKPOINT_PAGES: i64 = 4_000;
+
 /// Statements that stay prepared.
 const STATEMENTS: usize = 64;
 
@@ -51,8 +54,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, SetupError> {
     set(&connection, "foreign_keys", "on", "1")?;
     set(&connection, "secure_delete", "on", "1")?;
     set(&connection, "trusted_schema", "off", "0")?;
-    // See `checkpoints`.
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "cache_size", -4_000)?;
     Ok(connection)
 }
