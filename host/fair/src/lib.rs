@@ -1,5 +1,5 @@
-//! Who may go next: places for guest calls, jobs and whatever else there are only
-//! so many of, fair between tenants.
+//! Who may go next: places for guest calls, jobs and connections to upstreams,
+//! fair between tenants.
 //!
 //! Tenants that wait are served by turns, and inside a tenant its lines (one
 //! for each connector, say) are. A tenant holds at most as many places as are

@@ -143,7 +143,7 @@ limits! {
         response_interims_max: u32 = 16, Count, Manifest, "the request is given up";
         /// How many bytes one byte of an encoded response may become.
         response_expansion_max: u32 = 100, Ratio, Manifest, "the response is broken off";
-        /// Connections to upstreams at once, over all workspaces.
+        /// Connections to upstreams at once, over all workspaces; one workspace holds at most as many as are free.
         upstream_connections_max: u32 = 1_024, Count, Platform, "further ones wait, then fail";
         /// Origins, each as one connection of a workspace reaches it, whose connections are kept.
         upstream_places_max: u32 = 1_024, Count, Platform, "those of the least recently used are closed";
