@@ -3,10 +3,16 @@
 //! are in another's way.
 
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::PathBuf;
 
-use crate::harness::{Stage, with_manifest};
+use rustix::fs::{CWD, FileType, Mode};
+use rustix::process::Signal;
+
+use crate::harness::{INTAKE, PATIENCE, Stage, order, with_manifest};
 use crate::hostile::packed;
-use crate::processes::children;
+use crate::processes::{children, signal};
 
 /// Components that are at hand in these tests.
 const HELD_MAX: usize = 3;
@@ -98,6 +104,141 @@ fn code_that_is_no_longer_on_the_disk_is_compiled_again_when_it_is_called() {
         .unwrap()
         .count();
     assert_eq!(files, 1);
+}
+
+/// Installs the `number`th of many connectors for another workspace, `rival`.
+fn install_for_rival(stage: &Stage, number: usize) -> String {
+    let name = format!("orders-{number}");
+    let rival = |line: &str| stage.ok(&format!("--workspace rival {line}"));
+    let bytes = with_manifest("orders.wasm", |manifest| {
+        manifest.replacen("\"orders\"", &format!("\"{name}\""), 1)
+    });
+    let file = stage.write(&format!("{name}.wasm"), bytes);
+    rival(&format!("connector install {}", file.display()));
+    let digest = digest(stage, "rival", &name);
+    rival(&format!(
+        "connector approve {name} --digest {digest} --why tested"
+    ));
+    rival(&format!(
+        "connection create {name} --connector {name} --parameter host=localhost --parameter port={} --parameter scheme=http --credential-file token.txt",
+        stage.upstream.port
+    ));
+    name
+}
+
+fn digest(stage: &Stage, workspace: &str, connector: &str) -> String {
+    let shown = stage.json(&format!(
+        "--workspace {workspace} connector show {connector}"
+    ));
+    shown["digest"].as_str().unwrap().to_owned()
+}
+
+/// Starts again with a pipe in the place of a connector's code on the disk, and
+/// answers with it and with what the broker has to read from it.
+fn start_with_a_pipe(stage: &mut Stage, workspace: &str, connector: &str) -> (PathBuf, Vec<u8>) {
+    let digest = digest(stage, workspace, connector);
+    let digest = digest.strip_prefix("sha256:").unwrap();
+    stage.serve.as_mut().unwrap().kill();
+    let files = std::fs::read_dir(stage.data().join("cache")).unwrap();
+    let mut paths = files.map(|file| file.unwrap().path());
+    let pipe = paths
+        .find(|path| path.to_string_lossy().contains(digest))
+        .unwrap();
+    let code = std::fs::read(&pipe).unwrap();
+    std::fs::remove_file(&pipe).unwrap();
+    rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    stage.start();
+    (pipe, code)
+}
+
+#[test]
+fn one_that_calls_many_connectors_by_turns_costs_no_other_what_a_worker_has() {
+    let stage = Stage::configured(&format!(
+        "[workers]\nprocesses = 1\ncomponents_held_max = {HELD_MAX}\n"
+    ));
+    stage.shop();
+    stage.ok("workspace create rival");
+    let many: Vec<String> = (0..2 * HELD_MAX)
+        .map(|number| install_for_rival(&stage, number))
+        .collect();
+    let broker = stage.serve.as_ref().unwrap().pid();
+    let workers = children(broker);
+    stage.ok("--workspace acme connection check shop");
+    let victims = mapped(*workers.first().unwrap());
+    assert!(!victims.is_empty());
+    let mut seen = BTreeSet::new();
+    for name in many.iter().chain(&many) {
+        stage.ok(&format!("--workspace rival connection check {name}"));
+        let now = mapped(*workers.first().unwrap());
+        assert!(now.is_superset(&victims), "{victims:?} of {now:?}");
+        seen.extend(now);
+    }
+    assert!(
+        seen.len() > 2 * many.len(),
+        "each was loaded twice: {seen:?}"
+    );
+    assert_eq!(children(broker), workers, "a worker ended");
+}
+
+#[test]
+fn calls_go_on_while_the_code_of_another_workspace_is_read_from_a_disk_that_gives_none() {
+    let mut stage = Stage::configured("[workers]\nprocesses = 1\n");
+    stage.shop();
+    stage.ok("workspace create rival");
+    let name = install_for_rival(&stage, 0);
+    let (pipe, code) = start_with_a_pipe(&mut stage, "rival", &name);
+    let (served, told) = std::sync::mpsc::channel();
+    let stage = &stage;
+    std::thread::scope(|scope| {
+        let check = format!("--workspace rival connection check {name}");
+        let held_up = scope.spawn(move || stage.ok(&check));
+        // Opens when the broker begins to read, and gives nothing.
+        let mut writer = OpenOptions::new().write(true).open(pipe).unwrap();
+        scope.spawn(move || {
+            served.send(
+                stage
+                    .run("--workspace acme connection check shop")
+                    .status
+                    .success(),
+            )
+        });
+        let is_served = told.recv_timeout(PATIENCE);
+        assert!(!held_up.is_finished());
+        writer.write_all(&code).unwrap();
+        drop(writer);
+        held_up.join().unwrap();
+        assert_eq!(is_served, Ok(true), "another's call waited for the disk");
+    });
+}
+
+#[test]
+fn a_worker_that_is_lost_while_code_is_fetched_costs_the_job_nothing() {
+    let mut stage = Stage::configured("[workers]\nprocesses = 1\n");
+    stage.shop();
+    stage.apply("intake", INTAKE).unwrap();
+    let (pipe, code) = start_with_a_pipe(&mut stage, "acme", "orders");
+    let shown = stage.json("recipe show intake");
+    let hook = shown["webhook_url"].as_str().unwrap();
+    let broker = stage.serve.as_ref().unwrap().pid();
+    let stage = &stage;
+    std::thread::scope(|scope| {
+        let job = scope.spawn(move || stage.post(hook, &order(1)));
+        // Opens when the broker begins to read; the call has its worker by then.
+        let mut writer = OpenOptions::new().write(true).open(pipe).unwrap();
+        let lost = children(broker);
+        assert_eq!(lost.len(), 1);
+        for worker in &lost {
+            signal(*worker, Signal::KILL);
+        }
+        stage.until("another worker", |_| {
+            let now = children(broker);
+            (!now.is_empty() && now.is_disjoint(&lost)).then_some(())
+        });
+        writer.write_all(&code).unwrap();
+        drop(writer);
+        let (status, reply) = job.join().unwrap();
+        assert_eq!(status, 200, "{reply}");
+    });
 }
 
 /// A valid component that takes a compiler seconds and gigabytes: whichever of

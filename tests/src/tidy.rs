@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use crate::harness::root;
 
 /// Every crate with the layer that it is in; an edge goes down only.
-pub(crate) const LAYERS: [(&str, u8); 12] = [
+pub(crate) const LAYERS: [(&str, u8); 13] = [
     ("keyway-model", 0),
     ("keyway-authz", 1),
+    ("keyway-fair", 1),
     ("keyway-vault", 2),
     ("keyway-roles", 2),
     ("keyway-ipc", 2),

@@ -12,11 +12,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
+use keyway_fair::{Admission, Place, Wish};
 use keyway_model::net::Origin;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -26,7 +27,7 @@ use crate::config::{Bounds, Timeouts};
 use crate::error::{EgressError, Limit, Sent, Wait};
 use crate::metered::Metered;
 use crate::pool::Pool;
-use crate::quota::Account;
+use crate::quota::{Account, Owner};
 use crate::stream::{Stream, Wire};
 use crate::vet::{Vetted, Vetting};
 
@@ -35,7 +36,7 @@ use crate::vet::{Vetted, Vetting};
 pub(crate) struct Dialer {
     pub(crate) origin: Origin,
     pub(crate) vetting: Arc<Vetting>,
-    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) connections: Admission<Owner>,
     pub(crate) connections_max: usize,
     pub(crate) account: Arc<Account>,
     pub(crate) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
@@ -51,10 +52,10 @@ impl Dialer {
             self.account.look_up()?;
         }
         let vetted = self.vetting.vet(&self.origin, &bounds).await?;
-        let counted = [
+        let counted = (
             self.count_one_of_its_owner(timeouts).await?,
             self.count_one(timeouts).await?,
-        ];
+        );
         let tcp = self.connect(&vetted, timeouts).await?;
         let tcp = Metered::new(tcp, Arc::clone(&self.account));
         match &self.tls {
@@ -88,19 +89,25 @@ impl Dialer {
         }
     }
 
-    /// Waits until fewer than `connections_max` are open; unused ones of other
-    /// places make room.
-    async fn count_one(&self, timeouts: &Timeouts) -> Result<OwnedSemaphorePermit, EgressError> {
-        if let Ok(counted) = Arc::clone(&self.connections).try_acquire_owned() {
+    /// Waits until fewer than `connections_max` are open, and it is this
+    /// workspace's turn; unused ones of other places make room.
+    async fn count_one(&self, timeouts: &Timeouts) -> Result<Place<Owner>, EgressError> {
+        let owner = self.account.owner;
+        let wish = Wish {
+            tenant: owner.scope.tenant,
+            tenant_max: usize::MAX,
+            line: owner,
+            line_max: usize::MAX,
+        };
+        if let Some(counted) = self.connections.enter_now(wish) {
             return Ok(counted);
         }
         if let Some(pool) = self.pool.upgrade() {
-            pool.close_unused_except(&self.origin);
+            pool.close_unused_for(owner, &self.origin);
         }
-        let free = Arc::clone(&self.connections).acquire_owned();
-        match timeout(timeouts.connect, free).await {
-            Ok(Ok(counted)) => Ok(counted),
-            Ok(Err(_)) | Err(_) => Err(EgressError::Quota {
+        match timeout(timeouts.connect, self.connections.enter(wish)).await {
+            Ok(counted) => Ok(counted),
+            Err(_) => Err(EgressError::Quota {
                 limit: Limit::Connections,
                 max: self.connections_max as u64,
                 sent: Sent::No,

@@ -12,11 +12,11 @@ use std::sync::{Arc, Weak};
 use http::uri::{Authority, Scheme as UriScheme};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use keyway_fair::Admission;
 use keyway_model::net::{HostName, Origin, Scheme};
 use keyway_model::{ConnectionId, Digest, Scope};
 use parking_lot::Mutex;
 use rustls_pki_types::ServerName;
-use tokio::sync::Semaphore;
 
 use crate::body::RequestBody;
 use crate::config::{Bounds, EgressConfig, Limits, Timeouts};
@@ -80,7 +80,8 @@ pub(crate) struct Pool {
     vetting: Arc<Vetting>,
     timeouts: Timeouts,
     limits: Limits,
-    connections: Arc<Semaphore>,
+    /// By turns of workspaces, and of the owners of each.
+    connections: Admission<Owner>,
     accounts: Accounts,
     places: Mutex<Places>,
 }
@@ -108,7 +109,7 @@ impl Pool {
             vetting,
             timeouts: config.timeouts,
             limits: config.limits,
-            connections: Arc::new(Semaphore::new(config.limits.connections_max)),
+            connections: Admission::of(config.limits.connections_max),
             accounts: Accounts::default(),
             places: Mutex::default(),
         }))
@@ -145,17 +146,24 @@ impl Pool {
         Ok(place)
     }
 
-    /// Closes the unused connections to every other origin. Those in use end
-    /// with their exchange.
-    pub(crate) fn close_unused_except(&self, origin: &Origin) {
-        let places = self.close_unused(|key| key.origin != *origin);
+    /// Closes unused connections for an owner that waits for one to `origin`:
+    /// those of everybody, or of its own workspace alone if that has its share.
+    /// Those in use end with their exchange.
+    pub(crate) fn close_unused_for(&self, owner: Owner, origin: &Origin) {
+        let tenant = owner.scope.tenant;
+        let is_at_its_share = self.connections.is_at_its_share(tenant);
+        let places = self.close_unused(|key| {
+            let is_asked_for = key.owner() == owner && key.origin == *origin;
+            !is_asked_for && (!is_at_its_share || key.scope.tenant == tenant)
+        });
         tracing::warn!(
             places,
+            is_at_its_share,
             "upstream_connections_max is reached: unused connections are closed"
         );
     }
 
-    /// The same, of one owner.
+    /// Closes the unused connections of one owner to every other origin.
     pub(crate) fn close_unused_of(&self, owner: Owner, except: &Origin) {
         let places = self.close_unused(|key| key.owner() == owner && key.origin != *except);
         tracing::warn!(
@@ -198,7 +206,7 @@ impl Pool {
         let dialer = Dialer {
             origin: origin.clone(),
             vetting: Arc::clone(&self.vetting),
-            connections: Arc::clone(&self.connections),
+            connections: self.connections.clone(),
             connections_max: self.limits.connections_max,
             account: Arc::clone(&account),
             tls,
@@ -274,7 +282,7 @@ impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
             .field("places", &self.places.lock().known.len())
-            .field("connections_free", &self.connections.available_permits())
+            .field("connections", &self.connections.counts())
             .finish_non_exhaustive()
     }
 }

@@ -7,18 +7,20 @@ use std::task::{Context, Poll};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
+use keyway_fair::Place;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::client::TlsStream;
 
 use crate::heads::Heads;
 use crate::metered::Metered;
+use crate::quota::Owner;
 
 /// A socket, counted.
 pub(crate) type Wire = Metered<TcpStream>;
 
 /// A connection's place among all, and among those of its owner.
-pub(crate) type Counted = [OwnedSemaphorePermit; 2];
+pub(crate) type Counted = (OwnedSemaphorePermit, Place<Owner>);
 
 /// One open connection. Gives its place in the count back when it is dropped.
 #[derive(Debug)]

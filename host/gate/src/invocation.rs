@@ -16,6 +16,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use keyway_authz::{Denial, Grant, Recorder, Sink, StateChange};
 use keyway_egress::Bounds;
+use keyway_fair::{Place, Wish};
 use keyway_ipc::{CallOutcome, Entrance, HostCall, HostReply, Invoke, RequestId, Trap, Usage};
 use keyway_model::Scope;
 use keyway_model::limit::{CallLimits, Limits, Quotas};
@@ -23,7 +24,7 @@ use keyway_store::{Scratch, TenantStore, Unit};
 use parking_lot::Mutex;
 
 use crate::Gate;
-use crate::admission::{LineOf, Place, Wish};
+use crate::admission::LineOf;
 use crate::grant::{Basis, Lost, standing};
 use crate::lane::{Event, Lane, Line, RunningCall, group_of};
 use crate::mask::Mask;
@@ -145,7 +146,7 @@ impl Invocation {
 
     /// Waits until this call may run: by turns with other tenants, and with
     /// other calls of its tenant and connector.
-    pub async fn place(&self) -> Place {
+    pub async fn place(&self) -> Place<LineOf> {
         let (scope, quotas) = (self.basis.scope, &self.quotas);
         let wish = Wish {
             tenant: scope.tenant,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use keyway_authz::Policy;
 use keyway_egress::Egress;
+use keyway_fair::Admission;
 use keyway_model::Scope;
 use keyway_model::limit::{LimitSet, Limits, effective};
 use keyway_model::time::Clock;
@@ -49,7 +50,7 @@ mod throttle;
 mod tls;
 mod transfer;
 
-pub use admission::{Admission, LineOf, Place, Wish};
+pub use admission::LineOf;
 pub use alarm::{AlarmKind, AlarmRecord};
 pub use control::{Call, ControlError};
 pub use grant::{Basis, Ceiling, NoGrant, Purpose};
@@ -61,7 +62,7 @@ pub use presence::{Presence, Waiting};
 pub use registry::{Connector, Registry, View};
 pub use schema::{SchemaError, Schemas, check_against};
 pub use seen::{LogLine, Seen, SeenBodies, SeenDenial, SeenRequest};
-pub use shelf::{Room, Shelf};
+pub use shelf::{Gone, Room, Shelf};
 pub use tls::{TlsRecord, bundled};
 
 /// What every invocation needs.
@@ -86,7 +87,7 @@ pub struct Gate {
     /// What each connector may ask for.
     pub(crate) throttles: throttle::Throttles,
     /// Places for guest calls.
-    pub(crate) calls: Admission,
+    pub(crate) calls: Admission<LineOf>,
 }
 
 impl Gate {

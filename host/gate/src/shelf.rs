@@ -1,13 +1,18 @@
 //! What is held ready because it may be asked for again: as much as there is
-//! room for, the most recently used.
+//! room for. Where there is none, whoever holds the largest share of the room
+//! gives the piece up that it has not used for longest, so a workspace that asks
+//! for one large thing after the other takes the place of its own.
 //!
-//! Never lets go of what is in use: that may exceed the room for as long as it
-//! is used, and leaves when the next thing is put.
+//! A piece counts for the workspace that put it, whoever uses it: nobody can
+//! make what another put its own, and so let it go. Never lets go of what is in
+//! use: that may exceed the room for as long as it is used, and leaves when the
+//! next thing is put.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use keyway_model::Digest;
 use keyway_model::limit::{CODE_HELD_BYTES_MAX, COMPONENTS_HELD_MAX};
+use keyway_model::{Digest, TenantId};
 
 /// How much a shelf holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,19 +32,67 @@ impl Default for Room {
     }
 }
 
-/// Things by digest, the most recently used.
+impl Room {
+    /// How large a share of the room this is: of its places or of its bytes,
+    /// whichever is more. To be compared with others of the same room.
+    fn share(&self, holding: Holding) -> u128 {
+        let by_pieces = holding.pieces as u128 * u128::from(self.bytes_max);
+        let by_bytes = u128::from(holding.bytes) * self.pieces_max as u128;
+        by_pieces.max(by_bytes)
+    }
+}
+
+/// What is no longer there.
+#[derive(Debug)]
+pub struct Gone<V> {
+    /// Of what.
+    pub digest: Digest,
+    /// For whom it counted.
+    pub owner: TenantId,
+    /// The thing, which may take a while to drop.
+    pub value: V,
+}
+
+/// Things by digest, the most recently used of each workspace.
 #[derive(Debug)]
 pub struct Shelf<V> {
     room: Room,
-    bytes: u64,
     /// Counts uses; what was used last has the highest number.
     uses: u64,
     held: HashMap<Digest, Piece<V>>,
+    all: Holding,
+    /// What each workspace that holds something holds.
+    holdings: HashMap<TenantId, Holding>,
+}
+
+/// Pieces that count for one workspace, or for all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Holding {
+    pieces: usize,
+    bytes: u64,
+}
+
+impl Holding {
+    const fn with(self, bytes: u64) -> Self {
+        Self {
+            pieces: self.pieces + 1,
+            bytes: self.bytes.saturating_add(bytes),
+        }
+    }
+
+    const fn without(self, bytes: u64) -> Self {
+        Self {
+            pieces: self.pieces.saturating_sub(1),
+            bytes: self.bytes.saturating_sub(bytes),
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Piece<V> {
     value: V,
+    /// Whose share of the room it takes.
+    owner: TenantId,
     bytes: u64,
     used: u64,
     users: usize,
@@ -50,18 +103,24 @@ impl<V> Shelf<V> {
     pub fn within(room: Room) -> Self {
         Self {
             room,
-            bytes: 0,
             uses: 0,
             held: HashMap::new(),
+            all: Holding::default(),
+            holdings: HashMap::new(),
         }
     }
 
     /// Uses a thing once.
-    pub fn find(&mut self, digest: &Digest) -> Option<&V> {
+    pub fn find(&mut self, digest: &Digest) -> Option<&mut V> {
         self.uses += 1;
         let piece = self.held.get_mut(digest)?;
         piece.used = self.uses;
-        Some(&piece.value)
+        Some(&mut piece.value)
+    }
+
+    /// For whom a thing counts.
+    pub fn owner(&self, digest: &Digest) -> Option<TenantId> {
+        self.held.get(digest).map(|piece| piece.owner)
     }
 
     /// Takes a thing into use, if it is there: it stays until it is given back.
@@ -82,33 +141,53 @@ impl<V> Shelf<V> {
         }
     }
 
-    /// Makes room for so many bytes; answers with what had to go, the longest
-    /// unused first.
-    pub(crate) fn make_room(&mut self, bytes: u64) -> Vec<Digest> {
+    /// Makes room for so many bytes that `comer` will hold besides what it has;
+    /// answers with what had to go.
+    pub(crate) fn make_room(&mut self, comer: TenantId, bytes: u64) -> Vec<Gone<V>> {
         let mut gone = Vec::new();
-        while self.held.len() >= self.room.pieces_max
-            || self.bytes.saturating_add(bytes) > self.room.bytes_max
+        while self.all.pieces >= self.room.pieces_max
+            || self.all.bytes.saturating_add(bytes) > self.room.bytes_max
         {
-            let unused = self.held.iter().filter(|(_, piece)| piece.users == 0);
-            let Some(oldest) = unused.min_by_key(|(_, piece)| piece.used) else {
+            let Some(digest) = self.next_to_go(comer, bytes) else {
                 break;
             };
-            let digest = *oldest.0;
-            self.remove(&digest);
-            gone.push(digest);
+            gone.extend(self.remove(&digest));
         }
         gone
     }
 
+    /// Of those who hold something that is not in use, the largest holder's piece
+    /// that it has not used for longest. What `comer` is about to put counts, and
+    /// among equals it is `comer` who gives way.
+    fn next_to_go(&self, comer: TenantId, bytes: u64) -> Option<Digest> {
+        let share = |owner: TenantId| {
+            let holding = self.holdings.get(&owner).copied().unwrap_or_default();
+            self.room.share(match owner == comer {
+                true => holding.with(bytes),
+                false => holding,
+            })
+        };
+        let unused = self.held.iter().filter(|(_, piece)| piece.users == 0);
+        let next = unused.max_by_key(|(_, piece)| {
+            let is_comers = piece.owner == comer;
+            (share(piece.owner), is_comers, Reverse(piece.used))
+        });
+        next.map(|(digest, _)| *digest)
+    }
+
     /// Puts a thing on the shelf, where there is room or what is there is in
-    /// use; answers with what had to go.
-    pub fn put(&mut self, digest: Digest, value: V, bytes: u64) -> Vec<Digest> {
+    /// use; answers with what had to go. What was there stays its owner's.
+    pub fn put(&mut self, digest: Digest, owner: TenantId, value: V, bytes: u64) -> Vec<Gone<V>> {
+        let owner = self.owner(&digest).unwrap_or(owner);
         self.remove(&digest);
-        let gone = self.make_room(bytes);
+        let gone = self.make_room(owner, bytes);
         self.uses += 1;
-        self.bytes = self.bytes.saturating_add(bytes);
+        self.all = self.all.with(bytes);
+        let holding = self.holdings.entry(owner).or_default();
+        *holding = holding.with(bytes);
         let piece = Piece {
             value,
+            owner,
             bytes,
             used: self.uses,
             users: 0,
@@ -118,10 +197,20 @@ impl<V> Shelf<V> {
     }
 
     /// Takes a thing away, whoever uses it.
-    pub(crate) fn remove(&mut self, digest: &Digest) {
-        if let Some(piece) = self.held.remove(digest) {
-            self.bytes = self.bytes.saturating_sub(piece.bytes);
+    pub fn remove(&mut self, digest: &Digest) -> Option<Gone<V>> {
+        let piece = self.held.remove(digest)?;
+        self.all = self.all.without(piece.bytes);
+        if let Some(holding) = self.holdings.get_mut(&piece.owner) {
+            *holding = holding.without(piece.bytes);
+            if holding.pieces == 0 {
+                self.holdings.remove(&piece.owner);
+            }
         }
+        Some(Gone {
+            digest: *digest,
+            owner: piece.owner,
+            value: piece.value,
+        })
     }
 
     /// How many there are.
@@ -131,71 +220,4 @@ impl<V> Shelf<V> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ROOM: Room = Room {
-        pieces_max: 3,
-        bytes_max: 100,
-    };
-
-    fn digest(name: &str) -> Digest {
-        Digest::of(name.as_bytes())
-    }
-
-    fn shelf(names: &[&str]) -> Shelf<()> {
-        let mut shelf = Shelf::within(ROOM);
-        for name in names {
-            shelf.put(digest(name), (), 10);
-        }
-        shelf
-    }
-
-    #[test]
-    fn what_was_used_longest_ago_goes_when_there_is_no_place() {
-        let mut shelf = shelf(&["a", "b", "c"]);
-        assert!(shelf.find(&digest("a")).is_some());
-        assert_eq!(shelf.put(digest("d"), (), 10), [digest("b")]);
-        assert_eq!(shelf.count(), 3);
-        assert!(shelf.find(&digest("b")).is_none());
-    }
-
-    #[test]
-    fn as_much_goes_as_the_bytes_of_the_new_one_take() {
-        let mut shelf = shelf(&["a", "b", "c"]);
-        assert_eq!(
-            shelf.put(digest("long"), (), 90),
-            [digest("a"), digest("b")]
-        );
-        // One that is longer than everything together is alone.
-        assert_eq!(shelf.put(digest("huge"), (), 1_000).len(), 2);
-        assert_eq!(shelf.count(), 1);
-        assert_eq!(shelf.put(digest("next"), (), 1), [digest("huge")]);
-    }
-
-    #[test]
-    fn what_is_in_use_stays_and_goes_when_it_was_given_back() {
-        let mut shelf = shelf(&["a", "b", "c"]);
-        for name in ["a", "b", "c"] {
-            assert!(shelf.take(&digest(name)));
-        }
-        assert!(shelf.put(digest("d"), (), 10).is_empty());
-        assert_eq!(shelf.count(), 4);
-        assert!(shelf.take(&digest("a")));
-        shelf.give_back(&digest("a"));
-        shelf.give_back(&digest("b"));
-        assert_eq!(
-            shelf.put(digest("e"), (), 10),
-            [digest("b"), digest("d")],
-            "one of the two uses of a is not over"
-        );
-    }
-
-    #[test]
-    fn what_is_put_again_counts_once() {
-        let mut shelf = shelf(&["a", "a", "a"]);
-        assert_eq!((shelf.count(), shelf.bytes), (1, 10));
-        shelf.remove(&digest("a"));
-        assert_eq!((shelf.count(), shelf.bytes), (0, 0));
-    }
-}
+mod tests;

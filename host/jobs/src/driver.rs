@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyway_authz::Principal;
+use keyway_fair::{Admission, Wish};
+use keyway_gate::Gate;
 use keyway_gate::resource::RecipeRecord;
-use keyway_gate::{Admission, Gate, LineOf, Wish};
 use keyway_ipc::fair::Groups;
 use keyway_model::limit::{JOBS_AT_ONCE_MAX, JOBS_MAX, LimitSet};
 use keyway_model::{JobId, Json, RecipeId, Scope, TenantId};
@@ -39,7 +40,7 @@ pub struct Jobs {
     pub(crate) gate: Arc<Gate>,
     pub(crate) runner: Arc<dyn StepRunner>,
     /// Places for jobs that run.
-    places: Admission,
+    places: Admission<()>,
     /// Jobs of one tenant take turns with those of others.
     turns: Mutex<Groups>,
     definitions: Mutex<HashMap<(Scope, RecipeId, u32), Arc<Definition>>>,
@@ -212,7 +213,7 @@ impl Jobs {
         let place = self.places.enter(Wish {
             tenant: scope.tenant,
             tenant_max: usize::MAX,
-            line: LineOf::Jobs,
+            line: (),
             line_max: usize::MAX,
         });
         let place = place.await;

@@ -3,6 +3,7 @@
 
 mod cache;
 mod compiler;
+mod stock;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests;
@@ -13,15 +14,15 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use keyway_gate::{Room, Shelf};
+use keyway_gate::Room;
 use keyway_model::limit::CODE_BYTES_MAX;
 use keyway_model::{Digest, TenantId};
 use keyway_runtime::Compiled;
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::confined::Confined;
-use cache::{Cache, Cached};
+use cache::Cache;
+use stock::{Stock, off_thread};
 use turns::Turns;
 
 pub(crate) use turns::Install;
@@ -29,18 +30,15 @@ pub(crate) use turns::Install;
 /// Compiled code of every component that runs.
 pub(crate) struct Artifacts {
     confined: Confined,
-    cache: Cache,
-    /// What is at hand; what is not is in the cache, or is compiled again.
-    shelf: Mutex<Shelf<Arc<Code>>>,
+    /// What is at hand or in the cache; what is not is compiled again.
+    stock: Arc<Stock>,
     turns: Turns,
-    /// Components whose code in the cache was not ours.
-    forged: mpsc::UnboundedSender<Digest>,
 }
 
 impl std::fmt::Debug for Artifacts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Artifacts")
-            .field("dir", &self.cache.dir())
+            .field("dir", &self.stock.dir())
             .finish_non_exhaustive()
     }
 }
@@ -146,18 +144,18 @@ impl Artifacts {
         } = keeping;
         let fingerprint = keyway_runtime::fingerprint().map_err(io::Error::other)?;
         let (forged, told) = mpsc::unbounded_channel();
+        let cache = Cache::new(dir, &key, fingerprint, cached_bytes_max)?;
         let artifacts = Self {
             confined,
-            cache: Cache::new(dir, &key, fingerprint, cached_bytes_max)?,
-            shelf: Mutex::new(Shelf::within(room)),
+            stock: Arc::new(Stock::new(cache, room, forged)),
             turns: Turns::new(),
-            forged,
         };
         Ok((artifacts, told))
     }
 
     /// The compiled code of a component for a call of `tenant`: at hand, from the
-    /// cache, or newly compiled from what `component` gives.
+    /// cache, or newly compiled from what `component` gives. It counts for the
+    /// tenant where it was not at hand.
     ///
     /// # Errors
     ///
@@ -171,44 +169,27 @@ impl Artifacts {
     where
         F: AsyncFnOnce() -> Result<Vec<u8>, CompileError>,
     {
-        if let Some(code) = self.at_hand(digest)? {
+        if let Some(code) = self.stock.code(tenant, digest).await? {
             return Ok(code);
         }
-        let _turn = self.turns.turn(tenant).await;
+        let turn = self.turns.turn(tenant).await;
         // It may be what was compiled just now.
-        if let Some(code) = self.at_hand(digest)? {
+        if let Some(code) = self.stock.code(tenant, digest).await? {
             return Ok(code);
         }
         let compiled = compiler::run(&self.confined, &component().await?).await?;
-        self.cache.keep(digest, &compiled.code)?;
-        self.seal(digest, &compiled.code)
+        let stock = Arc::clone(&self.stock);
+        let kept = off_thread(turn, move || {
+            stock.keep(digest, tenant, &compiled.code)?;
+            stock.put_at_hand(digest, tenant, &compiled.code)
+        });
+        Ok(kept.await?)
     }
 
-    /// What needs no compiler.
-    fn at_hand(&self, digest: Digest) -> Result<Option<Arc<Code>>, CompileError> {
-        if let Some(code) = self.shelf.lock().find(&digest) {
-            return Ok(Some(Arc::clone(code)));
-        }
-        match self.cache.read(digest) {
-            Cached::Code(bytes) => self.seal(digest, &bytes).map(Some),
-            Cached::Nothing => Ok(None),
-            Cached::Foreign => {
-                tracing::error!(%digest, "compiled code in the cache is not ours; compiling again");
-                // Nobody listens while the deployment ends.
-                self.forged.send(digest).ok();
-                Ok(None)
-            }
-        }
-    }
-
-    /// Seals code for the workers.
-    fn seal(&self, digest: Digest, code: &[u8]) -> Result<Arc<Code>, CompileError> {
-        let length = code.len() as u64;
-        let file = keyway_runtime::seal(code).map_err(io::Error::other)?;
-        let code = Arc::new(Code { file, length });
-        // What has to go is closed with its last user.
-        self.shelf.lock().put(digest, Arc::clone(&code), length);
-        Ok(code)
+    /// Notes that a worker that has a component is about to run it, so that its
+    /// code is not what goes next.
+    pub(crate) fn note_use(&self, digest: Digest) {
+        self.stock.note_use(digest);
     }
 
     /// Begins an install: one of a few that a workspace has under way at once.
@@ -221,7 +202,7 @@ impl Artifacts {
     }
 
     /// Compiles a component when it is its workspace's turn, and keeps its code
-    /// for the first call.
+    /// for the first call. `digest` is the component's.
     ///
     /// # Errors
     ///
@@ -229,11 +210,17 @@ impl Artifacts {
     pub(crate) async fn compile(
         &self,
         install: &Install,
+        digest: Digest,
         component: &[u8],
     ) -> Result<Compiled, CompileError> {
-        let _turn = self.turns.turn(install.tenant()).await;
+        let tenant = install.tenant();
+        let turn = self.turns.turn(tenant).await;
         let compiled = compiler::run(&self.confined, component).await?;
-        self.cache.keep(Digest::of(component), &compiled.code)?;
-        Ok(compiled)
+        let stock = Arc::clone(&self.stock);
+        let kept = off_thread(turn, move || {
+            stock.keep(digest, tenant, &compiled.code)?;
+            Ok(compiled)
+        });
+        Ok(kept.await?)
     }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use keyway_egress::{Egress, EgressConfig, SystemResolver};
-use keyway_gate::{Ceiling, Ended, Gate, Held, Invocation, Presence, Registry, Room, run_logic};
+use keyway_gate::{
+    Ceiling, Ended, Gate, Held, Invocation, Presence, Registry, Room, WorkerGone, run_logic,
+};
 use keyway_ipc::{CallOutcome, Entrance, Trap};
 use keyway_jobs::{EvaluateError, Jobs, StepRunner};
 use keyway_model::limit::{GUEST_CALLS_PER_WORKER_MAX, LimitSet, Limits, PlatformLimits};
@@ -22,7 +24,7 @@ use crate::artifacts::{Artifacts, CompileError, Keeping};
 use crate::config::Config;
 use crate::confined::Confined;
 use crate::deployment::Deployment;
-use crate::workers::{self, Workers};
+use crate::workers::{self, NoLane, Workers};
 
 /// The expression component, built with this program.
 pub(crate) const EXPRESSIONS: &[u8] = include_bytes!(env!("KEYWAY_EXPRESSIONS"));
@@ -43,26 +45,31 @@ impl Runner {
     /// A lane whose worker has the component, as long as it is held, unless the
     /// component may not run. Whoever starts the call does so at once: a verdict
     /// ends those that have started.
-    async fn lane_with(&self, tenant: TenantId, digest: Digest) -> Result<Held, CompileError> {
+    async fn lane_with(&self, tenant: TenantId, digest: Digest) -> Result<Held, NotLoaded> {
         let held = self.loaded(tenant, digest).await?;
-        let stands = self.workers.stands(&digest);
-        stands.map_err(|error| CompileError::Refused(error.to_string()))?;
+        self.workers.stands(&digest)?;
         Ok(held)
     }
 
-    async fn loaded(&self, tenant: TenantId, digest: Digest) -> Result<Held, CompileError> {
-        let lane = self
-            .workers
-            .lane(tenant, digest)
-            .await
-            .map_err(|error| CompileError::Refused(error.to_string()))?;
+    async fn loaded(&self, tenant: TenantId, digest: Digest) -> Result<Held, NotLoaded> {
+        let lane = self.workers.lane(tenant, digest).await?;
         if let Some(held) = lane.hold(digest) {
+            self.artifacts.note_use(digest);
             return Ok(held);
         }
+        let owner = self.owner(tenant, digest);
         let component = async || self.component(digest).await;
-        let code = self.artifacts.code(tenant, digest, component).await?;
-        let loaded = lane.load(digest, || Ok::<_, LoadError>(code.share()?));
-        Ok(loaded.await?)
+        let code = self.artifacts.code(owner, digest, component).await?;
+        lane.load(owner, digest, || Ok(code.share()?)).await
+    }
+
+    /// Whose share of the room for code a component takes when `tenant` calls it.
+    /// Everybody's expressions are nobody's.
+    fn owner(&self, tenant: TenantId, digest: Digest) -> TenantId {
+        match digest == self.expressions {
+            true => keyway_store::PLATFORM.tenant,
+            false => tenant,
+        }
     }
 
     async fn component(&self, digest: Digest) -> Result<Vec<u8>, CompileError> {
@@ -97,8 +104,7 @@ impl Runner {
             ready = ready => ready,
             () = presence.gone() => return Err(EvaluateError::Cancelled),
         };
-        let lane = lane
-            .map_err(|error| EvaluateError::Failed(format!("the expression component: {error}")))?;
+        let lane = lane?;
         let (tenant, limits) = (scope.tenant, limits.call);
         let (outcome, _) =
             run_logic(&lane, tenant, self.expressions, entrance, limits, presence).await;
@@ -116,20 +122,38 @@ impl Runner {
     }
 }
 
-/// Why a worker does not have a component.
+/// Why no worker has a component.
 #[derive(Debug, thiserror::Error)]
-enum LoadError {
+enum NotLoaded {
+    /// It was lost before it could be told to run anything.
     #[error(transparent)]
-    Gone(#[from] keyway_gate::WorkerGone),
+    Gone(#[from] WorkerGone),
     #[error(transparent)]
+    NoLane(#[from] NoLane),
+    #[error(transparent)]
+    NoCode(#[from] CompileError),
+    #[error("the compiled code cannot be given to a worker: {0}")]
     Io(#[from] std::io::Error),
 }
 
-impl From<LoadError> for CompileError {
-    fn from(error: LoadError) -> Self {
+impl From<NotLoaded> for Trap {
+    fn from(error: NotLoaded) -> Self {
         match error {
-            LoadError::Gone(gone) => Self::Refused(gone.to_string()),
-            LoadError::Io(error) => Self::Io(error),
+            NotLoaded::Gone(WorkerGone) => Self::WorkerGone,
+            NotLoaded::NoLane(_) | NotLoaded::NoCode(_) | NotLoaded::Io(_) => {
+                Self::Component(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<NotLoaded> for EvaluateError {
+    fn from(error: NotLoaded) -> Self {
+        match error {
+            NotLoaded::Gone(WorkerGone) => Self::WorkerGone,
+            NotLoaded::NoLane(_) | NotLoaded::NoCode(_) | NotLoaded::Io(_) => {
+                Self::Failed(format!("the expression component: {error}"))
+            }
         }
     }
 }
@@ -163,7 +187,7 @@ impl StepRunner for Runner {
         };
         match lane {
             Ok(lane) => invocation.run(&lane, entrance).await,
-            Err(error) => Ended::without_running(Trap::Component(error.to_string())),
+            Err(error) => Ended::without_running(error.into()),
         }
     }
 }

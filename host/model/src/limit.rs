@@ -143,7 +143,7 @@ limits! {
         response_interims_max: u32 = 16, Count, Manifest, "the request is given up";
         /// How many bytes one byte of an encoded response may become.
         response_expansion_max: u32 = 100, Ratio, Manifest, "the response is broken off";
-        /// Connections to upstreams at once, over all workspaces.
+        /// Connections to upstreams at once, over all workspaces; one workspace holds at most as many as are free.
         upstream_connections_max: u32 = 1_024, Count, Platform, "further ones wait, then fail";
         /// Origins, each as one connection of a workspace reaches it, whose connections are kept.
         upstream_places_max: u32 = 1_024, Count, Platform, "those of the least recently used are closed";
@@ -202,11 +202,13 @@ constants! {
     /// Linear memory of all guest calls of one worker process together, unless the configuration says otherwise.
     WORKER_MEMORY_BYTES_MAX: u64 = 2 << 30, Bytes, "the call that exceeds it ends";
     /// Components whose code the broker, and each thread of a worker, has at hand, unless the configuration says otherwise.
-    COMPONENTS_HELD_MAX: usize = 128, Count, "the one that was used longest ago is let go, and loaded again when it is called";
+    COMPONENTS_HELD_MAX: usize = 128, Count, "of the workspace that holds most, the one that was used longest ago is let go, and loaded again when it is called";
     /// Bytes of the code that the broker, and each thread of a worker, has at hand.
-    CODE_HELD_BYTES_MAX: u64 = 512 << 20, Bytes, "the one that was used longest ago is let go, and loaded again when it is called";
+    CODE_HELD_BYTES_MAX: u64 = 512 << 20, Bytes, "of the workspace that holds most, the one that was used longest ago is let go, and loaded again when it is called";
+    /// Components whose code is read from the disk at once, one of each workspace.
+    CODE_READS_MAX: usize = 2, Count, "further calls wait their turn";
     /// Bytes of compiled code on the disk, unless the configuration says otherwise.
-    CODE_CACHED_BYTES_MAX: u64 = 4 << 30, Bytes, "the one that was used longest ago is deleted, and compiled again when it is called";
+    CODE_CACHED_BYTES_MAX: u64 = 4 << 30, Bytes, "of the workspace that holds most, the one that was used longest ago is deleted, and compiled again when it is called";
     /// Compiled code of one artifact.
     CODE_BYTES_MAX: u64 = 256 << 20, Bytes, "the artifact is refused";
     /// Time on a processor for compiling one artifact, unless the configuration says otherwise.

@@ -164,7 +164,10 @@ impl Store {
             .await?;
         let Some(row) = row else { return Ok(None) };
         let bytes: Vec<u8> = row.try_get(0)?;
-        if Digest::of(&bytes) == digest {
+        // Megabytes are hashed where nobody waits for the thread.
+        let hashed = tokio::task::spawn_blocking(move || (Digest::of(&bytes), bytes));
+        let (found, bytes) = hashed.await.map_err(|_| StoreError::Closed)?;
+        if found == digest {
             Ok(Some(bytes))
         } else {
             Err(StoreError::encoding(

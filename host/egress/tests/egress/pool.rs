@@ -125,6 +125,97 @@ async fn unused_connections_make_room_when_the_limit_is_reached() {
     );
 }
 
+/// Answers but for `/held`.
+async fn holding() -> Upstream {
+    Upstream::scripted(|mut tcp, seen| async move {
+        while let Some(request) = next_request(&mut tcp, &seen).await {
+            if request.starts_with("GET /held ") {
+                std::future::pending::<()>().await;
+            }
+            tcp.write_all(&reply("", b"")).await.unwrap();
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn one_workspace_leaves_as_many_connections_as_it_holds() {
+    const ALL: usize = 4;
+    let upstream = holding().await;
+    let flood = Bench::builder()
+        .allow("127.0.0.1", upstream.port)
+        .with(|config| {
+            config.limits.connections_max = ALL;
+            config.timeouts.connect = Duration::from_millis(300);
+            config.timeouts.head = Duration::from_secs(1);
+        })
+        .build();
+    let victim = flood.other_tenant();
+    let (held, free) = (upstream.url("/held"), upstream.url("/"));
+    let floods = (0..2 * ALL).map(|_| flood.get(&held));
+    let beside = async {
+        while upstream.seen.connections() < ALL / 2 {
+            tokio::task::yield_now().await;
+        }
+        read(victim.get(&free).await.unwrap()).await.unwrap();
+        upstream.seen.connections()
+    };
+    let (ended, connections) = tokio::join!(futures_util::future::join_all(floods), beside);
+    assert_eq!(connections, ALL / 2 + 1);
+    let is_refused = |result: &Result<_, EgressError>| {
+        matches!(
+            result,
+            Err(EgressError::Quota {
+                limit: Limit::Connections,
+                sent: Sent::No,
+                ..
+            })
+        )
+    };
+    let refused = ended.iter().filter(|result| is_refused(result)).count();
+    assert_eq!(refused, 2 * ALL - ALL / 2, "the others waited in vain");
+}
+
+#[tokio::test]
+async fn a_workspace_with_its_share_of_connections_closes_unused_ones_of_its_own_alone() {
+    let first = Upstream::answering(reply("", b"")).await;
+    let second = Upstream::answering(reply("", b"")).await;
+    let bench = Bench::builder()
+        .allow("127.0.0.1", first.port)
+        .allow("127.0.0.1", second.port)
+        .with(|config| config.limits.connections_max = 2)
+        .build();
+    let other = bench.other_tenant();
+    for (bench, upstream) in [
+        (&other, &first),
+        (&bench, &first),
+        (&bench, &second),
+        (&other, &first),
+    ] {
+        read(bench.get(&upstream.url("/")).await.unwrap())
+            .await
+            .unwrap();
+    }
+    let opened = (first.seen.connections(), second.seen.connections());
+    assert_eq!(opened, (2, 1), "the other workspace kept its connection");
+}
+
+#[tokio::test]
+async fn unused_connections_of_others_to_the_same_origin_make_room_for_whoever_has_less() {
+    let upstream = Upstream::answering(reply("", b"")).await;
+    let first = Bench::builder()
+        .allow("127.0.0.1", upstream.port)
+        .with(|config| config.limits.connections_max = 2)
+        .build();
+    let (second, third) = (first.other_tenant(), first.other_tenant());
+    for bench in [&first, &second, &third] {
+        read(bench.get(&upstream.url("/")).await.unwrap())
+            .await
+            .unwrap();
+    }
+    assert_eq!(upstream.seen.connections(), 3);
+}
+
 #[tokio::test]
 async fn places_that_were_not_used_for_longest_are_forgotten_first() {
     let upstream = Upstream::answering(reply("", b"")).await;

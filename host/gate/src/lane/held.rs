@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use keyway_ipc::ToWorker;
-use keyway_model::Digest;
+use keyway_model::{Digest, TenantId};
 
 use super::{Lane, WorkerGone};
 
@@ -46,14 +46,16 @@ impl Lane {
         })
     }
 
-    /// Makes sure that the worker has a component. `code` is asked for the
-    /// sealed memory file with the compiled code, at most once.
+    /// Makes sure that the worker has a component, which counts for `owner` where
+    /// it has to be loaded. `code` is asked for the sealed memory file with the
+    /// compiled code, at most once.
     ///
     /// # Errors
     ///
     /// [`WorkerGone`], or the error of `code`.
     pub async fn load<E: From<WorkerGone>>(
         self: &Arc<Self>,
+        owner: TenantId,
         artifact: Digest,
         code: impl FnOnce() -> Result<(OwnedFd, u64), E>,
     ) -> Result<Held, E> {
@@ -63,7 +65,8 @@ impl Lane {
             return Ok(held);
         }
         let (descriptor, length) = code()?;
-        unloading.extend(self.shelf.lock().make_room(length));
+        let gone = self.shelf.lock().make_room(owner, length);
+        unloading.extend(gone.into_iter().map(|unused| unused.digest));
         while let Some(unused) = unloading.last() {
             let unload = ToWorker::Unload { artifact: *unused };
             self.in_time(self.sender.send(unload)).await?;
@@ -74,7 +77,8 @@ impl Lane {
         self.in_time(self.sender.send_with(load, descriptor))
             .await?;
         let mut shelf = self.shelf.lock();
-        unloading.extend(shelf.put(artifact, (), length));
+        let gone = shelf.put(artifact, owner, (), length);
+        unloading.extend(gone.into_iter().map(|unused| unused.digest));
         shelf.take(&artifact);
         drop(shelf);
         Ok(Held {

@@ -211,7 +211,8 @@ fn with_room(pieces_max: usize) -> LaneSetup {
 /// Loads a component of so many bytes. What is in its file is the worker's business.
 async fn load(lane: &Arc<Lane>, name: &str) -> Held {
     let file = || Ok::<_, WorkerGone>((std::io::stdin().as_fd().try_clone_to_owned().unwrap(), 10));
-    lane.load(component(name), file).await.unwrap()
+    let owner = TenantId::from_bits(u128::from(name.starts_with("rival")));
+    lane.load(owner, component(name), file).await.unwrap()
 }
 
 /// What a worker was told, as one letter and the name of one component each.
@@ -255,6 +256,18 @@ async fn a_worker_is_told_to_let_go_of_what_was_used_longest_ago_and_never_of_wh
     drop(load(&lane, "c").await);
     assert_eq!(told(&mut worker, 3).await.len(), 3);
     assert_eq!(lane.shelf.lock().count(), 2);
+}
+
+#[tokio::test]
+async fn a_worker_keeps_the_component_of_a_tenant_beside_one_that_calls_many_by_turns() {
+    let (broker, mut worker) = keyway_ipc::in_process();
+    let (lane, _reader) = Lane::over(broker, with_room(3));
+    drop(load(&lane, "a").await);
+    for turn in 0..20 {
+        drop(load(&lane, &format!("rival {}", turn % 5)).await);
+    }
+    assert!(lane.hold(component("a")).is_some());
+    assert_eq!(told(&mut worker, 1).await, ["+a"]);
 }
 
 #[tokio::test]

@@ -1,24 +1,35 @@
 //! Compiled code on the disk, so that a restart compiles nothing. A file is
-//! trusted only under our MAC, and there are only so many bytes of them.
+//! trusted only under our MAC, and there are only so many bytes of them: what
+//! goes first is what the largest holder has not used for longest. A file's name
+//! says for whom it counts, and that is all that is believed of its name.
+//!
+//! All of it waits for the disk but [`Cache::note_use`].
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::hmac;
-use keyway_model::Digest;
+use keyway_gate::{Room, Shelf};
+use keyway_model::{Digest, TenantId};
+use parking_lot::Mutex;
 use rustix::fs::{CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 
 /// Bytes of the MAC before the compiled code in a file.
 const MAC_BYTES: usize = 32;
+
+/// How often the use of a file is noted on the disk, where the next start finds
+/// it. Until then memory knows.
+const NOTE_EVERY: Duration = Duration::from_mins(10);
 
 /// A directory of compiled code.
 pub(super) struct Cache {
     dir: PathBuf,
     key: hmac::Key,
     fingerprint: String,
-    bytes_max: u64,
+    /// What is there, each with the time when its use was noted on the disk.
+    files: Mutex<Shelf<Instant>>,
 }
 
 /// What the cache has of a component.
@@ -34,7 +45,7 @@ pub(super) enum Cached {
 
 impl Cache {
     /// A cache in `dir` whose files are trusted only under `key`, for code of
-    /// the engine with this fingerprint.
+    /// the engine with this fingerprint. Files of other engines are deleted.
     pub(super) fn new(
         dir: PathBuf,
         key: &[u8],
@@ -42,47 +53,115 @@ impl Cache {
         bytes_max: u64,
     ) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
-        Ok(Self {
+        let room = Room {
+            pieces_max: usize::MAX,
+            bytes_max,
+        };
+        let cache = Self {
             dir,
             key: hmac::Key::new(hmac::HMAC_SHA256, key),
             fingerprint,
-            bytes_max,
-        })
+            files: Mutex::new(Shelf::within(room)),
+        };
+        cache.find_files()?;
+        Ok(cache)
     }
 
     pub(super) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    fn path(&self, digest: Digest) -> PathBuf {
+    /// Takes what is there, in the order of its last use.
+    fn find_files(&self) -> io::Result<()> {
+        let mut files: Vec<(SystemTime, u64, Digest, TenantId)> = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let named = entry.file_name();
+            if let Some((digest, owner)) = named.to_str().and_then(|name| self.read_name(name)) {
+                let about = entry.metadata()?;
+                files.push((about.modified()?, about.len(), digest, owner));
+            } else if let Err(error) = fs::remove_file(entry.path()) {
+                tracing::warn!(path = %entry.path().display(), %error, "no code of this engine, and cannot be deleted");
+            }
+        }
+        files.sort();
+        for (_, bytes, digest, owner) in files {
+            self.take_in(digest, owner, bytes)?;
+        }
+        Ok(())
+    }
+
+    fn path(&self, digest: Digest, owner: TenantId) -> PathBuf {
         let name = hex::encode(digest.as_bytes());
-        self.dir.join(format!("{name}-{}.code", self.fingerprint))
+        let owner = hex::encode(owner.to_bytes());
+        self.dir
+            .join(format!("{name}-{}-{owner}.code", self.fingerprint))
+    }
+
+    /// Of what code a file is, and for whom it counts.
+    fn read_name(&self, name: &str) -> Option<(Digest, TenantId)> {
+        let (digest, rest) = name.strip_suffix(".code")?.split_once('-')?;
+        let owner = rest.strip_prefix(&self.fingerprint)?.strip_prefix('-')?;
+        let (mut digest_bytes, mut owner_bytes) = ([0; 32], [0; 16]);
+        hex::decode_to_slice(digest, &mut digest_bytes).ok()?;
+        hex::decode_to_slice(owner, &mut owner_bytes).ok()?;
+        let owner = TenantId::from_bits(u128::from_be_bytes(owner_bytes));
+        Some((Digest::from_bytes(digest_bytes), owner))
     }
 
     /// The code, if its MAC holds for this digest and engine. What is foreign is
     /// deleted, and so is met once.
     pub(super) fn read(&self, digest: Digest) -> Cached {
-        let path = self.path(digest);
-        let Ok(file) = fs::read(&path) else {
+        let Some(path) = self.in_use(digest) else {
+            return Cached::Nothing;
+        };
+        let Ok(mut file) = fs::read(&path) else {
+            self.files.lock().remove(&digest);
             return Cached::Nothing;
         };
         let parts = file.split_at_checked(MAC_BYTES);
-        let ours = parts
-            .filter(|(mac, code)| hmac::verify(&self.key, &self.bound(digest, code), mac).is_ok());
-        if let Some((_, code)) = ours {
-            note_use(&path);
-            return Cached::Code(code.to_vec());
+        let is_ours = parts.is_some_and(|(mac, code)| {
+            hmac::verify(&self.key, &self.bound(digest, code), mac).is_ok()
+        });
+        if is_ours {
+            note_on_disk(&path);
+            file.drain(..MAC_BYTES);
+            return Cached::Code(file);
         }
+        self.files.lock().remove(&digest);
         if let Err(error) = fs::remove_file(&path) {
             tracing::error!(%digest, %error, "foreign code in the cache cannot be deleted");
         }
         Cached::Foreign
     }
 
-    /// Keeps code, and deletes what was used longest ago if that is too much.
-    pub(super) fn keep(&self, digest: Digest, code: &[u8]) -> io::Result<()> {
+    /// The file of a digest, which is used now.
+    fn in_use(&self, digest: Digest) -> Option<PathBuf> {
+        let mut files = self.files.lock();
+        *files.find(&digest)? = Instant::now();
+        let owner = files.owner(&digest)?;
+        Some(self.path(digest, owner))
+    }
+
+    /// Notes that code is used that somebody has at hand. Once in a while this
+    /// answers with its file, whose use is to be noted by [`note_on_disk`].
+    pub(super) fn note_use(&self, digest: Digest, now: Instant) -> Option<PathBuf> {
+        let mut files = self.files.lock();
+        let noted = files.find(&digest)?;
+        if now.saturating_duration_since(*noted) < NOTE_EVERY {
+            return None;
+        }
+        *noted = now;
+        let owner = files.owner(&digest)?;
+        Some(self.path(digest, owner))
+    }
+
+    /// Keeps code for a workspace. If that is too much, others are deleted. One
+    /// at a time for the same digest.
+    pub(super) fn keep(&self, digest: Digest, owner: TenantId, code: &[u8]) -> io::Result<()> {
         let mac = hmac::sign(&self.key, &self.bound(digest, code));
-        let path = self.path(digest);
+        let owner = self.files.lock().owner(&digest).unwrap_or(owner);
+        let path = self.path(digest, owner);
         let unfinished = path.with_extension("new");
         let mut file = fs::File::create(&unfinished)?;
         file.write_all(mac.as_ref())?;
@@ -90,35 +169,20 @@ impl Cache {
         // A machine that stops must not leave what looks like somebody's change.
         file.sync_all()?;
         fs::rename(unfinished, &path)?;
-        if let Err(error) = self.trim(&path) {
+        let bytes = (MAC_BYTES + code.len()) as u64;
+        if let Err(error) = self.take_in(digest, owner, bytes) {
             tracing::error!(%error, "old code in the cache cannot be deleted");
         }
         Ok(())
     }
 
-    /// Deletes files, the longest unused first, until the others fit.
-    fn trim(&self, newest: &Path) -> io::Result<()> {
-        let mut files: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
-            let entry = entry?;
-            // One that is gone by now needs no room.
-            let Ok(about) = entry.metadata() else {
-                continue;
-            };
-            files.push((about.modified()?, about.len(), entry.path()));
-        }
-        let mut bytes: u64 = files.iter().map(|(_, length, _)| length).sum();
-        files.sort();
-        for (_, length, path) in files {
-            if bytes <= self.bytes_max {
-                break;
-            }
-            if path != newest {
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-                bytes = bytes.saturating_sub(length);
+    /// Counts a file that is there, and deletes what has to go for it.
+    fn take_in(&self, digest: Digest, owner: TenantId, bytes: u64) -> io::Result<()> {
+        let gone = self.files.lock().put(digest, owner, Instant::now(), bytes);
+        for old in gone {
+            match fs::remove_file(self.path(old.digest, old.owner)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
             }
         }
         Ok(())
@@ -137,7 +201,7 @@ impl Cache {
 }
 
 /// The time of a file's last change is that of its last use.
-fn note_use(path: &Path) {
+pub(super) fn note_on_disk(path: &Path) {
     let at = |nanoseconds| Timespec {
         tv_sec: 0,
         tv_nsec: nanoseconds,
@@ -153,75 +217,4 @@ fn note_use(path: &Path) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CODE_BYTES: usize = 1_000;
-
-    fn cache(dir: &Path, bytes_max: u64) -> io::Result<Cache> {
-        Cache::new(dir.to_owned(), b"a key", "engine".to_owned(), bytes_max)
-    }
-
-    fn digest(name: &str) -> Digest {
-        Digest::of(name.as_bytes())
-    }
-
-    /// Puts the last use of a file into the past, in seconds.
-    fn used(cache: &Cache, name: &str, seconds: i64) -> io::Result<()> {
-        let at = Timespec {
-            tv_sec: seconds,
-            tv_nsec: 0,
-        };
-        let times = Timestamps {
-            last_access: at,
-            last_modification: at,
-        };
-        let flags = rustix::fs::AtFlags::empty();
-        rustix::fs::utimensat(CWD, cache.path(digest(name)), &times, flags)?;
-        Ok(())
-    }
-
-    #[test]
-    fn code_on_the_disk_stays_within_its_bytes_and_what_was_used_longest_ago_goes() -> io::Result<()>
-    {
-        let dir = tempfile::tempdir()?;
-        let cache = cache(dir.path(), 3_500)?;
-        for (name, at) in [("a", 10), ("b", 20), ("c", 30)] {
-            cache.keep(digest(name), &[1; CODE_BYTES])?;
-            used(&cache, name, at)?;
-        }
-        // What is read was used.
-        assert!(matches!(cache.read(digest("a")), Cached::Code(_)));
-        cache.keep(digest("d"), &[1; CODE_BYTES])?;
-        assert_eq!(cache.read(digest("b")), Cached::Nothing);
-        for name in ["a", "c", "d"] {
-            assert_eq!(
-                cache.read(digest(name)),
-                Cached::Code(vec![1; CODE_BYTES]),
-                "{name}"
-            );
-        }
-        // What is longer than everything together is kept alone.
-        cache.keep(digest("huge"), &[1; 9_000])?;
-        assert_eq!(fs::read_dir(dir.path())?.count(), 1);
-        assert!(matches!(cache.read(digest("huge")), Cached::Code(_)));
-        Ok(())
-    }
-
-    #[test]
-    fn code_that_somebody_else_put_there_is_foreign_and_is_deleted() -> io::Result<()> {
-        let dir = tempfile::tempdir()?;
-        let cache = cache(dir.path(), u64::MAX)?;
-        assert_eq!(cache.read(digest("a")), Cached::Nothing);
-        cache.keep(digest("a"), b"code")?;
-        let ours = fs::read(cache.path(digest("a")))?;
-        // That of another component, one byte more, and less than a MAC.
-        let longer = [ours.as_slice(), b"!"].concat();
-        for (name, foreign) in [("b", ours.as_slice()), ("a", &longer), ("a", b"short")] {
-            fs::write(cache.path(digest(name)), foreign)?;
-            assert_eq!(cache.read(digest(name)), Cached::Foreign, "{name}");
-            assert_eq!(cache.read(digest(name)), Cached::Nothing, "{name}");
-        }
-        Ok(())
-    }
-}
+mod tests;

@@ -28,7 +28,9 @@ pub(super) async fn run(confined: &Confined, component: &[u8]) -> Result<Compile
     let exchanged = tokio::time::timeout(wall, exchange(&mut child, component)).await;
     let (answer, status) =
         exchanged.map_err(|_| CompileError::WallTime(confined.compile_wall_seconds_max))??;
-    match read_answer(&answer) {
+    // Its answer may be hundreds of megabytes.
+    let read = tokio::task::spawn_blocking(move || read_answer(&answer)).await;
+    match read.map_err(io::Error::other)? {
         Ok(Ok(compiled)) if status.success() => Ok(compiled),
         Ok(Err(refused)) => Err(CompileError::Refused(refused)),
         Err(_) if status.success() => Err(CompileError::Nonsense),

@@ -39,7 +39,13 @@ fn under(dir: &Path, script: &str, wall_seconds: u64) -> Artifacts {
 async fn install(dir: &Path, script: &str) -> Result<Compiled, CompileError> {
     let artifacts = under(dir, script, 60);
     let install = artifacts.begin_install(ACME).unwrap();
-    artifacts.compile(&install, b"a component").await
+    compile(&artifacts, &install).await
+}
+
+async fn compile(artifacts: &Artifacts, install: &Install) -> Result<Compiled, CompileError> {
+    let component = b"a component";
+    let digest = Digest::of(component);
+    artifacts.compile(install, digest, component).await
 }
 
 /// What comes of it where the compiler answers with these bytes.
@@ -111,13 +117,13 @@ async fn a_compiler_that_answers_for_ever_or_never_is_ended() {
     let dir = tempfile::tempdir().unwrap();
     let artifacts = under(dir.path(), "exec /bin/sleep 600", 1);
     let begun = artifacts.begin_install(ACME).unwrap();
-    let refused = artifacts.compile(&begun, b"a component").await;
+    let refused = compile(&artifacts, &begun).await;
     assert!(
         matches!(refused, Err(CompileError::WallTime(1))),
         "{refused:?}"
     );
     // And the next has its turn.
-    let said = artifacts.compile(&begun, b"a component").await;
+    let said = compile(&artifacts, &begun).await;
     assert!(matches!(said, Err(CompileError::WallTime(1))), "{said:?}");
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use keyway_gate::{Admission, LineOf, Place, Wish};
+use keyway_fair::{Admission, Place, Wish};
 use keyway_model::TenantId;
 use keyway_model::limit::{INSTALLS_WAITING_MAX, INSTALLS_WAITING_PER_WORKSPACE_MAX};
 use parking_lot::Mutex;
@@ -14,7 +14,7 @@ use super::CompileError;
 /// One compiler, and those who wait for it.
 #[derive(Debug)]
 pub(super) struct Turns {
-    compiler: Admission,
+    compiler: Admission<()>,
     installs: Arc<Mutex<HashMap<TenantId, usize>>>,
 }
 
@@ -82,11 +82,11 @@ impl Turns {
     }
 
     /// Waits for this workspace's turn.
-    pub(super) async fn turn(&self, tenant: TenantId) -> Place {
+    pub(super) async fn turn(&self, tenant: TenantId) -> Place<()> {
         let wish = Wish {
             tenant,
             tenant_max: 1,
-            line: LineOf::Compiler,
+            line: (),
             line_max: 1,
         };
         self.compiler.enter(wish).await

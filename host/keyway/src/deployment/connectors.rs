@@ -24,7 +24,9 @@ impl Deployment {
         caller: Caller,
         bytes: Vec<u8>,
     ) -> Result<ConnectorSummary, ControlError> {
-        let digest = Digest::of(&bytes);
+        // Megabytes are hashed where nobody waits for the thread.
+        let hashed = tokio::task::spawn_blocking(move || (Digest::of(&bytes), bytes)).await;
+        let (digest, bytes) = hashed.map_err(|error| ControlError::Internal(error.to_string()))?;
         let allowed = self
             .begin(
                 &caller,
@@ -35,7 +37,7 @@ impl Deployment {
             .await?;
         let begun = self.begin_install(&allowed, digest);
         let examined = match &begun {
-            Ok(install) => self.examine(&bytes, &allowed, install).await,
+            Ok(install) => self.examine(digest, &bytes, &allowed, install).await,
             Err(error) => Err(ControlError::Invalid(error.clone())),
         };
         let connector = match examined {
@@ -81,6 +83,7 @@ impl Deployment {
 
     async fn examine(
         &self,
+        digest: Digest,
         bytes: &[u8],
         allowed: &Allowed,
         install: &Install,
@@ -96,11 +99,11 @@ impl Deployment {
             .to_owned();
         let compiled = self
             .artifacts
-            .compile(install, bytes)
+            .compile(install, digest, bytes)
             .await
             .map_err(|error| invalid(error.to_string()))?;
         let record = ConnectorRecord {
-            digest: Digest::of(bytes),
+            digest,
             name: "unread"
                 .parse()
                 .map_err(|e: keyway_model::NameError| invalid(e.to_string()))?,

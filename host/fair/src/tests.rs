@@ -4,29 +4,35 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use keyway_model::Environment;
+use keyway_model::Digest;
 
 use super::*;
 
 const ACME: u128 = 1;
 const RIVAL: u128 = 2;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Of {
+    Connector(Digest),
+    Logic,
+}
+
+type Wish = super::Wish<Of>;
+type Place = super::Place<Of>;
+type Admission = super::Admission<Of>;
+
 fn wish(tenant: u128) -> Wish {
     Wish {
         tenant: TenantId::from_bits(tenant),
         tenant_max: usize::MAX,
-        line: LineOf::Logic,
+        line: Of::Logic,
         line_max: usize::MAX,
     }
 }
 
 fn of_connector(tenant: u128, digest: &[u8], line_max: usize) -> Wish {
-    let scope = Scope {
-        tenant: TenantId::from_bits(tenant),
-        environment: Environment::Production,
-    };
     Wish {
-        line: LineOf::Connector(scope, Digest::of(digest)),
+        line: Of::Connector(Digest::of(digest)),
         line_max,
         ..wish(tenant)
     }
@@ -173,4 +179,44 @@ async fn many_tasks_of_many_tenants_all_get_through_and_nothing_is_lost() {
         assert!(matches!(ended, Ok(Ok(()))), "{ended:?}");
     }
     assert_eq!(admission.counts(), (0, 0));
+}
+
+#[test]
+fn who_does_not_wait_takes_no_place_before_those_who_do() {
+    let admission = Admission::of(3);
+    let wishes = [ACME, RIVAL].map(wish);
+    let first = wishes.map(|wish| admission.enter_now(wish));
+    assert!(first.iter().all(Option::is_some));
+    // One is free; who holds one already leaves it.
+    assert!(admission.enter_now(wish(ACME)).is_none());
+    let last = admission.enter_now(wish(3));
+    assert!(last.is_some());
+    let (held, mut waiting) = enter(&admission, wish(4), 1);
+    assert!(held.is_empty());
+    drop(first);
+    assert_eq!(called(&mut waiting).len(), 1);
+}
+
+#[test]
+fn a_tenant_at_its_share_waits_for_its_own_places_alone() {
+    let admission = Admission::of(4);
+    let (mut held, _) = enter(&admission, wish(ACME), 1);
+    assert!(!admission.is_at_its_share(TenantId::from_bits(ACME)));
+    held.extend(admission.enter_now(wish(ACME)));
+    assert!(admission.is_at_its_share(TenantId::from_bits(ACME)));
+    assert!(admission.enter_now(wish(ACME)).is_none());
+    assert!(!admission.is_at_its_share(TenantId::from_bits(RIVAL)));
+    held.pop();
+    assert!(!admission.is_at_its_share(TenantId::from_bits(ACME)));
+}
+
+#[test]
+fn those_who_wait_no_more_take_no_memory() {
+    let admission = Admission::of(1);
+    let _held = admission.enter_now(wish(RIVAL));
+    for _ in 0..1_000 {
+        let (_, waiting) = enter(&admission, wish(ACME), 1);
+        drop(waiting);
+    }
+    assert_eq!(admission.counts(), (1, 1));
 }

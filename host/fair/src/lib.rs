@@ -1,0 +1,300 @@
+//! Who may go next: places for guest calls, jobs and connections to upstreams,
+//! fair between tenants.
+//!
+//! Tenants that wait are served by turns, and inside a tenant its lines (one
+//! for each connector, say) are. A tenant holds at most as many places as are
+//! free, so one with a flood leaves room for all others: alone it gets half, two
+//! that flood get a third each. Never looks at what a place is for.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use keyway_model::TenantId;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+#[cfg(test)]
+mod tests;
+
+/// What tells the lines of a tenant apart.
+pub trait LineOf: Copy + Eq + Hash + fmt::Debug {}
+
+impl<L: Copy + Eq + Hash + fmt::Debug> LineOf for L {}
+
+/// Places that are given out by turns.
+#[derive(Debug)]
+pub struct Admission<L: LineOf>(Arc<Mutex<Places<L>>>);
+
+impl<L: LineOf> Clone for Admission<L> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// A wish for one place.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<L: LineOf> {
+    /// Who asks.
+    pub tenant: TenantId,
+    /// The most places that the tenant may hold, whatever is free.
+    pub tenant_max: usize,
+    /// For what.
+    pub line: L,
+    /// The most places that this line may hold.
+    pub line_max: usize,
+}
+
+/// A place that is held until this is dropped.
+#[derive(Debug)]
+#[must_use = "the place is free again when this is dropped"]
+pub struct Place<L: LineOf> {
+    places: Admission<L>,
+    tenant: TenantId,
+    line: L,
+}
+
+#[derive(Debug)]
+struct Places<L: LineOf> {
+    all: usize,
+    taken: usize,
+    tenants: HashMap<TenantId, Tenant<L>>,
+    /// Tenants that wait, the next first.
+    turn: VecDeque<TenantId>,
+}
+
+#[derive(Debug)]
+struct Tenant<L: LineOf> {
+    held: usize,
+    lines: HashMap<L, Line<L>>,
+    /// Lines that wait, the next first.
+    turn: VecDeque<L>,
+}
+
+#[derive(Debug)]
+struct Line<L: LineOf> {
+    held: usize,
+    waiting: VecDeque<Waiting<L>>,
+}
+
+// Derived, these would ask for lines that have a default.
+impl<L: LineOf> Default for Tenant<L> {
+    fn default() -> Self {
+        Self {
+            held: 0,
+            lines: HashMap::new(),
+            turn: VecDeque::new(),
+        }
+    }
+}
+
+impl<L: LineOf> Default for Line<L> {
+    fn default() -> Self {
+        Self {
+            held: 0,
+            waiting: VecDeque::new(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Waiting<L: LineOf> {
+    wish: Wish<L>,
+    called: oneshot::Sender<Place<L>>,
+}
+
+impl<L: LineOf> Admission<L> {
+    /// So many places, all free.
+    pub fn of(places: usize) -> Self {
+        Self(Arc::new(Mutex::new(Places {
+            all: places.max(1),
+            taken: 0,
+            tenants: HashMap::new(),
+            turn: VecDeque::new(),
+        })))
+    }
+
+    /// A place, if there is one and nobody waits before.
+    pub fn enter_now(&self, wish: Wish<L>) -> Option<Place<L>> {
+        self.0.lock().take_now(&wish).then(|| self.place(&wish))
+    }
+
+    /// Whether a tenant holds as many places as it can have, even if all others
+    /// left: who waits then waits for its own alone.
+    pub fn is_at_its_share(&self, tenant: TenantId) -> bool {
+        let places = self.0.lock();
+        let held = places.tenants.get(&tenant).map_or(0, |tenant| tenant.held);
+        held >= places.all.saturating_sub(held)
+    }
+
+    /// Waits for a place.
+    pub async fn enter(&self, wish: Wish<L>) -> Place<L> {
+        let called = {
+            let mut places = self.0.lock();
+            if places.take_now(&wish) {
+                return self.place(&wish);
+            }
+            let (called, receiver) = oneshot::channel();
+            places.queue(Waiting { wish, called });
+            receiver
+        };
+        match called.await {
+            Ok(place) => place,
+            // The queue lives as long as this does.
+            Err(_) => unreachable!("whoever waits is called"),
+        }
+    }
+
+    /// How many hold a place, and how many wait for one.
+    pub fn counts(&self) -> (usize, usize) {
+        let places = self.0.lock();
+        let lines = places.tenants.values().flat_map(|it| it.lines.values());
+        (places.taken, lines.map(|line| line.waiting.len()).sum())
+    }
+
+    fn place(&self, wish: &Wish<L>) -> Place<L> {
+        Place {
+            places: self.clone(),
+            tenant: wish.tenant,
+            line: wish.line,
+        }
+    }
+
+    /// Calls those whose turn it is. Whoever waits no more leaves the place to
+    /// the next, outside the lock.
+    fn call(&self) {
+        loop {
+            let Some(waiting) = self.0.lock().next() else {
+                return;
+            };
+            drop(waiting.called.send(self.place(&waiting.wish)));
+        }
+    }
+}
+
+impl<L: LineOf> Drop for Place<L> {
+    fn drop(&mut self) {
+        self.places.0.lock().leave(self.tenant, self.line);
+        self.places.call();
+    }
+}
+
+impl<L: LineOf> Places<L> {
+    /// Grants a wish at once, if it can be.
+    fn take_now(&mut self, wish: &Wish<L>) -> bool {
+        let is_free = self.is_free_for(wish);
+        if is_free {
+            self.take(wish);
+        }
+        is_free
+    }
+
+    /// Whether a wish can be granted at once: nobody of its line waits before
+    /// it, and there is room.
+    fn is_free_for(&self, wish: &Wish<L>) -> bool {
+        match self.tenants.get(&wish.tenant) {
+            None => self.has_room(0, 0, wish),
+            Some(tenant) => {
+                let line = tenant.lines.get(&wish.line);
+                line.is_none_or(|line| line.waiting.is_empty())
+                    && self.has_room(tenant.held, line.map_or(0, |line| line.held), wish)
+            }
+        }
+    }
+
+    /// A tenant may hold at most as many as are free before it takes one.
+    fn has_room(&self, held: usize, held_by_line: usize, wish: &Wish<L>) -> bool {
+        held < self.all.saturating_sub(self.taken)
+            && held < wish.tenant_max
+            && held_by_line < wish.line_max
+    }
+
+    fn take(&mut self, wish: &Wish<L>) {
+        self.taken += 1;
+        let tenant = self.tenants.entry(wish.tenant).or_default();
+        tenant.held += 1;
+        tenant.lines.entry(wish.line).or_default().held += 1;
+    }
+
+    fn leave(&mut self, id: TenantId, line: L) {
+        self.taken = self.taken.saturating_sub(1);
+        let Some(tenant) = self.tenants.get_mut(&id) else {
+            return;
+        };
+        tenant.held = tenant.held.saturating_sub(1);
+        if let Some(known) = tenant.lines.get_mut(&line) {
+            known.held = known.held.saturating_sub(1);
+            if known.held == 0 && known.waiting.is_empty() {
+                tenant.lines.remove(&line);
+            }
+        }
+        if tenant.lines.is_empty() {
+            self.tenants.remove(&id);
+        }
+    }
+
+    fn queue(&mut self, waiting: Waiting<L>) {
+        let wish = waiting.wish;
+        let tenant = self.tenants.entry(wish.tenant).or_default();
+        if tenant.turn.is_empty() {
+            self.turn.push_back(wish.tenant);
+        }
+        let line = tenant.lines.entry(wish.line).or_default();
+        if line.waiting.is_empty() {
+            tenant.turn.push_back(wish.line);
+        }
+        // Those who were first and wait no more take no memory.
+        while line
+            .waiting
+            .front()
+            .is_some_and(|first| first.called.is_closed())
+        {
+            line.waiting.pop_front();
+        }
+        line.waiting.push_back(waiting);
+    }
+
+    /// Takes a place for whoever is next, if there is one for anybody.
+    fn next(&mut self) -> Option<Waiting<L>> {
+        for _ in 0..self.turn.len() {
+            let id = self.turn.pop_front()?;
+            let waiting = self.next_of(id);
+            let waits = self.tenants.get(&id).is_some_and(|it| !it.turn.is_empty());
+            if waits {
+                self.turn.push_back(id);
+            }
+            if let Some(waiting) = waiting {
+                self.take(&waiting.wish);
+                return Some(waiting);
+            }
+        }
+        None
+    }
+
+    fn next_of(&mut self, id: TenantId) -> Option<Waiting<L>> {
+        let lines = self.tenants.get(&id)?.turn.len();
+        for _ in 0..lines {
+            let tenant = self.tenants.get(&id)?;
+            let of = *tenant.turn.front()?;
+            let line = tenant.lines.get(&of)?;
+            let wish = line.waiting.front()?.wish;
+            let has_room = self.has_room(tenant.held, line.held, &wish);
+            let tenant = self.tenants.get_mut(&id)?;
+            tenant.turn.pop_front();
+            let line = tenant.lines.get_mut(&of)?;
+            let waiting = if has_room {
+                line.waiting.pop_front()
+            } else {
+                None
+            };
+            if !line.waiting.is_empty() {
+                tenant.turn.push_back(of);
+            }
+            if waiting.is_some() {
+                return waiting;
+            }
+        }
+        None
+    }
+}
