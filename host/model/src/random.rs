@@ -66,7 +66,7 @@ mod tests {
                 .is_ok_and(|other| other.iter().all(|one| seen.insert(*one)))
         );
         STOCK.with_borrow(|stock| {
-            assert!(stock.bytes[..stock.given].iter().all(|byte| *byte == 0));
+            assert!(stock.bytes.iter().take(stock.given).all(|byte| *byte == 0));
         });
     }
 }
