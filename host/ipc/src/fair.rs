@@ -372,7 +372,7 @@ impl Future for Task {
                 Poll::Ready(Some(id)) => self.turn(id),
             }
             if begun.elapsed() >= TOGETHER || !coop::has_budget_remaining() {
-                // Behind the other groups, and behind what has arrived on the socket.
+                // Behind the other groups, and behind what has arrived on the link.
                 let others = pin!(tokio::task::yield_now());
                 return others.poll(cx);
             }
