@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use keyway_gate::{Room, Shelf};
+use keyway_gate::{Presence, Room, Shelf};
 use keyway_model::limit::CODE_BYTES_MAX;
 use keyway_model::{Digest, TenantId};
 use keyway_runtime::Compiled;
@@ -121,6 +121,9 @@ pub(crate) enum CompileError {
         /// Its value.
         value: usize,
     },
+    /// Whoever asked went away.
+    #[error("nobody waits for the component any more")]
+    Cancelled,
     /// Reading or writing failed.
     #[error("compiled code cannot be kept: {0}")]
     Io(#[from] io::Error),
@@ -179,7 +182,8 @@ impl Artifacts {
         if let Some(code) = self.at_hand(digest)? {
             return Ok(code);
         }
-        let compiled = compiler::run(&self.confined, &component().await?).await?;
+        let component = component().await?;
+        let compiled = compiler::run(&self.confined, &component, &Presence::always()).await?;
         self.cache.keep(digest, &compiled.code)?;
         self.seal(digest, &compiled.code)
     }
@@ -221,7 +225,8 @@ impl Artifacts {
     }
 
     /// Compiles a component when it is its workspace's turn, and keeps its code
-    /// for the first call.
+    /// for the first call. When nobody waits for it any more, it gives its turn
+    /// back, and the compiler is ended before another begins.
     ///
     /// # Errors
     ///
@@ -230,9 +235,13 @@ impl Artifacts {
         &self,
         install: &Install,
         component: &[u8],
+        presence: &Presence,
     ) -> Result<Compiled, CompileError> {
-        let _turn = self.turns.turn(install.tenant()).await;
-        let compiled = compiler::run(&self.confined, component).await?;
+        let _turn = tokio::select! {
+            turn = self.turns.turn(install.tenant()) => turn,
+            () = presence.gone() => return Err(CompileError::Cancelled),
+        };
+        let compiled = compiler::run(&self.confined, component, presence).await?;
         self.cache.keep(Digest::of(component), &compiled.code)?;
         Ok(compiled)
     }

@@ -31,6 +31,7 @@ pub(super) fn problem(error: &ControlError) -> Response {
         ControlError::Denied { .. } => (StatusCode::FORBIDDEN, "denied"),
         ControlError::NotFound(_) => (StatusCode::NOT_FOUND, "not-found"),
         ControlError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        ControlError::Limit(_) => (StatusCode::TOO_MANY_REQUESTS, "too-many"),
         ControlError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
         // Nobody reads it.
         ControlError::Cancelled => (StatusCode::REQUEST_TIMEOUT, "cancelled"),

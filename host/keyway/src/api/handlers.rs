@@ -71,10 +71,12 @@ pub(super) async fn acknowledge(
 pub(super) async fn install(
     State(d): Shared,
     Extension(who): Who,
+    Extension(presence): Waits,
     Path(place): Place,
     body: Bytes,
 ) -> Answer {
-    reply(d.install(Caller::at(who, place), body.to_vec()).await)
+    let caller = Caller::at(who, place);
+    reply(d.install(caller, body.to_vec(), &presence).await)
 }
 
 pub(super) async fn connectors(

@@ -39,7 +39,14 @@ fn under(dir: &Path, script: &str, wall_seconds: u64) -> Artifacts {
 async fn install(dir: &Path, script: &str) -> Result<Compiled, CompileError> {
     let artifacts = under(dir, script, 60);
     let install = artifacts.begin_install(ACME).unwrap();
-    artifacts.compile(&install, b"a component").await
+    compile(&artifacts, &install).await
+}
+
+async fn compile(artifacts: &Artifacts, install: &Install) -> Result<Compiled, CompileError> {
+    let component = b"a component";
+    artifacts
+        .compile(install, component, &Presence::always())
+        .await
 }
 
 /// What comes of it where the compiler answers with these bytes.
@@ -111,13 +118,13 @@ async fn a_compiler_that_answers_for_ever_or_never_is_ended() {
     let dir = tempfile::tempdir().unwrap();
     let artifacts = under(dir.path(), "exec /bin/sleep 600", 1);
     let begun = artifacts.begin_install(ACME).unwrap();
-    let refused = artifacts.compile(&begun, b"a component").await;
+    let refused = compile(&artifacts, &begun).await;
     assert!(
         matches!(refused, Err(CompileError::WallTime(1))),
         "{refused:?}"
     );
     // And the next has its turn.
-    let said = artifacts.compile(&begun, b"a component").await;
+    let said = compile(&artifacts, &begun).await;
     assert!(matches!(said, Err(CompileError::WallTime(1))), "{said:?}");
 }
 
@@ -134,4 +141,33 @@ async fn a_compiler_that_ends_without_an_answer_is_told_apart_by_its_end() {
         let said = install(dir.path(), script).await.map(drop).unwrap_err();
         assert!(said.to_string().contains(expected), "{script}: {said}");
     }
+}
+
+#[tokio::test]
+async fn a_compiler_has_ended_when_nobody_waits_for_it_any_more_and_its_turn_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let pid = dir.path().join("pid");
+    let begun = dir.path().join("begun");
+    let script = format!(
+        "echo $$ > {}\nmv {0} {}\nexec sleep 600",
+        pid.display(),
+        begun.display()
+    );
+    let artifacts = under(dir.path(), &script, 600);
+    let install = artifacts.begin_install(ACME).unwrap();
+    let (waiting, presence) = Presence::of_a_caller();
+    let compiling = artifacts.compile(&install, b"a component", &presence);
+    let departs = async {
+        while !begun.exists() {
+            tokio::task::yield_now().await;
+        }
+        drop(waiting);
+    };
+    let (compiled, ()) = tokio::join!(compiling, departs);
+    assert!(matches!(compiled, Err(CompileError::Cancelled)));
+    let process = fs::read_to_string(&begun).unwrap();
+    let process = Path::new("/proc").join(process.trim());
+    assert!(!process.exists(), "{} runs still", process.display());
+    // Nobody holds the turn.
+    let _turn = artifacts.turns.turn(ACME).await;
 }
