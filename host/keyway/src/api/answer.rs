@@ -53,7 +53,7 @@ pub(crate) fn told(status: StatusCode, code: &str, message: String) -> Response 
 }
 
 /// The answer where there is no route.
-pub(super) async fn no_such_route(request: Request) -> Response {
+pub(super) fn no_such_route(request: &Request) -> Response {
     let message = format!("there is no {} {}", request.method(), request.uri().path());
     told(StatusCode::NOT_FOUND, "not-found", message)
 }

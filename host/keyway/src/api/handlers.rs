@@ -36,6 +36,14 @@ pub(super) async fn workspaces(State(d): Shared, Extension(who): Who) -> Answer 
     reply(d.workspaces(who).await)
 }
 
+pub(super) async fn workspace(
+    State(d): Shared,
+    Extension(who): Who,
+    Path(name): Path<String>,
+) -> Answer {
+    reply(d.workspace(who, &name).await)
+}
+
 pub(super) async fn create_token(
     State(d): Shared,
     Extension(who): Who,
