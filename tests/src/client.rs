@@ -92,6 +92,36 @@ pub(crate) fn over_socket(socket: &Path, method: &str, path: &str, body: &[u8]) 
     (status, body.to_owned())
 }
 
+/// A caller of the API that has sent a call without a body and waits for its
+/// answer, until this is dropped: by the socket or, with a token, by a listener.
+#[expect(clippy::disallowed_methods, reason = "the tests are the callers")]
+pub(crate) fn waiting(to: Way<'_>, method: &str, path: &str) -> Box<dyn Read> {
+    let head = |more: &str| {
+        format!("{method} {path} HTTP/1.1\r\nhost: api\r\n{more}content-length: 0\r\n\r\n")
+    };
+    match to {
+        Way::Socket(socket) => {
+            let mut stream = UnixStream::connect(socket).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.write_all(head("").as_bytes()).unwrap();
+            Box::new(stream)
+        }
+        Way::Listener(address, token) => {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let token = format!("authorization: Bearer {token}\r\n");
+            stream.write_all(head(&token).as_bytes()).unwrap();
+            Box::new(stream)
+        }
+    }
+}
+
+/// How a caller reaches the API.
+pub(crate) enum Way<'w> {
+    Socket(&'w Path),
+    Listener(SocketAddr, &'w str),
+}
+
 fn dechunked(mut body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     while let Some(end) = body.windows(2).position(|window| window == b"\r\n") {

@@ -5,10 +5,12 @@
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use rustix::fs::{CWD, FileType, Mode};
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::harness::{INTAKE, PATIENCE, Stage, order, with_manifest};
 use crate::hostile::packed;
@@ -328,6 +330,7 @@ fn a_single_install_is_served_beside_anothers_flood_of_installs() {
                 "{said}"
             );
         }
+        assert!(stage.denial("limit"), "no record of it");
         let install = format!("--workspace rival connector install {}", single.display());
         stage.ok(&install);
         // By turns: after the one that was being compiled, and one more.
@@ -338,4 +341,61 @@ fn a_single_install_is_served_beside_anothers_flood_of_installs() {
             assert!(said.contains("compile_cpu_seconds_max = 1"), "{said}");
         }
     });
+}
+
+/// Somebody who has begun to install a component, over the socket.
+#[expect(clippy::disallowed_methods, reason = "the tests are the callers")]
+fn installer(stage: &Stage, component: &[u8]) -> UnixStream {
+    let mut caller = UnixStream::connect(stage.data().join("api.sock")).unwrap();
+    let path = "/api/v1/workspaces/acme/development/connectors";
+    let length = component.len();
+    let head = format!("POST {path} HTTP/1.1\r\nhost: socket\r\ncontent-length: {length}\r\n\r\n");
+    caller.write_all(head.as_bytes()).unwrap();
+    caller.write_all(component).unwrap();
+    caller
+}
+
+#[test]
+fn an_install_ends_with_its_compiler_when_its_caller_goes_away() {
+    let stage = Stage::configured(
+        "[workers]\ncompile_cpu_seconds_max = 600\ncompile_wall_seconds_max = 600\ncompile_memory_bytes_max = 8_000_000_000\n",
+    );
+    stage.ok("workspace create acme");
+    stage.ok("workspace create rival");
+    let broker = stage.serve.as_ref().unwrap().pid();
+    let workers = children(broker);
+    let cancelled = |stage: &Stage| {
+        let audit = stage.audit();
+        let of_callers = audit
+            .iter()
+            .filter(|line| line["record"]["detail"] == "cancelled: whoever asked went away");
+        of_callers.count()
+    };
+    // One has the compiler for minutes, and another waits for it.
+    let (bomb, single) = (bomb(50_000), bomb(1));
+    let compiling = installer(&stage, &bomb);
+    let compiler = stage.until("the compiler", |_| {
+        (&children(broker) - &workers).pop_first()
+    });
+    let waiting = installer(&stage, &bomb);
+    drop(waiting);
+    stage.until("the end of the one that waits", |stage| {
+        (cancelled(stage) == 1).then_some(())
+    });
+    assert!(
+        children(broker).contains(&compiler),
+        "it was not asked to end"
+    );
+    drop(compiling);
+    stage.until("the end of the compiler", |_| {
+        (!children(broker).contains(&compiler)).then_some(())
+    });
+    stage.until("its record", |stage| (cancelled(stage) == 2).then_some(()));
+    assert_eq!(stage.json("--workspace acme connector list"), json!([]));
+    // The compiler is free for whoever comes next, and the workspace has its places.
+    let single = stage.write("single.wasm", single);
+    stage.ok(&format!(
+        "--workspace acme connector install {}",
+        single.display()
+    ));
 }

@@ -5,12 +5,13 @@
 //! until it has a case. Each case runs for real, under a value that its
 //! workspace has lowered just before.
 
+mod api;
 pub(crate) mod quotas;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use keyway_model::limit::{CallLimits, NetworkLimits, Quotas};
+use keyway_model::limit::{ApiLimits, CallLimits, NetworkLimits, Quotas};
 use keyway_model::manifest::section;
 use serde_json::{Value, json};
 
@@ -246,6 +247,7 @@ fn a_value_above_the_platforms_is_refused_with_both_and_a_wrong_name_with_all_na
         .iter()
         .chain(&names(&json!(Quotas::default())))
         .chain(&names(&json!(NetworkLimits::default())))
+        .chain(&names(&json!(ApiLimits::default())))
     {
         assert!(said.contains(name), "{name}: {said}");
     }

@@ -1,34 +1,80 @@
-//! The platform's own log: of what belongs to no workspace. Nobody reads it over
-//! the API, so it is opened as it lies in the data directory.
+//! Logs as they lie in the data directory: that of the platform, of what belongs to
+//! no workspace, which nobody reads over the API; and those of workspaces, without
+//! a call that would be recorded, too.
 
+use keyway_model::TenantId;
 use keyway_model::time::Clock;
 use keyway_store::{AuditFilter, PLATFORM, Store, StoreOptions};
+use rusqlite::OptionalExtension as _;
 use serde_json::Value;
 
 use crate::harness::Stage;
 
-/// Its records, the oldest first, of a deployment that is ended for this.
+/// Whose log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Log {
+    Platform,
+    Of(&'static str),
+}
+
+impl Log {
+    fn tenant(self, stage: &Stage) -> TenantId {
+        let Self::Of(name) = self else {
+            return PLATFORM.tenant;
+        };
+        let sql = "SELECT tenant FROM workspace WHERE name = ?";
+        let found = database(stage)
+            .query_row(sql, [name], |row| row.get::<_, Vec<u8>>(0))
+            .optional();
+        let found = found
+            .unwrap()
+            .unwrap_or_else(|| panic!("no workspace {name}"));
+        TenantId::from_bytes(found.try_into().unwrap())
+    }
+
+    /// How many records it has now, while the deployment runs.
+    pub(crate) fn length(self, stage: &Stage) -> usize {
+        let tenant = self.tenant(stage).bits().to_be_bytes();
+        let sql = "SELECT count(*) FROM audit WHERE tenant = ?";
+        let count = database(stage).query_row(sql, [tenant], |row| row.get::<_, i64>(0));
+        usize::try_from(count.unwrap()).unwrap()
+    }
+}
+
+fn database(stage: &Stage) -> rusqlite::Connection {
+    rusqlite::Connection::open(stage.data().join("keyway.db")).unwrap()
+}
+
+/// The platform's records, the oldest first, of a deployment that is ended for this.
 pub(crate) fn records(stage: &mut Stage) -> Vec<Value> {
     stage.serve.as_mut().unwrap().kill();
     stage.serve = None;
+    let [records] = ended(stage, [Log::Platform]);
+    records
+}
+
+/// The records of these logs, the oldest first, of a deployment that has ended.
+pub(crate) fn ended<const N: usize>(stage: &Stage, logs: [Log; N]) -> [Vec<Value>; N] {
+    assert!(stage.serve.is_none(), "it runs still");
     let options = StoreOptions {
         dir: stage.data(),
         clock: Clock::System,
     };
-    let filter = AuditFilter {
-        limit: 10_000,
-        ..AuditFilter::default()
-    };
+    let tenants = logs.map(|log| log.tenant(stage));
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut records = runtime.block_on(async {
-        let store = Store::open(options, "root.key").await.unwrap();
-        store.audit(PLATFORM.tenant).list(filter).await.unwrap()
-    });
-    records.sort_by_key(|record| record.sequence);
-    let readable = records.into_iter().filter_map(|record| record.record);
-    readable
-        .map(|record| serde_json::from_str(&record.to_json()).unwrap())
-        .collect()
+    let store = runtime.block_on(Store::open(options, "root.key")).unwrap();
+    tenants.map(|tenant| {
+        let filter = AuditFilter {
+            limit: 10_000,
+            ..AuditFilter::default()
+        };
+        let mut records = runtime.block_on(store.audit(tenant).list(filter)).unwrap();
+        records.sort_by_key(|record| record.sequence);
+        let readable = records.into_iter().filter_map(|record| record.record);
+        readable
+            .map(|record| serde_json::from_str(&record.to_json()).unwrap())
+            .collect()
+    })
 }
 
 /// What each operation of this name was about that was allowed and done.
@@ -36,12 +82,8 @@ pub(crate) fn done(records: &[Value], operation: &str) -> Vec<String> {
     let intents = records
         .iter()
         .filter(|record| record["operation"] == operation && record["decision"] == "allowed");
-    let is_done = |intent: &&Value| {
-        let outcome = |record: &&Value| record["id"] == intent["id"] && record["outcome"] == "done";
-        records.iter().any(|record| outcome(&record))
-    };
     intents
-        .filter(is_done)
+        .filter(|intent| is_done(records, intent))
         .map(|intent| {
             intent["target"]["id"]
                 .as_str()
@@ -49,4 +91,12 @@ pub(crate) fn done(records: &[Value], operation: &str) -> Vec<String> {
                 .to_owned()
         })
         .collect()
+}
+
+/// Whether what was intended has been done.
+pub(crate) fn is_done(records: &[Value], intent: &Value) -> bool {
+    let mut outcomes = records
+        .iter()
+        .filter(|record| record["id"] == intent["id"] && !record["outcome"].is_null());
+    outcomes.any(|outcome| outcome["outcome"] == "done")
 }

@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 
 use crate::harness::{INTAKE, Stage, order, raw, root, split};
 
-/// A route of `docs/api.md`.
+/// A route of `docs/api.md`, which is made from the tables that each listener's
+/// router is made from.
 pub(crate) struct Documented {
+    pub(crate) listener: String,
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) operation: String,
@@ -23,8 +25,9 @@ pub(crate) fn documented() -> Vec<Documented> {
             .map(|cell| cell.trim().trim_matches('`'))
             .collect();
         match cells.as_slice() {
-            ["", method, path, operation, body, ""] if path.starts_with("/api/v1") => {
+            ["", listener, method, path, operation, body, ""] if path.starts_with('/') => {
                 Some(Documented {
+                    listener: (*listener).to_owned(),
                     method: (*method).to_owned(),
                     path: (*path).to_owned(),
                     operation: (*operation).to_owned(),

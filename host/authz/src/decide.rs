@@ -289,7 +289,8 @@ impl Grant {
             | DenialReason::Ceiling
             | DenialReason::Role
             | DenialReason::Limit
-            | DenialReason::Redirect => String::new(),
+            | DenialReason::Redirect
+            | DenialReason::Unknown => String::new(),
         };
         self.deny_http_because(method.as_str(), &origin.to_string(), reason, remedy)
     }

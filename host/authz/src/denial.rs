@@ -36,6 +36,8 @@ pub enum DenialReason {
     Limit,
     /// A redirect that is not followed, wherever it leads.
     Redirect,
+    /// Nobody knows who calls.
+    Unknown,
 }
 
 /// Why one operation was not allowed. Must be recorded, too.

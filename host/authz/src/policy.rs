@@ -24,6 +24,9 @@ pub enum Principal {
     /// Whoever knows the path of a recipe's webhook. It may send events and
     /// nothing else: no policy names it.
     Webhook(RecipeId),
+    /// Whoever calls without a token that is valid, over the API, or knows no
+    /// path of a webhook. What it is refused is counted; no policy names it.
+    Nobody,
 }
 
 impl fmt::Display for Principal {
@@ -32,6 +35,7 @@ impl fmt::Display for Principal {
             Self::Platform(uid) => write!(f, "platform:{uid}"),
             Self::Token(id) => write!(f, "{id}"),
             Self::Webhook(recipe) => write!(f, "webhook:{recipe}"),
+            Self::Nobody => f.write_str("nobody"),
         }
     }
 }

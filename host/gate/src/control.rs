@@ -36,6 +36,9 @@ pub enum ControlError {
     /// It does not fit what is there.
     #[error("{0}")]
     Conflict(String),
+    /// A limit is exceeded: its name, its value, and what to do.
+    #[error("{0}")]
+    Limit(String),
     /// Whoever asked went away, and what it waited for was ended.
     #[error("cancelled: whoever asked went away")]
     Cancelled,
@@ -52,6 +55,7 @@ pub enum ControlError {
 pub struct Call {
     entry: Entry<ControlCall>,
     unit: Unit,
+    recorder: Recorder,
 }
 
 impl Gate {
@@ -80,7 +84,11 @@ impl Gate {
             Ok(permit) => {
                 let (entry, intent) = permit.record_with_change(&recorder);
                 unit.record(intent);
-                Ok(Call { entry, unit })
+                Ok(Call {
+                    entry,
+                    unit,
+                    recorder,
+                })
             }
             Err(denial) => Err(denied(denial, &recorder).await),
         }
@@ -141,6 +149,24 @@ impl Call {
         self.unit
             .close(self.entry.close(Ending::of(OutcomeKind::Done)));
         Ok(self.unit.commit().await?)
+    }
+
+    /// Ends the call before anything of it is durable, since what it asks for is
+    /// over a limit: in the place of its intent, a denial is recorded.
+    pub async fn over(self, text: String) -> ControlError {
+        let PolicyRequest {
+            principal,
+            operation,
+            resource,
+        } = self.entry.operation().request();
+        let reason = DenialReason::Limit;
+        let denial = Denial::of_request(*principal, operation, resource, reason, &text);
+        drop(self.unit.take_pending());
+        drop(self.entry.close(Ending::of(OutcomeKind::Refused)));
+        match denial.record(&self.recorder).await {
+            Ok(()) => ControlError::Limit(text),
+            Err(error) => ControlError::Internal(error.to_string()),
+        }
     }
 
     /// Ends the call without a change, because of `error`.

@@ -1,4 +1,4 @@
-//! Whether somebody still waits for a guest call.
+//! Whether somebody still waits for a guest call, or for the compiler.
 //!
 //! When its caller has gone away, what the call has under way outside is broken
 //! off, and the guest is told to end. It is then waited for like any other: until

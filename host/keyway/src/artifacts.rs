@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use keyway_gate::Room;
+use keyway_gate::{Presence, Room};
 use keyway_model::limit::CODE_BYTES_MAX;
 use keyway_model::{Digest, TenantId};
 use keyway_runtime::Compiled;
@@ -119,6 +119,9 @@ pub(crate) enum CompileError {
         /// Its value.
         value: usize,
     },
+    /// Whoever asked went away.
+    #[error("nobody waits for the component any more")]
+    Cancelled,
     /// Reading or writing failed.
     #[error("compiled code cannot be kept: {0}")]
     Io(#[from] io::Error),
@@ -177,7 +180,8 @@ impl Artifacts {
         if let Some(code) = self.stock.code(tenant, digest).await? {
             return Ok(code);
         }
-        let compiled = compiler::run(&self.confined, &component().await?).await?;
+        let component = component().await?;
+        let compiled = compiler::run(&self.confined, &component, &Presence::always()).await?;
         let stock = Arc::clone(&self.stock);
         let kept = off_thread(turn, move || {
             stock.keep(digest, tenant, &compiled.code)?;
@@ -202,7 +206,8 @@ impl Artifacts {
     }
 
     /// Compiles a component when it is its workspace's turn, and keeps its code
-    /// for the first call. `digest` is the component's.
+    /// for the first call. When nobody waits for it any more, it gives its turn
+    /// back, and the compiler is ended before another begins.
     ///
     /// # Errors
     ///
@@ -212,10 +217,14 @@ impl Artifacts {
         install: &Install,
         digest: Digest,
         component: &[u8],
+        presence: &Presence,
     ) -> Result<Compiled, CompileError> {
         let tenant = install.tenant();
-        let turn = self.turns.turn(tenant).await;
-        let compiled = compiler::run(&self.confined, component).await?;
+        let turn = tokio::select! {
+            turn = self.turns.turn(tenant) => turn,
+            () = presence.gone() => return Err(CompileError::Cancelled),
+        };
+        let compiled = compiler::run(&self.confined, component, presence).await?;
         let stock = Arc::clone(&self.stock);
         let kept = off_thread(turn, move || {
             stock.keep(digest, tenant, &compiled.code)?;

@@ -2,15 +2,13 @@
 //! refused with its line.
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use keyway_model::Name;
 use keyway_model::limit::{
-    API_CALLS_AT_ONCE_MAX, API_CALLS_PER_SECOND_MAX, CODE_CACHED_BYTES_MAX,
-    COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX, COMPILE_WALL_SECONDS_MAX,
-    COMPONENTS_HELD_MAX, LimitSet, Limits, PlatformLimits, WEBHOOK_BODY_BYTES_MAX,
-    WORKER_MEMORY_BYTES_MAX,
+    CODE_CACHED_BYTES_MAX, COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX,
+    COMPILE_WALL_SECONDS_MAX, COMPONENTS_HELD_MAX, LimitSet, Limits, PlatformLimits,
+    WEBHOOK_BODY_BYTES_MAX, WORKER_MEMORY_BYTES_MAX,
 };
 use keyway_model::net::HostName;
 use serde::{Deserialize, Serialize};
@@ -31,8 +29,6 @@ pub struct Config {
     pub workers: WorkersConfig,
     /// What callers may send.
     pub webhook: WebhookConfig,
-    /// How much a caller may ask of the API.
-    pub api: ApiConfig,
 }
 
 /// `[listen]`: where callers reach Keyway.
@@ -168,26 +164,6 @@ impl Default for WebhookConfig {
         Self {
             body_bytes_max: WEBHOOK_BODY_BYTES_MAX,
             reply_ms_max: 30_000,
-        }
-    }
-}
-
-/// `[api]`: how much one caller may ask of the API.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ApiConfig {
-    /// Calls a second.
-    pub calls_per_second_max: NonZeroU32,
-    /// Calls under way at once.
-    pub calls_at_once_max: NonZeroU32,
-}
-
-impl Default for ApiConfig {
-    fn default() -> Self {
-        let number = |max| NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN);
-        Self {
-            calls_per_second_max: number(API_CALLS_PER_SECOND_MAX),
-            calls_at_once_max: number(API_CALLS_AT_ONCE_MAX),
         }
     }
 }

@@ -5,12 +5,15 @@ mod alarms;
 mod audit;
 mod connections;
 mod connectors;
+mod held;
 mod hooks;
 mod jobs;
 mod limits;
 mod load;
 mod recipes;
 mod shown;
+mod strangers;
+mod tokens;
 mod workspaces;
 
 use std::collections::HashMap;
@@ -19,16 +22,17 @@ use std::sync::Arc;
 use keyway_authz::{DenialReason, Principal, Resource};
 use keyway_gate::{Call, ControlError, Gate, View};
 use keyway_jobs::Jobs;
-use keyway_model::time::Timestamp;
-use keyway_model::{Environment, Name, RecipeId, Scope, TenantId, TokenId};
+use keyway_model::{Environment, Name, RecipeId, Scope, TenantId};
 use keyway_roles::Roles;
 use parking_lot::{Mutex, RwLock};
 
 use crate::artifacts::Artifacts;
 use crate::config::Config;
+use crate::strangers::Strangers;
 use crate::workers::Workers;
 
 pub(crate) use connections::CREDENTIAL_BYTES_MAX;
+use held::Held;
 pub(crate) use load::cache_key;
 pub(crate) use shown::masked_call;
 
@@ -45,8 +49,10 @@ pub struct Deployment {
     hooks: RwLock<HashMap<[u8; 32], (Scope, RecipeId)>>,
     webhook_base: RwLock<String>,
     body_limits: Mutex<HashMap<(RecipeId, u32), usize>>,
-    /// When the tokens that have rights lose them.
-    expiries: Mutex<HashMap<TokenId, Timestamp>>,
+    /// The tokens that have rights.
+    tokens: Mutex<Held>,
+    /// Callers without a token.
+    strangers: Strangers,
 }
 
 /// Who calls, and about which workspace and environment.
@@ -84,6 +90,8 @@ impl Deployment {
         jobs: Arc<Jobs>,
         config: Config,
     ) -> Arc<Self> {
+        let strangers = gate.ceiling().limits.default.api;
+        let strangers = Strangers::new(strangers.calls_without_token_per_second_max);
         Arc::new(Self {
             gate,
             roles,
@@ -95,7 +103,8 @@ impl Deployment {
             hooks: RwLock::default(),
             webhook_base: RwLock::default(),
             body_limits: Mutex::default(),
-            expiries: Mutex::default(),
+            tokens: Mutex::default(),
+            strangers,
         })
     }
 

@@ -176,7 +176,9 @@ pub(crate) async fn prepare(deployment: &Deployment, call: LocalCall) -> Result<
         )
         .await?;
     let caller = || Caller::at(who, (workspace.to_string(), "development".to_owned()));
-    let installed = deployment.install(caller(), artifact).await?;
+    let installed = deployment
+        .install(caller(), artifact, &Presence::always())
+        .await?;
     let approval = NewApproval {
         why: "a local call".to_owned(),
         capabilities: None,

@@ -9,16 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
-use axum::extract::Request;
-use axum::http::StatusCode;
-use axum::middleware::{self, Next};
-use axum::response::Response;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use keyway_authz::Principal;
 use keyway_model::limit::{
-    LISTENER_CONNECTIONS_MAX, LISTENER_HEAD_MS_MAX, LISTENER_STREAMS_MAX, SOCKET_CONNECTIONS_MAX,
+    LISTENER_BUFFER_BYTES_MAX, LISTENER_CONNECTIONS_MAX, LISTENER_HEAD_MS_MAX,
+    LISTENER_STREAMS_MAX, SOCKET_CONNECTIONS_MAX, UNKNOWN_CALLS_RECORD_SECONDS_MIN,
 };
 use keyway_model::time::Clock;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,9 +23,10 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 
-use crate::api::{self, Detail};
+use crate::api;
 use crate::config::Config;
 use crate::deployment::Deployment;
+use crate::strangers::Peer;
 use crate::webhook;
 use crate::wire::{Plan, assemble};
 
@@ -139,8 +137,7 @@ pub async fn start(data: &Path, config: Config) -> Result<Serving> {
     let socket = data.join(SOCKET);
     let unix = bind_socket(&socket)?;
     let api = api::router(Arc::clone(&deployment));
-    let health = |detail| api::health(Arc::clone(&deployment), detail);
-    tokio::spawn(serve_socket(unix, api.clone().merge(health(Detail::Full))));
+    tokio::spawn(serve_socket(unix, api.clone()));
     tokio::spawn(serve_listener(
         webhooks,
         webhook::router(Arc::clone(&deployment)),
@@ -148,12 +145,16 @@ pub async fn start(data: &Path, config: Config) -> Result<Serving> {
     let api = match api_address {
         None => None,
         Some(address) => {
-            let listening =
-                listen_api(address, api, health(Detail::Brief), Arc::clone(&deployment));
-            Some(listening.await?)
+            let listener = TcpListener::bind(address)
+                .await
+                .with_context(|| format!("[listen] api = \"{address}\""))?;
+            let bound = listener.local_addr()?;
+            tokio::spawn(serve_listener(listener, api));
+            Some(bound)
         }
     };
     tokio::spawn(checkpoints(Arc::clone(&deployment)));
+    tokio::spawn(records_of_strangers(Arc::clone(&deployment)));
     for warning in deployment.own_but_unknown() {
         tracing::warn!("{warning}");
     }
@@ -196,7 +197,8 @@ async fn serve_socket(listener: UnixListener, router: Router) {
         };
         let service = router
             .clone()
-            .layer(axum::Extension(Principal::Platform(uid)));
+            .layer(axum::Extension(Principal::Platform(uid)))
+            .layer(axum::Extension(Peer::Socket));
         tokio::spawn(async move {
             serve_connection(stream, service).await;
             drop(stay);
@@ -209,13 +211,14 @@ async fn serve_listener(listener: TcpListener, router: Router) {
     loop {
         // Further connections wait in the kernel's queue.
         let stay = Arc::clone(&room).acquire_owned().await;
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, from)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         // Replies are small and must not wait for an acknowledgement.
         drop(stream.set_nodelay(true));
-        let router = router.clone();
+        let peer = Peer::at(from.ip());
+        let router = router.clone().layer(axum::Extension(peer));
         tokio::spawn(async move {
             serve_connection(stream, router).await;
             drop(stay);
@@ -233,7 +236,9 @@ where
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT);
+        .header_read_timeout(HEAD_TIMEOUT)
+        // The head of a request, and what of an answer waits to be sent.
+        .max_buf_size(LISTENER_BUFFER_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -248,45 +253,12 @@ where
     );
 }
 
-async fn listen_api(
-    address: SocketAddr,
-    router: Router,
-    health: Router,
-    deployment: Arc<Deployment>,
-) -> Result<SocketAddr> {
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("[listen] api = \"{address}\""))?;
-    let bound = listener.local_addr()?;
-    let router = router.layer(middleware::from_fn(move |request: Request, next: Next| {
-        let deployment = Arc::clone(&deployment);
-        async move { authenticated(&deployment, request, next).await }
-    }));
-    tokio::spawn(serve_listener(listener, router.merge(health)));
-    Ok(bound)
-}
-
-/// Puts the principal of the token into the request; refuses one without.
-async fn authenticated(deployment: &Deployment, mut request: Request, next: Next) -> Response {
-    let token = request
-        .headers()
-        .get(axum::http::header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "));
-    let principal = match token {
-        Some(token) => deployment.authenticate(token).await,
-        None => None,
-    };
-    match principal {
-        Some(principal) => {
-            request.extensions_mut().insert(principal);
-            next.run(request).await
-        }
-        None => api::told(
-            StatusCode::UNAUTHORIZED,
-            "unauthenticated",
-            "send `Authorization: Bearer TOKEN` with a token that is valid".to_owned(),
-        ),
+/// Records what was refused to callers without a token, once in a while.
+async fn records_of_strangers(deployment: Arc<Deployment>) {
+    let mut tick = tokio::time::interval(Duration::from_secs(UNKNOWN_CALLS_RECORD_SECONDS_MIN));
+    loop {
+        tick.tick().await;
+        deployment.record_strangers().await;
     }
 }
 

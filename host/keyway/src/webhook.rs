@@ -9,34 +9,40 @@ use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use keyway_authz::DenialReason;
 use keyway_jobs::{Answer, DriveError, Reply};
 use keyway_model::JobState;
-use keyway_model::limit::WEBHOOK_BODY_MS_MAX;
+use keyway_model::limit::{WEBHOOK_BODY_BYTES_MAX, WEBHOOK_BODY_MS_MAX};
 use serde_json::{Value, json};
 
 use crate::api::told;
 use crate::deployment::Deployment;
+use crate::routes::{Route, router as router_of};
+use crate::strangers::{Ask, Peer};
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_millis(WEBHOOK_BODY_MS_MAX);
 
 /// The listener's router.
 pub(crate) fn router(deployment: Arc<Deployment>) -> Router {
-    Router::new()
-        .route("/hooks/{path}", post(receive))
-        .fallback(unknown)
-        .with_state(deployment)
+    router_of(deployment, routes(), unknown)
+}
+
+/// The listener's one route.
+pub(crate) fn routes() -> Vec<Route> {
+    let events = Route::post("/hooks/{path}", "webhook:receive", receive);
+    vec![events.taking(WEBHOOK_BODY_BYTES_MAX)]
 }
 
 /// An unknown path, a stopped recipe and another method look the same.
-async fn unknown(_: Request) -> Response {
-    told(
+async fn unknown(State(deployment): State<Arc<Deployment>>, request: Request) -> Response {
+    let refusal = told(
         StatusCode::NOT_FOUND,
         "not-found",
         "no recipe takes events here".to_owned(),
-    )
+    );
+    let peer = Peer::of(request.extensions());
+    deployment.strangers().refuse(peer, Ask::Webhook, refusal)
 }
 
 async fn receive(
@@ -45,7 +51,7 @@ async fn receive(
     request: Request,
 ) -> Response {
     let Some((scope, recipe)) = deployment.hook(&path) else {
-        return unknown(request).await;
+        return unknown(State(deployment), request).await;
     };
     let limit = deployment.body_bytes_max(&recipe);
     let body = axum::body::to_bytes(request.into_body(), limit);

@@ -154,6 +154,25 @@ limits! {
     }
 }
 
+limits! {
+    /// What callers may ask of the API: one of them, all of one workspace, and
+    /// those whom nobody knows.
+    ApiLimits {
+        /// Calls of the API by one caller (a token, or the user of the socket) a second.
+        api_calls_per_second_max: u32 = 200, PerSecond, Workspace, "further calls are refused";
+        /// Calls of the API by one caller under way at once; one is so until its answer is sent.
+        api_calls_at_once_max: u32 = 64, Count, Workspace, "further calls are refused";
+        /// Calls of the API by all tokens of one workspace a second.
+        api_calls_per_second_per_workspace_max: u32 = 1_000, PerSecond, Workspace, "further calls are refused";
+        /// Calls of the API by all tokens of one workspace under way at once.
+        api_calls_at_once_per_workspace_max: u32 = 256, Count, Workspace, "further calls are refused";
+        /// Tokens of one workspace that hold, over all its environments.
+        tokens_per_workspace_max: u32 = 1_000, Count, Workspace, "further ones are not made";
+        /// Calls from one address (or by the socket) that no token vouches for, a second: without a valid token, of a path that is no webhook's, and of `/healthz` and `/readyz`, each counted by itself.
+        calls_without_token_per_second_max: u32 = 100, PerSecond, Platform, "further calls are refused";
+    }
+}
+
 constants! {
     /// A request or a body up to this size travels in one frame between worker and broker.
     FRAME_BODY_BYTES_MAX: usize = 64 << 10, Bytes, "what is larger is streamed";
@@ -275,18 +294,20 @@ constants! {
     LISTENER_CONNECTIONS_MAX: usize = 1_024, Count, "further ones wait in the kernel's queue";
     /// Connections of the API's socket at once.
     SOCKET_CONNECTIONS_MAX: usize = 128, Count, "further ones wait in the kernel's queue";
-    /// Calls of the API by one caller a second, unless the configuration says otherwise.
-    API_CALLS_PER_SECOND_MAX: u32 = 200, PerSecond, "further calls are refused";
-    /// Calls of the API by one caller under way at once, unless the configuration says otherwise.
-    API_CALLS_AT_ONCE_MAX: u32 = 64, Count, "further calls are refused";
-    /// Callers of the API whose rates are remembered, beside those with calls under way.
-    API_CALLERS_KEPT_MAX: usize = 1_024, Count, "those without a call under way begin anew";
+    /// Callers of the API whose rates are kept although they have not called for a second.
+    API_CALLERS_KEPT_MAX: usize = 1_024, Count, "they are forgotten, and begin anew";
+    /// Addresses whose calls without a token are counted one by one.
+    ADDRESSES_KEPT_MAX: usize = 4_096, Count, "further ones share one rate";
+    /// One record at most in so long says how many calls without a token were refused.
+    UNKNOWN_CALLS_RECORD_SECONDS_MIN: u64 = 5, Seconds, "they are counted until then";
     /// The body of a call of the API that is no artifact.
     API_BODY_BYTES_MAX: usize = 2 << 20, Bytes, "the call is refused";
     /// How long the body of a call of the API may take to arrive.
     API_BODY_MS_MAX: u64 = 30_000, Milliseconds, "the call is refused";
     /// Requests of one HTTP/2 connection at once.
     LISTENER_STREAMS_MAX: u32 = 128, Count, "further ones wait";
+    /// Bytes of the head of one request, and of an answer's piece that waits to be sent.
+    LISTENER_BUFFER_BYTES_MAX: usize = 64 << 10, Bytes, "the request is refused; the rest of the answer waits, and keeps its call's place";
     /// How long a client may take over the head of a request, and how long a connection may be silent.
     LISTENER_HEAD_MS_MAX: u64 = 15_000, Milliseconds, "the connection is cut off";
     /// Bytes of an encoded response that are not held to `response_expansion_max`.

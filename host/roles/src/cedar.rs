@@ -155,9 +155,13 @@ fn principal(question: &Question<'_>) -> Result<(EntityUid, Vec<Entity>), Policy
             let uid = uid("Platform", &id)?;
             Ok((uid.clone(), vec![Entity::new_no_attrs(uid, HashSet::new())]))
         }
-        // No action applies to it, so that no policy can ever allow it anything.
+        // No action applies to these two, so that no policy can ever allow them anything.
         Principal::Webhook(_) => {
             let uid = uid("Webhook", &id)?;
+            Ok((uid.clone(), vec![Entity::new_no_attrs(uid, HashSet::new())]))
+        }
+        Principal::Nobody => {
+            let uid = uid("Nobody", &id)?;
             Ok((uid.clone(), vec![Entity::new_no_attrs(uid, HashSet::new())]))
         }
         Principal::Token(_) => {

@@ -145,7 +145,7 @@ fn the_platform_administrator_may_do_everything_and_a_stranger_nothing() {
         assert!(fixture.allows(Principal::Platform(1000), operation.name, None));
         assert!(fixture.allows(Principal::Platform(1000), operation.name, fixture.own()));
         let webhook = Principal::Webhook(RecipeId::random());
-        for nobody in [stranger, webhook] {
+        for nobody in [stranger, webhook, Principal::Nobody] {
             let allowed = fixture.allows(nobody, operation.name, fixture.own());
             assert!(!allowed, "{nobody} {}", operation.name);
         }

@@ -250,7 +250,7 @@ impl Upstreams {
 fn room_for(callers: usize) -> (Stage, Vec<Caller>) {
     let upstreams = Upstreams::bind(callers);
     let stage = Stage::configured(&format!(
-        "[api]\ncalls_per_second_max = 100_000\ncalls_at_once_max = {}\n\n[limits]\nguest_calls_per_connector_max = {callers}\nhost_calls_max = 1_000_000\nwall_ms_max = 600_000\n{}",
+        "[limits]\napi_calls_per_second_max = 100_000\napi_calls_per_second_per_workspace_max = 100_000\napi_calls_at_once_max = {0}\napi_calls_at_once_per_workspace_max = {0}\nguest_calls_per_connector_max = {callers}\nhost_calls_max = 1_000_000\nwall_ms_max = 600_000\n{1}",
         callers * 8,
         upstreams.allowed()
     ));

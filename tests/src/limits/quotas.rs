@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{Call, GET, HTTP, LIST, LOG, OPEN, SET, Subject, WRITE, names, tells};
 use crate::code;
 use crate::harness::{Stage, order, with_manifest};
+use crate::routes::Api;
 
 #[test]
 fn a_request_over_the_rate_waits_and_one_that_waited_too_long_is_refused_by_name() {
@@ -220,13 +221,23 @@ fn a_workspace_has_so_many_connectors_and_an_install_beyond_them_is_refused_by_n
         "{said}"
     );
     let is_of_refused = |line: &Value| {
-        line["record"]["outcome"] == "failed"
-            && line["record"]["detail"]
+        let record = &line["record"];
+        record["operation"] == "connector:install"
+            && record["decision"] == "denied"
+            && record["reason"] == "limit"
+            && record["remedy"]
                 .as_str()
-                .is_some_and(|detail| detail.contains("connectors_per_workspace_max"))
+                .is_some_and(|why| why.contains("`connectors_per_workspace_max` (2)"))
     };
     let audit = stage.audit();
     assert!(audit.iter().any(is_of_refused), "{:?}", audit.last());
+    // A caller of the API is told as for any other limit.
+    let admin = Api::of(&stage, "acme", "admin");
+    let body = std::fs::read(&file).unwrap();
+    let path = "/api/v1/workspaces/acme/development/connectors";
+    let (status, told) = admin.send("POST", path, &body);
+    assert_eq!(status, 429, "{told}");
+    assert!(told.contains("\"too-many\""), "{told}");
     stage.ok("--environment production workspace limits set acme connectors_per_workspace_max=2");
     // In each environment together, and what is there already is no further one.
     let elsewhere = format!(

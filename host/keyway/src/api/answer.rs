@@ -31,6 +31,7 @@ pub(super) fn problem(error: &ControlError) -> Response {
         ControlError::Denied { .. } => (StatusCode::FORBIDDEN, "denied"),
         ControlError::NotFound(_) => (StatusCode::NOT_FOUND, "not-found"),
         ControlError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        ControlError::Limit(_) => (StatusCode::TOO_MANY_REQUESTS, "too-many"),
         ControlError::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
         // Nobody reads it.
         ControlError::Cancelled => (StatusCode::REQUEST_TIMEOUT, "cancelled"),
@@ -52,7 +53,7 @@ pub(crate) fn told(status: StatusCode, code: &str, message: String) -> Response 
 }
 
 /// The answer where there is no route.
-pub(super) async fn no_such_route(request: Request) -> Response {
+pub(super) fn no_such_route(request: &Request) -> Response {
     let message = format!("there is no {} {}", request.method(), request.uri().path());
     told(StatusCode::NOT_FOUND, "not-found", message)
 }

@@ -1,26 +1,32 @@
-//! Follow one call of the API: the turnstile, the whole body, the handler.
+//! Follow one call of the API: who calls, the turnstile, the whole body, the
+//! handler, and the answer until it is sent.
 //!
 //! A call that has begun goes on to its end, also when its caller goes away:
 //! what is stored and what holds in memory change together or not at all. What
-//! waits for a guest is told that nobody waits for it, and ends it.
+//! waits for a guest, or for the compiler, is told that nobody waits for it, and
+//! ends it.
 
 use std::error::Error as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use axum::RequestExt as _;
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::Request;
-use axum::http::header::RETRY_AFTER;
-use axum::http::{HeaderValue, StatusCode};
+use axum::extract::{RawPathParams, Request};
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode, request::Parts};
 use axum::middleware::Next;
 use axum::response::Response;
 use keyway_authz::{DenialReason, Principal};
 use keyway_gate::Presence;
+use keyway_model::Environment;
 use keyway_model::limit::API_BODY_MS_MAX;
 
-use super::answer::told;
-use super::turnstile::{Recording, Turnstile};
+use super::answer::{self, told};
+use super::sent;
+use super::turnstile::{Caller, Over, Pass, Recording, Turnstile};
 use crate::deployment::Deployment;
+use crate::strangers::{Ask, Peer};
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_millis(API_BODY_MS_MAX);
@@ -44,10 +50,9 @@ struct Refused {
 
 impl Governor {
     pub(super) fn of(deployment: Arc<Deployment>) -> Self {
-        let turnstile = Arc::new(Turnstile::of(deployment.config().api));
         Self {
             deployment,
-            turnstile,
+            turnstile: Arc::default(),
             operation: "",
             body_bytes_max: 0,
         }
@@ -62,41 +67,27 @@ impl Governor {
     }
 
     /// Serves one call.
-    pub(super) async fn call(&self, request: Request, next: Next) -> Response {
-        let Some(principal) = request.extensions().get::<Principal>().copied() else {
-            return told(
-                StatusCode::UNAUTHORIZED,
-                "unauthenticated",
-                "nobody knows who calls".to_owned(),
-            );
-        };
-        let pass = match self.turnstile.enter(principal, self.operation) {
-            Ok(pass) => pass,
-            Err(over) => {
-                let refused = Refused {
-                    status: StatusCode::TOO_MANY_REQUESTS,
-                    code: "too-many",
-                    recording: over.record,
-                    message: over.to_string(),
-                };
-                let mut answer = self.refuse(principal, refused).await;
-                let headers = answer.headers_mut();
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-                return answer;
-            }
+    pub(super) async fn call(&self, mut request: Request, next: Next) -> Response {
+        let named = match request.extract_parts::<RawPathParams>().await {
+            Ok(parameters) => environment(&parameters),
+            Err(_) => None,
         };
         let (mut parts, body) = request.into_parts();
+        let (principal, pass) = match self.enter(&parts, named).await {
+            Ok(entered) => entered,
+            Err(refusal) => return refusal,
+        };
         let body = match self.whole(body).await {
             Ok(body) => body,
             Err(refused) => return self.refuse(principal, refused).await,
         };
+        parts.extensions.insert(principal);
         let (waiting, presence) = Presence::of_a_caller();
         parts.extensions.insert(presence);
         let request = Request::from_parts(parts, Body::from(body));
         let begun = tokio::spawn(async move {
             let answer = next.run(request).await;
-            drop(pass);
-            answer
+            sent::holding(answer, pass).await
         });
         let ended = begun.await;
         drop(waiting);
@@ -105,6 +96,73 @@ impl Governor {
             let message = "the call broke off; what it says is in the log".to_owned();
             told(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
         })
+    }
+
+    /// Answers a call of what is not there: who calls so counts all the same.
+    pub(super) async fn no_such_route(&self, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        match self.enter(&parts, None).await {
+            Ok(_) => answer::no_such_route(&Request::from_parts(parts, body)),
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// Who calls, and that it may; or what it is told.
+    async fn enter(
+        &self,
+        parts: &Parts,
+        named: Option<Environment>,
+    ) -> Result<(Principal, Pass), Response> {
+        let principal = match parts.extensions.get::<Principal>() {
+            Some(known) => *known,
+            None => self.authenticated(parts)?,
+        };
+        let (workspace, limits) = self.deployment.api_limits(principal, named);
+        let caller = Caller {
+            principal,
+            workspace,
+            limits,
+        };
+        match self.turnstile.enter(caller, self.operation, Instant::now()) {
+            Ok(pass) => Ok((principal, pass)),
+            Err(over) => Err(self.too_many(principal, over).await),
+        }
+    }
+
+    /// The principal of the token that a request carries.
+    #[expect(
+        clippy::result_large_err,
+        reason = "a response, given once to its caller"
+    )]
+    fn authenticated(&self, parts: &Parts) -> Result<Principal, Response> {
+        let token = parts
+            .headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "));
+        let principal = token.and_then(|token| self.deployment.authenticate(token));
+        principal.ok_or_else(|| {
+            let refusal = told(
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                "send `Authorization: Bearer TOKEN` with a token that is valid".to_owned(),
+            );
+            let peer = Peer::of(&parts.extensions);
+            self.deployment.strangers().refuse(peer, Ask::Api, refusal)
+        })
+    }
+
+    async fn too_many(&self, principal: Principal, over: Over) -> Response {
+        let refused = Refused {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            code: "too-many",
+            recording: over.record,
+            message: over.to_string(),
+        };
+        let mut answer = self.refuse(principal, refused).await;
+        let headers = answer.headers_mut();
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        answer
     }
 
     /// The whole body, if it is short enough and arrives in time.
@@ -154,6 +212,12 @@ impl Governor {
         }
         told(refused.status, refused.code, refused.message)
     }
+}
+
+/// The environment that a path names.
+fn environment(parameters: &RawPathParams) -> Option<Environment> {
+    let named = parameters.iter().find(|(key, _)| *key == "env");
+    named.and_then(|(_, value)| value.parse().ok())
 }
 
 fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {

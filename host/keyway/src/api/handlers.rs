@@ -36,6 +36,14 @@ pub(super) async fn workspaces(State(d): Shared, Extension(who): Who) -> Answer 
     reply(d.workspaces(who).await)
 }
 
+pub(super) async fn workspace(
+    State(d): Shared,
+    Extension(who): Who,
+    Path(name): Path<String>,
+) -> Answer {
+    reply(d.workspace(who, &name).await)
+}
+
 pub(super) async fn create_token(
     State(d): Shared,
     Extension(who): Who,
@@ -71,10 +79,12 @@ pub(super) async fn acknowledge(
 pub(super) async fn install(
     State(d): Shared,
     Extension(who): Who,
+    Extension(presence): Waits,
     Path(place): Place,
     body: Bytes,
 ) -> Answer {
-    reply(d.install(Caller::at(who, place), body.to_vec()).await)
+    let caller = Caller::at(who, place);
+    reply(d.install(caller, body.to_vec(), &presence).await)
 }
 
 pub(super) async fn connectors(

@@ -415,7 +415,7 @@ pub struct Problem {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ProblemText {
     /// A word that programs act on: `denied`, `not-found`, `invalid`,
-    /// `conflict`, `unauthenticated`, `internal`.
+    /// `conflict`, `unauthenticated`, `too-many`, `internal`.
     pub code: String,
     /// What went wrong and what to do, for people.
     pub message: String,

@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use keyway_gate::Presence;
 use keyway_model::limit::CODE_BYTES_MAX;
 use keyway_runtime::{CompileLimits, Compiled, read_answer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,16 +19,29 @@ use crate::confined::{Confined, report};
 /// What the compiler's answer may have: the code, and names of imports and exports.
 const ANSWER_BYTES_MAX: u64 = CODE_BYTES_MAX + (1 << 20);
 
-/// Compiles one component. Whoever calls holds the turn.
-pub(super) async fn run(confined: &Confined, component: &[u8]) -> Result<Compiled, CompileError> {
+/// Compiles one component. Whoever calls holds the turn. The compiler has ended
+/// when this comes back, also when nobody waits for it any more.
+pub(super) async fn run(
+    confined: &Confined,
+    component: &[u8],
+    presence: &Presence,
+) -> Result<Compiled, CompileError> {
     let mut child = start(confined)?;
     if let Some(stderr) = child.stderr.take() {
         tokio::spawn(report(stderr, child.id()));
     }
     let wall = Duration::from_secs(confined.compile_wall_seconds_max);
-    let exchanged = tokio::time::timeout(wall, exchange(&mut child, component)).await;
-    let (answer, status) =
-        exchanged.map_err(|_| CompileError::WallTime(confined.compile_wall_seconds_max))??;
+    let exchanged = tokio::select! {
+        exchanged = tokio::time::timeout(wall, exchange(&mut child, component)) => exchanged
+            .unwrap_or(Err(CompileError::WallTime(confined.compile_wall_seconds_max))),
+        () = presence.gone() => Err(CompileError::Cancelled),
+    };
+    if exchanged.is_err() {
+        // No other begins beside it. One that has ended already needs no signal.
+        drop(child.start_kill());
+        child.wait().await?;
+    }
+    let (answer, status) = exchanged?;
     // Its answer may be hundreds of megabytes.
     let read = tokio::task::spawn_blocking(move || read_answer(&answer)).await;
     match read.map_err(io::Error::other)? {

@@ -45,7 +45,9 @@ async fn install(dir: &Path, script: &str) -> Result<Compiled, CompileError> {
 async fn compile(artifacts: &Artifacts, install: &Install) -> Result<Compiled, CompileError> {
     let component = b"a component";
     let digest = Digest::of(component);
-    artifacts.compile(install, digest, component).await
+    artifacts
+        .compile(install, digest, component, &Presence::always())
+        .await
 }
 
 /// What comes of it where the compiler answers with these bytes.
@@ -140,4 +142,38 @@ async fn a_compiler_that_ends_without_an_answer_is_told_apart_by_its_end() {
         let said = install(dir.path(), script).await.map(drop).unwrap_err();
         assert!(said.to_string().contains(expected), "{script}: {said}");
     }
+}
+
+#[tokio::test]
+async fn a_compiler_has_ended_when_nobody_waits_for_it_any_more_and_its_turn_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let pid = dir.path().join("pid");
+    let begun = dir.path().join("begun");
+    let script = format!(
+        "echo $$ > {}\nmv {0} {}\nexec sleep 600",
+        pid.display(),
+        begun.display()
+    );
+    let artifacts = under(dir.path(), &script, 600);
+    let install = artifacts.begin_install(ACME).unwrap();
+    let (waiting, presence) = Presence::of_a_caller();
+    let compiling = artifacts.compile(
+        &install,
+        Digest::of(b"a component"),
+        b"a component",
+        &presence,
+    );
+    let departs = async {
+        while !begun.exists() {
+            tokio::task::yield_now().await;
+        }
+        drop(waiting);
+    };
+    let (compiled, ()) = tokio::join!(compiling, departs);
+    assert!(matches!(compiled, Err(CompileError::Cancelled)));
+    let process = fs::read_to_string(&begun).unwrap();
+    let process = Path::new("/proc").join(process.trim());
+    assert!(!process.exists(), "{} runs still", process.display());
+    // Nobody holds the turn.
+    let _turn = artifacts.turns.turn(ACME).await;
 }

@@ -135,8 +135,13 @@ pub(crate) enum WorkspaceVerb {
         /// Its name
         name: Name,
     },
-    /// Lists workspaces
+    /// Lists workspaces, for the platform administrator
     List,
+    /// Shows one workspace
+    Show {
+        /// Its name
+        name: Name,
+    },
     /// What a workspace may consume
     #[command(subcommand)]
     Limits(LimitsVerb),

@@ -86,6 +86,9 @@ impl Client {
     }
 
     fn only_workspace(&self) -> Result<String> {
+        if let Way::Listener { .. } = self.way {
+            bail!("a token lists no workspaces: say which is meant with --workspace");
+        }
         let all: Vec<Workspace> = self.get("/api/v1/workspaces")?;
         match all.as_slice() {
             [one] => Ok(one.name.to_string()),

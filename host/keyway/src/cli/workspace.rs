@@ -33,25 +33,31 @@ pub(crate) fn workspace(global: &Global, verb: WorkspaceVerb) -> Result<ExitCode
             if global.json {
                 output::json(&all)?;
             } else {
-                let rows = all
-                    .into_iter()
-                    .map(|w| {
-                        [
-                            w.name.to_string(),
-                            w.id.to_string(),
-                            output::time(&w.created_at),
-                        ]
-                    })
-                    .collect();
-                output::table(
-                    ["name", "id", "created"],
-                    rows,
-                    "There is no workspace yet.",
-                );
+                table(&all);
+            }
+        }
+        WorkspaceVerb::Show { name } => {
+            let one: Workspace = client.get(&format!("/api/v1/workspaces/{name}"))?;
+            if global.json {
+                output::json(&one)?;
+            } else {
+                table(&[one]);
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn table(workspaces: &[Workspace]) {
+    let row = |one: &Workspace| {
+        let created = output::time(&one.created_at);
+        [one.name.to_string(), one.id.to_string(), created]
+    };
+    output::table(
+        ["name", "id", "created"],
+        workspaces.iter().map(row).collect(),
+        "There is no workspace yet.",
+    );
 }
 
 fn limits(global: &Global, client: &Client, verb: LimitsVerb) -> Result<()> {

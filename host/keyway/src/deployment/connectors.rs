@@ -4,25 +4,27 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use keyway_gate::resource::{ApprovalRecord, ConnectorRecord};
-use keyway_gate::{Connector, ControlError, View};
+use keyway_gate::{Connector, ControlError, Presence, View};
 use keyway_model::limit::{ARTIFACT_BYTES_MAX, LimitSet};
 use keyway_model::manifest::{imports_beyond, page, section};
 use keyway_model::{ApprovalId, Digest, Environment, Name, Scope, Timestamp};
 
 use super::{Allowed, Caller, Deployment};
 use crate::api::types::{Approval, ConnectorDetail, ConnectorSummary, NewApproval};
-use crate::artifacts::Install;
+use crate::artifacts::{CompileError, Install};
 
 /// Columns of a capability page.
 const PAGE_COLUMNS: usize = 96;
 
 impl Deployment {
     /// Installs an artifact: compiled in a child, its imports checked against
-    /// its manifest. It runs only when it is approved.
+    /// its manifest. It runs only when it is approved. Until its code is there, it
+    /// ends with the presence of whoever asked.
     pub async fn install(
         &self,
         caller: Caller,
         bytes: Vec<u8>,
+        presence: &Presence,
     ) -> Result<ConnectorSummary, ControlError> {
         // Megabytes are hashed where nobody waits for the thread.
         let hashed = tokio::task::spawn_blocking(move || (Digest::of(&bytes), bytes)).await;
@@ -35,11 +37,13 @@ impl Deployment {
                 Some(digest.to_string()),
             )
             .await?;
-        let begun = self.begin_install(&allowed, digest);
-        let examined = match &begun {
-            Ok(install) => self.examine(digest, &bytes, &allowed, install).await,
-            Err(error) => Err(ControlError::Invalid(error.clone())),
+        let install = match self.begin_install(&allowed, digest) {
+            Ok(install) => install,
+            Err(over) => return Err(allowed.call.over(over).await),
         };
+        let examined = self
+            .examine(digest, &bytes, &allowed, (&install, presence))
+            .await;
         let connector = match examined {
             Ok(connector) => connector,
             Err(error) => return allowed.fail(error).await,
@@ -86,7 +90,7 @@ impl Deployment {
         digest: Digest,
         bytes: &[u8],
         allowed: &Allowed,
-        install: &Install,
+        (install, presence): (&Install, &Presence),
     ) -> Result<Connector, ControlError> {
         if bytes.len() > ARTIFACT_BYTES_MAX {
             return Err(ControlError::Invalid(format!(
@@ -99,9 +103,12 @@ impl Deployment {
             .to_owned();
         let compiled = self
             .artifacts
-            .compile(install, digest, bytes)
+            .compile(install, digest, bytes, presence)
             .await
-            .map_err(|error| invalid(error.to_string()))?;
+            .map_err(|error| match matches!(error, CompileError::Cancelled) {
+                true => ControlError::Cancelled,
+                false => invalid(error.to_string()),
+            })?;
         let record = ConnectorRecord {
             digest,
             name: "unread"

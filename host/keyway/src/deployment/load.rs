@@ -83,6 +83,7 @@ impl Deployment {
 
     /// Ends well: no new job starts, what is written is durable.
     pub(crate) async fn end(&self) {
+        self.record_strangers().await;
         if let Err(error) = self.gate.store().make_checkpoints().await {
             tracing::error!(%error, "the last checkpoint could not be made");
         }

@@ -12,7 +12,7 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use super::table::adjustable;
-use super::{CallLimits, Level, LimitInfo, NetworkLimits, Quotas};
+use super::{ApiLimits, CallLimits, Level, LimitInfo, NetworkLimits, Quotas};
 use crate::manifest::suggest;
 
 /// Every limit that somebody may change, with its value.
@@ -24,6 +24,8 @@ pub struct Limits {
     pub quotas: Quotas,
     /// What the way out may use and wait for.
     pub network: NetworkLimits,
+    /// What callers may ask of the API.
+    pub api: ApiLimits,
 }
 
 /// The name of a limit that somebody may change.
@@ -66,13 +68,15 @@ impl Limits {
     pub fn value(&self, name: LimitName) -> u64 {
         let name = name.as_str();
         let value = self.call.by_name(name).or(self.quotas.by_name(name));
-        value.or(self.network.by_name(name)).unwrap_or_default()
+        let value = value.or(self.network.by_name(name));
+        value.or(self.api.by_name(name)).unwrap_or_default()
     }
 
     pub(super) fn put(&mut self, name: LimitName, value: u64) {
         self.call.put(name.as_str(), value);
         self.quotas.put(name.as_str(), value);
         self.network.put(name.as_str(), value);
+        self.api.put(name.as_str(), value);
     }
 
     /// Every limit with its value, in the order of the table.

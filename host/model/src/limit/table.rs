@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fmt::Write as _;
 
-use super::{CONSTANTS, CallLimits, NetworkLimits, Quotas};
+use super::{ApiLimits, CONSTANTS, CallLimits, NetworkLimits, Quotas};
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,8 +80,8 @@ pub struct LimitInfo {
     pub beyond: &'static str,
 }
 
-/// Every limit: of calls, of workspaces and connectors, of the network, and the
-/// constants.
+/// Every limit: of calls, of workspaces and connectors, of the network, of the
+/// API, and the constants.
 pub fn table() -> impl Iterator<Item = &'static LimitInfo> {
     adjustable().chain(CONSTANTS)
 }
@@ -89,7 +89,8 @@ pub fn table() -> impl Iterator<Item = &'static LimitInfo> {
 /// Every limit that somebody may change.
 pub(super) fn adjustable() -> impl Iterator<Item = &'static LimitInfo> {
     let of_calls = CallLimits::ROWS.iter();
-    of_calls.chain(Quotas::ROWS).chain(NetworkLimits::ROWS)
+    let of_guests = of_calls.chain(Quotas::ROWS).chain(NetworkLimits::ROWS);
+    of_guests.chain(ApiLimits::ROWS)
 }
 
 /// The table as Markdown, for the documentation.

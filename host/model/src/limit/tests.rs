@@ -155,6 +155,7 @@ fn the_structs_have_no_field_that_the_table_does_not_know() {
     let mut all = fields(json!(CallLimits::default()));
     all.extend(fields(json!(Quotas::default())));
     all.extend(fields(json!(NetworkLimits::default())));
+    all.extend(fields(json!(ApiLimits::default())));
     assert_eq!(all, LimitName::all().map(|name| name.to_string()).collect());
     assert_eq!(all, fields(json!(Limits::default())));
 }
