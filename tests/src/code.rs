@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::harness::{Stage, with_manifest};
-use crate::hostile::packed;
+use crate::hostile::{branches, packed};
 use crate::processes::children;
 
 /// Components that are at hand in these tests.
@@ -100,21 +100,9 @@ fn code_that_is_no_longer_on_the_disk_is_compiled_again_when_it_is_called() {
     assert_eq!(files, 1);
 }
 
-/// A valid component that takes a compiler seconds and gigabytes: whichever of
-/// its many values a local has after each of many branches.
-fn bomb(branches: usize) -> Vec<u8> {
-    const LOCALS: usize = 1_000;
-    let branch = |n| {
-        let (to, from) = (1 + n % LOCALS, 1 + (n * 7) % LOCALS);
-        format!("(if (local.get 0) (then (local.set {to} (local.get {from}))))")
-    };
-    let branches: String = (0..branches).map(branch).collect();
-    let locals = "i32 ".repeat(LOCALS);
-    let module = format!("(core module (func (param i32) (local {locals}) {branches}))");
-    packed(
-        "bomb",
-        &wat::parse_str(format!("(component {module})")).unwrap(),
-    )
+/// A valid component that takes a compiler seconds and gigabytes, for many branches.
+fn bomb(times: usize) -> Vec<u8> {
+    packed("bomb", &wat::parse_str(branches(times)).unwrap())
 }
 
 /// Configuration of the compiler: enough of everything but what is set.

@@ -22,7 +22,24 @@ fn many(times: usize, piece: impl Fn(usize) -> String) -> String {
     })
 }
 
+/// Whichever of its many values a local has after each of many branches.
+pub(crate) fn branches(times: usize) -> String {
+    const LOCALS: usize = 1_000;
+    let branches = many(times, |n| {
+        let (to, from) = (1 + n % LOCALS, 1 + (n * 7) % LOCALS);
+        format!("(if (local.get 0) (then (local.set {to} (local.get {from}))))")
+    });
+    let locals = "i32 ".repeat(LOCALS);
+    around(&format!("(func (param i32) (local {locals}) {branches})"))
+}
+
 pub(crate) const BOMBS: &[Bomb] = &[
+    Bomb {
+        // It takes gigabytes: the compiler's own limit ends it.
+        name: "many-branches",
+        text: || branches(50_000),
+        refused: Some("compile_memory_bytes_max"),
+    },
     Bomb {
         name: "one-huge-function",
         text: || {

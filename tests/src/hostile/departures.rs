@@ -122,6 +122,25 @@ impl Caller {
 
     /// Asks, and goes away in the middle.
     pub(crate) fn depart(&self, busy: Busy) {
+        let (caller, request) = self.middle(busy);
+        caller.shutdown(Shutdown::Both).unwrap();
+        drop(caller);
+        ended(request, busy);
+    }
+
+    /// Asks, and stays until the call's time is over in the middle: it is told which limit.
+    pub(crate) fn stay(&self, busy: Busy, limit: &str) {
+        let (mut caller, request) = self.middle(busy);
+        caller.set_read_timeout(Some(SOON)).unwrap();
+        let mut answer = [0; 4_096];
+        let read = again(|| caller.read(&mut answer)).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        assert!(answer.contains(limit), "{busy:?}: {answer}");
+        ended(request, busy);
+    }
+
+    /// Asks; a caller and a request of the guest that is in the middle of something.
+    fn middle(&self, busy: Busy) -> (TcpStream, TcpStream) {
         let (mut caller, mut request) = self.begin();
         request.write_all(busy.answer().as_bytes()).unwrap();
         if busy == Busy::Sending {
@@ -130,9 +149,7 @@ impl Caller {
             let read = again(|| request.read(&mut body)).unwrap();
             assert!(read > 0, "the body has begun");
         }
-        caller.shutdown(Shutdown::Both).unwrap();
-        drop(caller);
-        ended(request, busy);
+        (caller, request)
     }
 }
 
