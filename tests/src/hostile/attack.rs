@@ -78,12 +78,13 @@ impl Row {
         let mut attacks: Vec<Attack> = cases.collect();
         match self.also {
             Also::Nothing => {}
-            Also::Bombs => attacks.push(bombs(arena)),
+            Also::Bombs => {
+                let (heavy, light) = BOMBS.iter().partition(|bomb| bomb.is_heavy());
+                attacks.push(bombs(arena, "bombs", light));
+                attacks.push(bombs(arena, "bombs-that-end-at-a-limit", heavy));
+            }
             Also::Forged => {
-                for code in arena.compiled_code() {
-                    let forged = Some("not a component");
-                    attacks.push(install(arena.installer(), "forged", code, forged));
-                }
+                attacks.push(forged(arena));
                 attacks.push(changed(arena));
             }
             Also::Departures => attacks.extend(departures(arena)),
@@ -125,22 +126,36 @@ pub(crate) fn installed(api: &Api, name: &str, artifact: &[u8], refused: Option<
 }
 
 /// One bomb after the other.
-fn bombs(arena: &Arena) -> Attack {
+fn bombs(arena: &Arena, name: &'static str, bombs: Vec<&'static Bomb>) -> Attack {
     let (api, next) = (arena.installer(), AtomicUsize::new(0));
-    let bombs: Vec<(&Bomb, Vec<u8>)> = BOMBS
-        .iter()
+    let bombs: Vec<(&Bomb, Vec<u8>)> = bombs
+        .into_iter()
         .map(|bomb| {
             let component = wat::parse_str((bomb.text)()).unwrap();
             (bomb, packed(bomb.name, &component))
         })
         .collect();
     Attack {
-        name: "bombs",
+        name,
         pause: PAUSE,
         once: Box::new(move || {
             let number = next.fetch_add(1, Ordering::Relaxed) % bombs.len();
             let (bomb, artifact) = &bombs[number];
             installed(&api, bomb.name, artifact, bomb.refused);
+        }),
+    }
+}
+
+/// Compiled code in the place of a component, one piece after the other.
+fn forged(arena: &Arena) -> Attack {
+    let (api, codes) = (arena.installer(), arena.compiled_code());
+    let next = AtomicUsize::new(0);
+    Attack {
+        name: "forged",
+        pause: PAUSE,
+        once: Box::new(move || {
+            let number = next.fetch_add(1, Ordering::Relaxed) % codes.len();
+            installed(&api, "forged", &codes[number], Some("not a component"));
         }),
     }
 }

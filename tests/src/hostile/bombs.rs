@@ -10,6 +10,16 @@ pub(crate) struct Bomb {
     pub(crate) refused: Option<&'static str>,
 }
 
+/// At this limit the compiler ends itself, after seconds.
+const LIMIT: &str = "compile_memory_bytes_max";
+
+impl Bomb {
+    /// Whether it takes the compiler all that it may have.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.refused == Some(LIMIT)
+    }
+}
+
 fn around(module: &str) -> String {
     format!("(component (core module {module}))")
 }
@@ -35,10 +45,9 @@ pub(crate) fn branches(times: usize) -> String {
 
 pub(crate) const BOMBS: &[Bomb] = &[
     Bomb {
-        // It takes gigabytes: the compiler's own limit ends it.
         name: "many-branches",
         text: || branches(50_000),
-        refused: Some("compile_memory_bytes_max"),
+        refused: Some(LIMIT),
     },
     Bomb {
         name: "one-huge-function",

@@ -132,10 +132,13 @@ impl Caller {
     pub(crate) fn stay(&self, busy: Busy, limit: &str) {
         let (mut caller, request) = self.middle(busy);
         caller.set_read_timeout(Some(SOON)).unwrap();
-        let mut answer = [0; 4_096];
-        let read = again(|| caller.read(&mut answer)).unwrap();
-        let answer = String::from_utf8_lossy(&answer[..read]);
-        assert!(answer.contains(limit), "{busy:?}: {answer}");
+        let (mut answer, mut piece) = (String::new(), [0; 4_096]);
+        while !answer.contains(limit) {
+            match again(|| caller.read(&mut piece)) {
+                Ok(read) if read > 0 => answer += &String::from_utf8_lossy(&piece[..read]),
+                end => panic!("{busy:?} is not told of {limit}: {end:?} after {answer}"),
+            }
+        }
         ended(request, busy);
     }
 

@@ -11,10 +11,17 @@ use serde_json::{Value, json};
 use super::arena::Arena;
 use super::departures::Upstreams;
 use super::table::{Also, Guest};
-use crate::harness::{http, order, split};
+use crate::harness::{http, split};
 
 const GENUINE: Guest = Guest::Text("genuine_code");
 const FOREIGN: Guest = Guest::Text("foreign_code");
+
+/// What is called between, so that there is no room for the genuine one.
+const OTHERS: [Guest; 3] = [
+    Guest::Text("leftover_table"),
+    Guest::Text("beyond_memory"),
+    Guest::Text("wrong_case"),
+];
 
 /// Changes that are made by turns.
 const CHANGES: [Change; 5] = [
@@ -43,6 +50,7 @@ pub(super) struct Forger {
     /// What the broker wrote there, and for the foreign connector.
     codes: [Vec<u8>; 2],
     hooks: [String; 2],
+    others: [String; 3],
     /// Changes so far, and those that a call came upon.
     pub(super) changed: usize,
     pub(super) met: usize,
@@ -70,6 +78,7 @@ impl Forger {
             codes: [read(&file), read(&foreign)],
             file,
             hooks,
+            others: OTHERS.map(|guest| arena.hook(guest)),
             changed: 0,
             met: 0,
         }
@@ -78,12 +87,13 @@ impl Forger {
     /// Makes the next change, and calls for the code that it was made to. Whether the
     /// call came upon it: it does where the code was let go before.
     pub(super) fn change(&mut self) -> bool {
-        let [genuine, foreign] = self.hooks.clone();
-        said(&foreign, "foreign");
+        let [genuine, foreign] = &self.hooks;
+        self.others.iter().for_each(|other| drop(called(other)));
+        said(foreign, "foreign");
         let changed = CHANGES[self.changed % CHANGES.len()](&self.codes[0], &self.codes[1]);
         self.changed += 1;
         std::fs::write(&self.file, &changed).unwrap();
-        said(&genuine, "genuine");
+        said(genuine, "genuine");
         let is_met = read(&self.file) != changed;
         self.met += usize::from(is_met);
         is_met
@@ -94,23 +104,25 @@ fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+fn called(hook: &str) -> (u16, Value) {
+    let (address, path) = split(hook);
+    http(address, "POST", &path, Some(&json!({})))
+}
+
 /// Calls a connector, which says which one it is.
 fn said(hook: &str, word: &str) {
-    let (address, path) = split(hook);
-    let (status, answer) = http(address, "POST", &path, Some(&json!({})));
+    let (status, answer) = called(hook);
     assert!(status == 200 && answer["code"] == word, "{status} {answer}");
 }
 
 #[test]
 fn code_that_is_changed_while_calls_are_served_is_compiled_again_and_told_of() {
-    let mut arena = Arena::with(Upstreams::default(), Also::Forged.configuration());
+    // With one worker alone, it is known what it has at hand.
+    let configuration = format!("{}processes = 1\n", Also::Forged.configuration());
+    let mut arena = Arena::with(Upstreams::default(), &configuration);
     let mut forger = Forger::new(&mut arena);
     let digest = arena.json("attacker", "connector show genuine_code")["digest"].clone();
-    let (address, path) = split(&arena.victim_hook);
     for change in 1..=CHANGES.len() {
-        // What the victim has called lately stays; there is no room for both others.
-        let (status, answer) = http(address, "POST", &path, Some(&order(change as u32)));
-        assert_eq!(status, 200, "{answer}");
         assert!(forger.change(), "change {change} was not met");
     }
     let alarms = arena.stage.until("the alarm", |stage| {

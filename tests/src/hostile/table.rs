@@ -47,8 +47,8 @@ impl Also {
     /// What a deployment is configured with for it.
     pub(crate) const fn configuration(self) -> &'static str {
         match self {
-            // That of the victim, of expressions, and one more: what was called before
-            // is read again from the disk.
+            // Fewer than the connectors that are called by turns: what was called
+            // before is read again from the disk.
             Self::Forged => "[workers]\ncomponents_held_max = 3\n",
             Self::Nothing | Self::Bombs | Self::Departures => "",
         }
@@ -293,7 +293,7 @@ pub(crate) const ROWS: &[Row] = &[
             rust("odd-arguments", Answer("survived")),
             rust("empty-poll", Trap("empty poll list")),
             rust("unasked-write", Trap("write")),
-            rust("endless-zeroes", Trap("write")),
+            rust("endless-zeroes", Limit("retained_bytes_max")),
             rust("panic", Trap("unreachable")),
             rust("exit", Trap("ended itself")),
         ],
