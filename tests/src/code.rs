@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::harness::{INTAKE, PATIENCE, Stage, order, with_manifest};
-use crate::hostile::packed;
+use crate::hostile::{branches, packed};
 use crate::processes::{children, signal};
 
 /// Components that are at hand in these tests.
@@ -243,21 +243,9 @@ fn a_worker_that_is_lost_while_code_is_fetched_costs_the_job_nothing() {
     });
 }
 
-/// A valid component that takes a compiler seconds and gigabytes: whichever of
-/// its many values a local has after each of many branches.
-fn bomb(branches: usize) -> Vec<u8> {
-    const LOCALS: usize = 1_000;
-    let branch = |n| {
-        let (to, from) = (1 + n % LOCALS, 1 + (n * 7) % LOCALS);
-        format!("(if (local.get 0) (then (local.set {to} (local.get {from}))))")
-    };
-    let branches: String = (0..branches).map(branch).collect();
-    let locals = "i32 ".repeat(LOCALS);
-    let module = format!("(core module (func (param i32) (local {locals}) {branches}))");
-    packed(
-        "bomb",
-        &wat::parse_str(format!("(component {module})")).unwrap(),
-    )
+/// A valid component that takes a compiler seconds and gigabytes, for many branches.
+fn bomb(times: usize) -> Vec<u8> {
+    packed("bomb", &wat::parse_str(branches(times)).unwrap())
 }
 
 /// Configuration of the compiler: enough of everything but what is set.

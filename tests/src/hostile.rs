@@ -10,6 +10,7 @@ mod attack;
 mod beside;
 mod bombs;
 mod departures;
+mod forged;
 mod instances;
 mod memory;
 mod people;
@@ -22,6 +23,7 @@ use std::collections::BTreeSet;
 
 use crate::harness::root;
 pub(crate) use arena::packed;
+pub(crate) use bombs::branches;
 use table::{Also, Guest, ROWS};
 
 /// Rows of the table of attacks.

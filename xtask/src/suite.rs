@@ -19,8 +19,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         args.is_empty(),
         "`cargo xtask test` takes no options, and got {args:?}"
     );
-    artifacts::announce("Tests", 8, Profile::Dev);
-    build()?;
+    build_for("Tests")?;
 
     println!("Step 3 of 5: the doc tests, those that must not compile among them");
     let mut documentation = cargo(&["test", "--doc"]);
@@ -61,8 +60,7 @@ pub(crate) fn kill(args: &[String]) -> anyhow::Result<()> {
     rounds
         .parse::<u32>()
         .with_context(|| format!("`{rounds}` is not a number of rounds"))?;
-    artifacts::announce("Kill rounds", 8, Profile::Dev);
-    build()?;
+    build_for("Kill rounds")?;
     println!("Then: {rounds} rounds, about a second each");
     let mut rounds_run = if has_nextest() {
         cargo(&[
@@ -76,6 +74,12 @@ pub(crate) fn kill(args: &[String]) -> anyhow::Result<()> {
         cargo(&["test", "--workspace", "kill_rounds", "--", "--nocapture"])
     };
     shell::run(rounds_run.env("KEYWAY_KILL_ROUNDS", rounds))
+}
+
+/// Builds what the tests start, for a verb that runs some of them.
+pub(crate) fn build_for(what: &str) -> anyhow::Result<()> {
+    artifacts::announce(what, 8, Profile::Dev);
+    build()
 }
 
 fn build() -> anyhow::Result<()> {

@@ -140,12 +140,12 @@ pub(crate) struct Arena {
 
 impl Arena {
     pub(crate) fn new() -> Self {
-        Self::with(Upstreams::default())
+        Self::with(Upstreams::default(), "")
     }
 
-    /// The same, where guests reach these upstreams, too.
-    pub(crate) fn with(upstreams: Upstreams) -> Self {
-        let stage = Stage::configured(&format!("{LIMITS}{}", upstreams.allowed()));
+    /// The same, where guests reach these upstreams, too, and with more configuration.
+    pub(crate) fn with(upstreams: Upstreams, more: &str) -> Self {
+        let stage = Stage::configured(&format!("{LIMITS}{more}{}", upstreams.allowed()));
         let mut arena = Self {
             stage,
             victim_hook: String::new(),

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::arena::{Arena, Attempt, packed};
 use super::bombs::{BOMBS, Bomb};
-use super::departures::Busy;
+use super::departures::{Busy, Caller};
+use super::forged::Forger;
 use super::table::{Also, Case, End, Guest, Row};
 use crate::harness::{http, split};
 use crate::routes::Api;
@@ -77,12 +78,14 @@ impl Row {
         let mut attacks: Vec<Attack> = cases.collect();
         match self.also {
             Also::Nothing => {}
-            Also::Bombs => attacks.push(bombs(arena)),
+            Also::Bombs => {
+                let (heavy, light) = BOMBS.iter().partition(|bomb| bomb.is_heavy());
+                attacks.push(bombs(arena, "bombs", light));
+                attacks.push(bombs(arena, "bombs-that-end-at-a-limit", heavy));
+            }
             Also::Forged => {
-                for code in arena.compiled_code() {
-                    let forged = Some("not a component");
-                    attacks.push(install(arena.installer(), "forged", code, forged));
-                }
+                attacks.push(forged(arena));
+                attacks.push(changed(arena));
             }
             Also::Departures => attacks.extend(departures(arena)),
         }
@@ -123,17 +126,17 @@ pub(crate) fn installed(api: &Api, name: &str, artifact: &[u8], refused: Option<
 }
 
 /// One bomb after the other.
-fn bombs(arena: &Arena) -> Attack {
+fn bombs(arena: &Arena, name: &'static str, bombs: Vec<&'static Bomb>) -> Attack {
     let (api, next) = (arena.installer(), AtomicUsize::new(0));
-    let bombs: Vec<(&Bomb, Vec<u8>)> = BOMBS
-        .iter()
+    let bombs: Vec<(&Bomb, Vec<u8>)> = bombs
+        .into_iter()
         .map(|bomb| {
             let component = wat::parse_str((bomb.text)()).unwrap();
             (bomb, packed(bomb.name, &component))
         })
         .collect();
     Attack {
-        name: "bombs",
+        name,
         pause: PAUSE,
         once: Box::new(move || {
             let number = next.fetch_add(1, Ordering::Relaxed) % bombs.len();
@@ -143,22 +146,66 @@ fn bombs(arena: &Arena) -> Attack {
     }
 }
 
+/// Compiled code in the place of a component, one piece after the other.
+fn forged(arena: &Arena) -> Attack {
+    let (api, codes) = (arena.installer(), arena.compiled_code());
+    let next = AtomicUsize::new(0);
+    Attack {
+        name: "forged",
+        pause: PAUSE,
+        once: Box::new(move || {
+            let number = next.fetch_add(1, Ordering::Relaxed) % codes.len();
+            installed(&api, "forged", &codes[number], Some("not a component"));
+        }),
+    }
+}
+
+/// Code that is changed in the cache, one change after the other. Calls get what they
+/// called for, whatever lies there; of ten changes one is met at least.
+fn changed(arena: &mut Arena) -> Attack {
+    let forger = Mutex::new(Forger::new(arena));
+    Attack {
+        name: "changed-code",
+        pause: PAUSE * 4,
+        once: Box::new(move || {
+            // One at a time: what two change, neither could look at.
+            if let Ok(mut forger) = forger.try_lock() {
+                forger.change();
+                assert!(forger.met * 10 + 10 > forger.changed, "no change is met");
+            }
+        }),
+    }
+}
+
 /// A caller that goes away, for each thing that a guest may be in the middle of.
 fn departures(arena: &Arena) -> Vec<Attack> {
     let callers = arena.upstreams.callers(&arena.stage, "attacker");
     let free = Arc::new(Mutex::new(callers));
-    let attacks = Busy::ALL.into_iter().map(|busy| {
+    let attack = |name, once: Box<dyn Fn(&Caller) + Send + Sync>| {
         let free = Arc::clone(&free);
         let once = move || {
             let caller = free.lock().unwrap().pop().expect("as many as attackers");
-            caller.depart(busy);
+            once(&caller);
             free.lock().unwrap().push(caller);
         };
         Attack {
-            name: busy.name(),
+            name,
             pause: PAUSE,
             once: Box::new(once),
         }
+    };
+    let departures = Busy::ALL.map(|busy| {
+        let depart = move |caller: &Caller| caller.depart(busy);
+        attack(busy.name(), Box::new(depart))
     });
-    attacks.collect()
+    let stay = [
+        ("out-of-time-in-waiting", Busy::Waiting),
+        ("out-of-time-in-reading", Busy::Reading),
+        ("out-of-time-in-sending", Busy::Sending),
+    ];
+    let stay = stay.map(|(name, busy)| {
+        let stay = move |caller: &Caller| caller.stay(busy, "wall_ms_max");
+        attack(name, Box::new(stay))
+    });
+    departures.into_iter().chain(stay).collect()
 }

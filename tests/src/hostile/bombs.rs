@@ -10,6 +10,16 @@ pub(crate) struct Bomb {
     pub(crate) refused: Option<&'static str>,
 }
 
+/// At this limit the compiler ends itself, after seconds.
+const LIMIT: &str = "compile_memory_bytes_max";
+
+impl Bomb {
+    /// Whether it takes the compiler all that it may have.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.refused == Some(LIMIT)
+    }
+}
+
 fn around(module: &str) -> String {
     format!("(component (core module {module}))")
 }
@@ -22,7 +32,23 @@ fn many(times: usize, piece: impl Fn(usize) -> String) -> String {
     })
 }
 
+/// Whichever of its many values a local has after each of many branches.
+pub(crate) fn branches(times: usize) -> String {
+    const LOCALS: usize = 1_000;
+    let branches = many(times, |n| {
+        let (to, from) = (1 + n % LOCALS, 1 + (n * 7) % LOCALS);
+        format!("(if (local.get 0) (then (local.set {to} (local.get {from}))))")
+    });
+    let locals = "i32 ".repeat(LOCALS);
+    around(&format!("(func (param i32) (local {locals}) {branches})"))
+}
+
 pub(crate) const BOMBS: &[Bomb] = &[
+    Bomb {
+        name: "many-branches",
+        text: || branches(50_000),
+        refused: Some(LIMIT),
+    },
     Bomb {
         name: "one-huge-function",
         text: || {

@@ -122,6 +122,28 @@ impl Caller {
 
     /// Asks, and goes away in the middle.
     pub(crate) fn depart(&self, busy: Busy) {
+        let (caller, request) = self.middle(busy);
+        caller.shutdown(Shutdown::Both).unwrap();
+        drop(caller);
+        ended(request, busy);
+    }
+
+    /// Asks, and stays until the call's time is over in the middle: it is told which limit.
+    pub(crate) fn stay(&self, busy: Busy, limit: &str) {
+        let (mut caller, request) = self.middle(busy);
+        caller.set_read_timeout(Some(SOON)).unwrap();
+        let (mut answer, mut piece) = (String::new(), [0; 4_096]);
+        while !answer.contains(limit) {
+            match again(|| caller.read(&mut piece)) {
+                Ok(read) if read > 0 => answer += &String::from_utf8_lossy(&piece[..read]),
+                end => panic!("{busy:?} is not told of {limit}: {end:?} after {answer}"),
+            }
+        }
+        ended(request, busy);
+    }
+
+    /// Asks; a caller and a request of the guest that is in the middle of something.
+    fn middle(&self, busy: Busy) -> (TcpStream, TcpStream) {
         let (mut caller, mut request) = self.begin();
         request.write_all(busy.answer().as_bytes()).unwrap();
         if busy == Busy::Sending {
@@ -130,9 +152,7 @@ impl Caller {
             let read = again(|| request.read(&mut body)).unwrap();
             assert!(read > 0, "the body has begun");
         }
-        caller.shutdown(Shutdown::Both).unwrap();
-        drop(caller);
-        ended(request, busy);
+        (caller, request)
     }
 }
 

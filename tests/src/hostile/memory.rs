@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::arena::Arena;
-use super::table::Guest;
-use crate::harness::order;
+use super::table::{Guest, ROWS};
+use crate::harness::{http, order, split};
 use crate::processes::resident_mib;
 
 fn workers_mib(arena: &Arena) -> u64 {
@@ -95,6 +96,9 @@ fn found(pid: u32, needles: &[Vec<u8>]) -> BTreeSet<usize> {
     found
 }
 
+/// What guests do while the memory of workers is searched, each of a few things twice.
+const LOOKS_MIN: u32 = 8;
+
 const PIECE_BYTES: usize = 1 << 18;
 const PAGE_BYTES: usize = 4 << 10;
 
@@ -112,8 +116,8 @@ fn is_in_use(pages: &std::fs::File, at: u64, length: usize) -> bool {
 #[test]
 fn no_key_and_no_credential_is_in_the_memory_of_any_worker() {
     let mut arena = Arena::new();
-    let (address, path) = crate::harness::split(&arena.victim_hook);
-    crate::harness::http(address, "POST", &path, Some(&order(1)));
+    let (address, path) = split(&arena.victim_hook);
+    http(address, "POST", &path, Some(&order(1)));
     arena.attempt(Guest::Rust("timeouts"));
     let root_key = std::fs::read(arena.stage.data().join("root.key")).unwrap();
     let text = String::from_utf8_lossy(&root_key).into_owned();
@@ -125,7 +129,38 @@ fn no_key_and_no_credential_is_in_the_memory_of_any_worker() {
     let broker = arena.stage.serve.as_ref().unwrap().pid();
     // That the broker's is found shows that the search works.
     assert!(!found(broker, &keys).is_empty());
-    for worker in arena.workers_now() {
-        assert_eq!(found(worker, &keys), BTreeSet::new());
-    }
+    // While the victim's calls are made with its credential, and guests look for it.
+    let row = ROWS.iter().find(|row| row.number == 20).unwrap();
+    let attacks = row.attacks(&mut arena);
+    let looks = AtomicU32::new(0);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for attack in attacks.iter().cycle() {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                (attack.once)();
+                looks.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        scope.spawn(|| {
+            let mut number = 2..;
+            while !stop.load(Ordering::Relaxed) {
+                let order = order(number.next().unwrap());
+                let (status, answer) = http(address, "POST", &path, Some(&order));
+                assert_eq!(status, 200, "{answer}");
+            }
+        });
+        let workers = arena.workers_now();
+        let searched = std::panic::catch_unwind(|| {
+            while looks.load(Ordering::Relaxed) < LOOKS_MIN {
+                for worker in &workers {
+                    assert_eq!(found(*worker, &keys), BTreeSet::new());
+                }
+            }
+        });
+        stop.store(true, Ordering::Relaxed);
+        searched.unwrap();
+    });
 }

@@ -36,10 +36,23 @@ pub(crate) enum Also {
     Nothing,
     /// Components that are hard to compile, one after the other.
     Bombs,
-    /// Compiled code in the place of a component.
+    /// Compiled code in the place of a component, and code of somebody else in the
+    /// place of what was compiled.
     Forged,
-    /// Callers that go away while a guest runs for them.
+    /// Callers that go away while a guest runs for them, and calls whose time ends.
     Departures,
+}
+
+impl Also {
+    /// What a deployment is configured with for it.
+    pub(crate) const fn configuration(self) -> &'static str {
+        match self {
+            // Fewer than the connectors that are called by turns: what was called
+            // before is read again from the disk.
+            Self::Forged => "[workers]\ncomponents_held_max = 3\n",
+            Self::Nothing | Self::Bombs | Self::Departures => "",
+        }
+    }
 }
 
 pub(crate) struct Row {
@@ -142,7 +155,11 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         number: 6,
         attack: "floods of tasks, streams and futures: the ABI that has them is off",
-        cases: &[text("async_export", Refused("async"))],
+        cases: &[
+            text("async_export", Refused("async")),
+            text("task_flood", Refused("async")),
+            text("stream_flood", Refused("async")),
+        ],
         also: Nothing,
         tests: &["a_component_with_a_feature_beyond_wasi_0_2_is_refused"],
     },
@@ -152,6 +169,7 @@ pub(crate) const ROWS: &[Row] = &[
         cases: &[
             rust("handles", Limit("handles_max")),
             rust("handles-freed", Answer("survived")),
+            text("many_instances", Refused("core instances")),
         ],
         also: Nothing,
         tests: &["a_component_of_many_instances_is_refused"],
@@ -245,17 +263,21 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         number: 15,
-        attack: "forged compiled code",
-        cases: &[],
+        attack: "forged compiled code, also in the place of what the host has compiled",
+        cases: &[
+            text("genuine_code", Answer("genuine")),
+            text("foreign_code", Answer("foreign")),
+        ],
         also: Forged,
         tests: &[
             "compiled_code_is_not_an_artifact",
+            "code_that_is_changed_while_calls_are_served_is_compiled_again_and_told_of",
             "compiled_code_that_was_tampered_with_is_not_run",
         ],
     },
     Row {
         number: 16,
-        attack: "callers that go away in the middle",
+        attack: "callers that go away in the middle, and time that ends there",
         cases: &[],
         also: Departures,
         tests: &[
@@ -268,6 +290,10 @@ pub(crate) const ROWS: &[Row] = &[
         number: 17,
         attack: "a panic in a function of the host",
         cases: &[
+            rust("odd-arguments", Answer("survived")),
+            rust("empty-poll", Trap("empty poll list")),
+            rust("unasked-write", Trap("write")),
+            rust("endless-zeroes", Limit("retained_bytes_max")),
             rust("panic", Trap("unreachable")),
             rust("exit", Trap("ended itself")),
         ],
@@ -301,8 +327,13 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         number: 20,
-        attack: "reading the worker's whole memory: there is no key in it",
-        cases: &[rust("find-canary", Answer(r#""found":0"#))],
+        attack: "reading a worker's whole memory, by a fault or by timing: there is no key in it",
+        cases: &[
+            rust("search-memory", Answer(r#""found":0"#)),
+            text("beyond_memory", Trap("out of bounds memory access")),
+            text("beyond_table", Trap("undefined element")),
+            text("by_timing", Answer(r#""told":0"#)),
+        ],
         also: Nothing,
         tests: &["no_key_and_no_credential_is_in_the_memory_of_any_worker"],
     },

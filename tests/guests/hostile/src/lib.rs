@@ -8,7 +8,9 @@ mod exhaust;
 mod handles;
 mod headers;
 mod leftovers;
+mod odd;
 mod requests;
+mod search;
 mod time;
 
 use guest_bindings::connector::keyway::guest::types::Failure;
@@ -58,6 +60,11 @@ fn act(name: &str, input: String) -> Result<String, Failure> {
         "dropped-parent" => handles::dropped_parent(),
         "leave-canary" => leftovers::leave(),
         "find-canary" => return Ok(leftovers::find()),
+        "odd-arguments" => odd::arguments(),
+        "empty-poll" => odd::empty_poll(),
+        "unasked-write" => odd::unasked_write(),
+        "endless-zeroes" => odd::endless_zeroes(),
+        "search-memory" => return Ok(search::search()),
         other => return Err(Failure::NotFound(other.to_owned())),
     }
     Ok(SURVIVED.to_owned())

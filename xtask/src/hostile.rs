@@ -1,0 +1,238 @@
+//! `cargo xtask hostile`: every row of the table of hostile guests beside its victim, each with its figures.
+//!
+//! The tests measure and decide; here their lines are gathered into one table. `cargo xtask test` runs the same rows
+//! with fewer requests, of which it holds the median.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::shell::cargo;
+use crate::suite;
+
+const REQUESTS: u32 = 1_000;
+
+/// Below, the slowest hundredth is no figure; above, nobody waits for it.
+const REQUESTS_ALLOWED: std::ops::RangeInclusive<u32> = 100..=100_000;
+
+/// The tests that run rows beside their victim.
+const TESTS: &str = "honest_requests_are_in_time";
+
+/// Rows of the table; a test holds the table to as many.
+const ROWS: usize = 21;
+
+/// One row, as its test prints it.
+#[derive(Debug, PartialEq)]
+struct Row {
+    number: u64,
+    attack: String,
+    requests: u64,
+    failed: u64,
+    alone_ms: f64,
+    beside_ms: f64,
+    holds: bool,
+}
+
+pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
+    let requests = options(args)?;
+    // One every 25 ms beside attackers, and one alone.
+    let minutes = (u64::from(requests) * 50 * ROWS as u64).div_ceil(60_000);
+    suite::build_for("Hostile guests")?;
+    println!(
+        "Then: {ROWS} rows, each with {requests} requests of its victim beside it and as many alone: about {minutes} minutes, and as long as attacks take to end.\nFigures mean something on a machine that does nothing else."
+    );
+    let mut tests = cargo(&["test", "--package", "keyway-tests", "--lib", TESTS]);
+    tests
+        .args(["--", "--nocapture", "--test-threads=1"])
+        .env("KEYWAY_VICTIM_REQUESTS", requests.to_string())
+        .stdout(Stdio::piped());
+    let mut running = tests.spawn().context("cannot start `cargo test`")?;
+    let printed = running.stdout.take().context("it has no output")?;
+    let mut rows = BTreeMap::new();
+    for line in BufReader::new(printed).lines() {
+        let line = line.context("what the tests print cannot be read")?;
+        if let Some(row) = Row::read(&line) {
+            println!("{}", row.line());
+            rows.insert(row.number, row);
+        }
+    }
+    let status = running.wait().context("cannot wait for `cargo test`")?;
+    println!("\n{}", table(rows.values()));
+    verdict(rows.values())?;
+    anyhow::ensure!(
+        status.success(),
+        "every row holds, and yet `cargo test {TESTS}` failed: {status}; what it says is above"
+    );
+    Ok(())
+}
+
+fn options(args: &[String]) -> anyhow::Result<u32> {
+    match args {
+        [] => Ok(REQUESTS),
+        [flag, given] if flag == "--requests" => given
+            .parse()
+            .ok()
+            .filter(|requests| REQUESTS_ALLOWED.contains(requests))
+            .with_context(|| {
+                let (least, most) = (REQUESTS_ALLOWED.start(), REQUESTS_ALLOWED.end());
+                format!("`{given}` is not a number of requests for each row: say one from {least} to {most}")
+            }),
+        other => anyhow::bail!(
+            "`cargo xtask hostile` takes --requests N and nothing else, and got {other:?}"
+        ),
+    }
+}
+
+impl Row {
+    /// The row that a line of the tests' output tells of; the runner may have begun the line.
+    fn read(line: &str) -> Option<Self> {
+        let at = line.find(r#"{"row":"#)?;
+        let figures: Value = serde_json::from_str(line.get(at..)?).ok()?;
+        let (number, ms) = (
+            |name: &str| figures.get(name)?.as_u64(),
+            |name: &str| figures.get(name)?.as_f64(),
+        );
+        Some(Self {
+            number: number("row")?,
+            attack: figures.get("attack")?.as_str()?.to_owned(),
+            requests: number("requests")?,
+            failed: number("failed")?,
+            alone_ms: ms("p99_alone_ms")?,
+            beside_ms: ms("p99_beside_ms")?,
+            holds: figures.get("holds")?.as_bool()?,
+        })
+    }
+
+    fn verdict(&self) -> String {
+        match (self.holds, self.failed) {
+            (true, _) => "ok".to_owned(),
+            (false, 0) => "over".to_owned(),
+            (false, failed) => format!("{failed} failed"),
+        }
+    }
+
+    fn line(&self) -> String {
+        format!(
+            "{:>3}  {:>8}  {:>9.1} ms  {:>9.1} ms  {:>5.2}  {:<9}  {}",
+            self.number,
+            self.requests,
+            self.alone_ms,
+            self.beside_ms,
+            self.beside_ms / self.alone_ms,
+            self.verdict(),
+            self.attack
+        )
+    }
+}
+
+fn table<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
+    let head = "row  requests     p99 alone    p99 beside  ratio  <= 2.00    attack";
+    let lines = rows.map(|row| format!("\n{}", row.line()));
+    std::iter::once(head.to_owned()).chain(lines).collect()
+}
+
+/// Fails if a row is missing, or does not hold.
+fn verdict<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> anyhow::Result<()> {
+    let there = rows.clone().count();
+    anyhow::ensure!(
+        there == ROWS,
+        "{there} of {ROWS} rows have figures: a test ended before it had them, and says why above"
+    );
+    let over: Vec<String> = rows
+        .filter(|row| !row.holds)
+        .map(|row| row.number.to_string())
+        .collect();
+    anyhow::ensure!(
+        over.is_empty(),
+        "rows {} are over twice their own baseline, or had requests that failed",
+        over.join(", ")
+    );
+    println!(
+        "Every request was answered, and 99 of 100 within twice their time alone, beside every row."
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ROWS, Row, options, table, verdict};
+
+    /// Where rows are measured and printed.
+    const BESIDE: &str = include_str!("../../tests/src/hostile/beside.rs");
+
+    fn row(number: u64, holds: bool) -> Row {
+        Row {
+            number,
+            attack: "a loop".to_owned(),
+            requests: 1_000,
+            failed: 0,
+            alone_ms: 10.0,
+            beside_ms: 25.0,
+            holds,
+        }
+    }
+
+    #[test]
+    fn a_row_is_read_from_its_line_also_where_the_runner_began_it() {
+        let figures = r#"{"row":3,"attack":"a loop","requests":1000,"failed":0,"p99_alone_ms":10.0,"p99_beside_ms":25.0,"holds":false}"#;
+        let line = format!("test hostile::beside::honest ... {figures}");
+        assert_eq!(Row::read(&line), Some(row(3, false)));
+        assert_eq!(Row::read("row 3, spin: tried 4 times"), None);
+        for name in [
+            "row",
+            "attack",
+            "requests",
+            "failed",
+            "p99_alone_ms",
+            "p99_beside_ms",
+            "holds",
+        ] {
+            assert!(
+                BESIDE.contains(&format!("\"{name}\": ")),
+                "the tests do not print `{name}`"
+            );
+        }
+        let first = BESIDE.find("json!({\n        \"row\":");
+        assert!(first.is_some(), "a line begins with its row");
+        let named = BESIDE.matches(&format!("fn {}", super::TESTS)).count();
+        assert!(named > 1, "the tests have another name");
+    }
+
+    #[test]
+    fn a_row_that_is_over_or_missing_is_said_and_fails() {
+        let mut rows: Vec<Row> = (1..=ROWS as u64).map(|number| row(number, true)).collect();
+        assert!(verdict(rows.iter()).is_ok());
+        if let Some(seventh) = rows.get_mut(6) {
+            seventh.holds = false;
+        }
+        let said = verdict(rows.iter()).map_err(|fault| fault.to_string());
+        assert!(said.is_err_and(|said| said.starts_with("rows 7 are over")));
+        let shown = table(rows.iter());
+        let line = shown.lines().nth(7).unwrap_or_default();
+        assert!(line.contains("2.50") && line.contains("over"), "{line}");
+        rows.pop();
+        let said = verdict(rows.iter()).map_err(|fault| fault.to_string());
+        assert!(said.is_err_and(|said| said.starts_with("20 of 21 rows")));
+    }
+
+    #[test]
+    fn only_a_number_of_requests_that_makes_a_figure_is_taken() {
+        let given = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            options(&words).ok()
+        };
+        assert_eq!(given(&[]), Some(1_000));
+        assert_eq!(given(&["--requests", "2000"]), Some(2_000));
+        for wrong in [
+            &["--requests", "99"][..],
+            &["--requests", "many"],
+            &["--requests"],
+            &["--rows", "3"],
+        ] {
+            assert_eq!(given(wrong), None, "{wrong:?}");
+        }
+    }
+}
