@@ -9,7 +9,7 @@
 //! next thing is put.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use keyway_model::limit::{CODE_HELD_BYTES_MAX, COMPONENTS_HELD_MAX};
 use keyway_model::{Digest, TenantId};
@@ -145,10 +145,12 @@ impl<V> Shelf<V> {
     /// answers with what had to go.
     pub(crate) fn make_room(&mut self, comer: TenantId, bytes: u64) -> Vec<Gone<V>> {
         let mut gone = Vec::new();
-        while self.all.pieces >= self.room.pieces_max
-            || self.all.bytes.saturating_add(bytes) > self.room.bytes_max
-        {
-            let Some(digest) = self.next_to_go(comer, bytes) else {
+        if self.has_room(bytes) {
+            return gone;
+        }
+        let mut unused = self.unused();
+        while !self.has_room(bytes) {
+            let Some(digest) = self.next_to_go(&mut unused, comer, bytes) else {
                 break;
             };
             gone.extend(self.remove(&digest));
@@ -156,10 +158,30 @@ impl<V> Shelf<V> {
         gone
     }
 
+    const fn has_room(&self, bytes: u64) -> bool {
+        self.all.pieces < self.room.pieces_max
+            && self.all.bytes.saturating_add(bytes) <= self.room.bytes_max
+    }
+
+    /// What is not in use, by its owners, each in the order of its last use.
+    fn unused(&self) -> HashMap<TenantId, BTreeMap<u64, Digest>> {
+        let mut unused: HashMap<_, BTreeMap<_, _>> = HashMap::new();
+        for (digest, piece) in self.held.iter().filter(|(_, piece)| piece.users == 0) {
+            let of_owner = unused.entry(piece.owner).or_default();
+            of_owner.insert(piece.used, *digest);
+        }
+        unused
+    }
+
     /// Of those who hold something that is not in use, the largest holder's piece
     /// that it has not used for longest. What `comer` is about to put counts, and
     /// among equals it is `comer` who gives way.
-    fn next_to_go(&self, comer: TenantId, bytes: u64) -> Option<Digest> {
+    fn next_to_go(
+        &self,
+        unused: &mut HashMap<TenantId, BTreeMap<u64, Digest>>,
+        comer: TenantId,
+        bytes: u64,
+    ) -> Option<Digest> {
         let share = |owner: TenantId| {
             let holding = self.holdings.get(&owner).copied().unwrap_or_default();
             self.room.share(match owner == comer {
@@ -167,12 +189,12 @@ impl<V> Shelf<V> {
                 false => holding,
             })
         };
-        let unused = self.held.iter().filter(|(_, piece)| piece.users == 0);
-        let next = unused.max_by_key(|(_, piece)| {
-            let is_comers = piece.owner == comer;
-            (share(piece.owner), is_comers, Reverse(piece.used))
-        });
-        next.map(|(digest, _)| *digest)
+        let holders = unused.iter_mut().filter(|(_, pieces)| !pieces.is_empty());
+        let (_, pieces) = holders.max_by_key(|(owner, pieces)| {
+            let oldest = pieces.keys().next().copied();
+            (share(**owner), **owner == comer, Reverse(oldest))
+        })?;
+        pieces.pop_first().map(|(_, digest)| digest)
     }
 
     /// Puts a thing on the shelf, where there is room or what is there is in

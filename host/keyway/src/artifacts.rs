@@ -172,14 +172,17 @@ impl Artifacts {
     where
         F: AsyncFnOnce() -> Result<Vec<u8>, CompileError>,
     {
-        if let Some(code) = self.stock.code(tenant, digest).await? {
-            return Ok(code);
-        }
-        let turn = self.turns.turn(tenant).await;
-        // It may be what was compiled just now.
-        if let Some(code) = self.stock.code(tenant, digest).await? {
-            return Ok(code);
-        }
+        let turn = loop {
+            if let Some(code) = self.stock.code(tenant, digest).await? {
+                return Ok(code);
+            }
+            let turn = self.turns.turn(tenant).await;
+            // It may be what was compiled just now. Nobody waits for a read while
+            // it is its turn: others wait for the compiler.
+            if !self.stock.has(digest) {
+                break turn;
+            }
+        };
         let component = component().await?;
         let compiled = compiler::run(&self.confined, &component, &Presence::always()).await?;
         let stock = Arc::clone(&self.stock);

@@ -135,6 +135,12 @@ impl Cache {
         Cached::Foreign
     }
 
+    /// Whether there is a file of this digest, as far as memory knows: one that is
+    /// gone, or is foreign, is not there once it was read.
+    pub(super) fn has(&self, digest: Digest) -> bool {
+        self.files.lock().owner(&digest).is_some()
+    }
+
     /// The file of a digest, which is used now.
     fn in_use(&self, digest: Digest) -> Option<PathBuf> {
         let mut files = self.files.lock();

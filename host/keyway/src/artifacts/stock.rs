@@ -96,6 +96,11 @@ impl Stock {
         }
     }
 
+    /// Whether [`Stock::code`] is likely to have it.
+    pub(super) fn has(&self, digest: Digest) -> bool {
+        self.shelf.lock().owner(&digest).is_some() || self.cache.has(digest)
+    }
+
     fn find(&self, digest: Digest) -> Option<Found> {
         if let Some(read) = self.reading.lock().get(&digest) {
             return Some(Found::Read(read.clone()));

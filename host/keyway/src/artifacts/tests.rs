@@ -12,7 +12,7 @@ use super::*;
 const ACME: TenantId = TenantId::from_bits(1);
 
 /// Artifacts whose compiler is a script, in a directory that must stay.
-fn under(dir: &Path, script: &str, wall_seconds: u64) -> Artifacts {
+pub(super) fn under(dir: &Path, script: &str, wall_seconds: u64) -> Artifacts {
     let program = dir.join("compiler");
     let mut options = fs::OpenOptions::new();
     options.create_new(true).write(true).mode(0o700);
@@ -58,7 +58,7 @@ async fn answered(answer: &[u8]) -> Result<Compiled, CompileError> {
     install(dir.path(), &format!("exec /bin/cat {}", file.display())).await
 }
 
-fn compiled(imports: usize, exports: usize) -> Vec<u8> {
+pub(super) fn compiled(imports: usize, exports: usize) -> Vec<u8> {
     let names = |count| vec!["a:b/c@0.2.0".to_owned(); count];
     let answer: Result<Compiled, String> = Ok(Compiled {
         code: b"code".to_vec(),

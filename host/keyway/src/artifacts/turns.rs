@@ -14,7 +14,7 @@ use super::CompileError;
 /// One compiler, and those who wait for it.
 #[derive(Debug)]
 pub(super) struct Turns {
-    compiler: Admission<()>,
+    pub(super) compiler: Admission<()>,
     installs: Arc<Mutex<HashMap<TenantId, usize>>>,
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, FileType, Mode};
 
+use super::super::tests::{compiled, under};
 use super::*;
 
 const ACME: TenantId = TenantId::from_bits(1);
@@ -171,4 +172,31 @@ async fn code_that_a_worker_runs_is_not_what_goes_next() {
     fs::remove_file(file(&stock, "a")).unwrap();
     let found = call(&stock, ACME, "a").await.unwrap();
     assert!(Arc::ptr_eq(&found, &held));
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_disk_while_it_is_its_turn_with_the_compiler() {
+    let dir = tempfile::tempdir().unwrap();
+    let answer = dir.path().join("answer");
+    fs::write(&answer, compiled(0, 0)).unwrap();
+    let script = format!("exec /bin/cat {}", answer.display());
+    let artifacts = Arc::new(under(dir.path(), &script, 60));
+    let stock = Arc::clone(&artifacts.stock);
+    stock.keep(digest("large"), RIVAL, b"large").unwrap();
+    let stuck = Stuck::new(&stock, "large");
+    // Another has the compiler until this one waits for it, and for a read, too.
+    let turn = artifacts.turns.turn(ACME).await;
+    let waiting = Arc::clone(&artifacts);
+    let compiled = tokio::spawn(async move {
+        let component = async || Ok(b"a component".to_vec());
+        waiting.code(RIVAL, digest("new"), component).await
+    });
+    until(|| artifacts.turns.compiler.counts() == (1, 1)).await;
+    let read = call(&stock, RIVAL, "large");
+    until(|| !stock.reading.lock().is_empty()).await;
+    drop(turn);
+    assert_eq!(compiled.await.unwrap().unwrap().share().unwrap().1, 4);
+    assert!(!read.is_finished());
+    stuck.let_go();
+    read.await.unwrap();
 }
