@@ -31,9 +31,12 @@ pub(crate) enum Profile {
 pub(crate) fn announce(what: &str, first_minutes: u32, profile: Profile) {
     let is_built = binary("keyway", profile).exists();
     if is_built {
-        println!(
-            "{what}: what is built already is kept; expect a minute or less before it starts."
-        );
+        let expected = match profile {
+            Profile::Dev => "a minute or less",
+            // What is shipped is optimized as one piece, and so anew after each change.
+            Profile::Release => "a minute, or about six after a change,",
+        };
+        println!("{what}: what is built already is kept; expect {expected} before it starts.");
     } else {
         println!(
             "{what}: the first build takes about {first_minutes} minutes on two cores (less on more); later ones take seconds."

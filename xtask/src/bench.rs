@@ -43,7 +43,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         .map(|figure| figure.cost_seconds(asked.runs, asked.seconds))
         .sum::<f64>()
         / 60.0;
-    artifacts::announce("Bench (release build)", 12, Profile::Release);
+    artifacts::announce("Bench (release build)", 20, Profile::Release);
     println!(
         "The measurements themselves take about {:.0} minutes.",
         minutes.ceil()
