@@ -1,9 +1,12 @@
 //! Bad input: each gets a clear error, and its record.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 
 use crate::harness::{
-    INTAKE, Stage, artifact, order, program, raw, ready, secret, silent_intake, split,
+    INTAKE, PATIENCE, Stage, artifact, order, program, raw, ready, secret, silent_intake, split,
 };
 
 #[test]
@@ -42,6 +45,28 @@ fn a_webhook_refuses_what_it_cannot_take() {
         let principal = line["record"]["actor"]["principal"].as_str().unwrap();
         assert!(principal.starts_with("webhook:rcp_"), "{line}");
     }
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the tests are the callers")]
+fn a_connection_that_says_nothing_or_half_of_a_version_is_cut_off() {
+    let stage = Stage::with_shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    let (address, _) = split(&hook);
+    let silent = ["", "P", "PRI * HT"].map(|begin| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(begin.as_bytes()).unwrap();
+        stream
+    });
+    for mut stream in silent {
+        let read = stream.read(&mut [0; 64]).map_err(|error| error.kind());
+        assert!(
+            matches!(read, Ok(0) | Err(std::io::ErrorKind::ConnectionReset)),
+            "{read:?}"
+        );
+    }
+    assert_eq!(stage.post(&hook, &order(1)).0, 200);
 }
 
 #[test]

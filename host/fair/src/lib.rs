@@ -46,6 +46,9 @@ pub struct Wish<L: LineOf> {
     pub line_max: usize,
 }
 
+/// From so many on it is looked whether those in a line still wait.
+const WAITING_LOOKED_AT_MIN: usize = 64;
+
 /// A place that is held until this is dropped.
 #[derive(Debug)]
 #[must_use = "the place is free again when this is dropped"]
@@ -53,6 +56,7 @@ pub struct Place<L: LineOf> {
     places: Admission<L>,
     tenant: TenantId,
     line: L,
+    is_held: bool,
 }
 
 #[derive(Debug)]
@@ -158,6 +162,7 @@ impl<L: LineOf> Admission<L> {
             places: self.clone(),
             tenant: wish.tenant,
             line: wish.line,
+            is_held: true,
         }
     }
 
@@ -168,15 +173,28 @@ impl<L: LineOf> Admission<L> {
             let Some(waiting) = self.0.lock().next() else {
                 return;
             };
-            drop(waiting.called.send(self.place(&waiting.wish)));
+            if let Err(unheard) = waiting.called.send(self.place(&waiting.wish)) {
+                // Dropped, it would call the next from in here, and so on.
+                unheard.give_back();
+            }
         }
+    }
+}
+
+impl<L: LineOf> Place<L> {
+    /// Leaves it without calling anybody.
+    fn give_back(mut self) {
+        self.is_held = false;
+        self.places.0.lock().leave(self.tenant, self.line);
     }
 }
 
 impl<L: LineOf> Drop for Place<L> {
     fn drop(&mut self) {
-        self.places.0.lock().leave(self.tenant, self.line);
-        self.places.call();
+        if self.is_held {
+            self.places.0.lock().leave(self.tenant, self.line);
+            self.places.call();
+        }
     }
 }
 
@@ -244,13 +262,18 @@ impl<L: LineOf> Places<L> {
         if line.waiting.is_empty() {
             tenant.turn.push_back(wish.line);
         }
-        // Those who were first and wait no more take no memory.
+        // Those who wait no more take no memory: those in front are seen at once,
+        // those behind somebody each time that there are twice as many.
         while line
             .waiting
             .front()
             .is_some_and(|first| first.called.is_closed())
         {
             line.waiting.pop_front();
+        }
+        let length = line.waiting.len();
+        if length >= WAITING_LOOKED_AT_MIN && length.is_power_of_two() {
+            line.waiting.retain(|one| !one.called.is_closed());
         }
         line.waiting.push_back(waiting);
     }

@@ -159,6 +159,40 @@ async fn whoever_waits_no_more_leaves_the_place_to_the_next() {
     );
 }
 
+#[tokio::test]
+async fn a_flood_of_those_who_wait_no_more_takes_no_memory_and_no_stack() {
+    let admission = Admission::of(2);
+    let (mut held, mut waiting) = enter(&admission, wish(ACME), 2);
+    let first = waiting.remove(0);
+    for _ in 0..100_000 {
+        let (_, gone) = enter(&admission, wish(ACME), 1);
+        drop(gone);
+    }
+    let (_, counted) = admission.counts();
+    assert!(counted <= WAITING_LOOKED_AT_MIN, "{counted} are kept");
+    // A few of them still stand behind the one that waits; each is passed over
+    // without a further frame on the stack.
+    held.clear();
+    let place = tokio::time::timeout(Duration::from_secs(5), first).await;
+    drop(place);
+    assert_eq!(admission.counts(), (0, 0));
+}
+
+#[test]
+fn a_place_that_many_in_a_row_do_not_take_goes_on_in_one_frame() {
+    let admission = Admission::of(2);
+    let (held, waiting) = enter(&admission, wish(ACME), 30_001);
+    assert_eq!((held.len(), waiting.len()), (1, 30_000));
+    // All of them are alive when the last came, and none is when the place is free.
+    drop(waiting);
+    let small = std::thread::Builder::new().stack_size(256 << 10);
+    let ended = small
+        .spawn(move || drop(held))
+        .map(std::thread::JoinHandle::join);
+    assert!(ended.is_ok_and(|ended| ended.is_ok()));
+    assert_eq!(admission.counts(), (0, 0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_tasks_of_many_tenants_all_get_through_and_nothing_is_lost() {
     let admission = Admission::of(7);

@@ -34,6 +34,10 @@ const HIGH_WATER_BYTES: usize = 4 << 20;
 /// Bytes that one read takes, if no longer frame is on its way.
 const READ_BYTES: usize = 64 << 10;
 
+/// Descriptors that are on their way before what is to be read with them: a
+/// fraction of what a socket takes.
+const DESCRIPTORS_TOGETHER_MAX: usize = 64;
+
 /// What waits to be written.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -51,7 +55,8 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct Queue {
     bytes: Vec<u8>,
-    descriptors: VecDeque<OwnedFd>,
+    /// Each with where its message begins.
+    descriptors: VecDeque<(usize, OwnedFd)>,
 }
 
 impl Queue {
@@ -65,6 +70,7 @@ impl Queue {
             complain(&error);
             Closed
         })?;
+        let descriptor = descriptor.map(|descriptor| (before, descriptor));
         self.descriptors.extend(descriptor);
         Ok(self.bytes.len() - before)
     }
@@ -126,8 +132,11 @@ impl Outbox {
                 // A call that goes on in another thread has sent what it sends
                 // from there behind what it sent from here.
                 while let Ok(other) = aside.try_recv() {
+                    let before = batch.bytes.len();
+                    let moved = other.descriptors.into_iter();
+                    let moved = moved.map(|(at, descriptor)| (before + at, descriptor));
+                    batch.descriptors.extend(moved);
                     batch.bytes.extend(other.bytes);
-                    batch.descriptors.extend(other.descriptors);
                 }
                 if batch.bytes.is_empty() {
                     break;
@@ -184,24 +193,44 @@ struct Way {
 }
 
 impl Way {
-    /// Writes `bytes`, after the descriptors of the messages in them.
+    /// Writes `bytes`, and before each part of them the descriptors of its
+    /// messages: so few that the socket has room for them, since the other side
+    /// takes a descriptor only when it has read the message.
     ///
     /// A pipe is watched for room only while there is none: a watch that stays
     /// would wake this process each time the other side has read something.
     async fn write_all(
         &self,
-        mut bytes: &[u8],
-        descriptors: &mut VecDeque<OwnedFd>,
+        bytes: &[u8],
+        descriptors: &mut VecDeque<(usize, OwnedFd)>,
     ) -> io::Result<()> {
-        while let Some(descriptor) = descriptors.pop_front() {
-            loop {
-                match send_descriptor(&self.descriptors, descriptor.as_fd()) {
-                    Err(Errno::AGAIN) => room_in(&self.descriptors).await?,
-                    Err(Errno::INTR) => {}
-                    other => break other?,
-                }
+        let mut written = 0;
+        loop {
+            let part = descriptors.len().min(DESCRIPTORS_TOGETHER_MAX);
+            for (_, descriptor) in descriptors.drain(..part) {
+                self.send(&descriptor).await?;
+            }
+            let end = descriptors.front().map_or(bytes.len(), |(at, _)| *at);
+            self.write(bytes.get(written..end).unwrap_or_default())
+                .await?;
+            written = end;
+            if descriptors.is_empty() {
+                return Ok(());
             }
         }
+    }
+
+    async fn send(&self, descriptor: &OwnedFd) -> io::Result<()> {
+        loop {
+            match send_descriptor(&self.descriptors, descriptor.as_fd()) {
+                Err(Errno::AGAIN) => room_in(&self.descriptors).await?,
+                Err(Errno::INTR) => {}
+                other => return Ok(other?),
+            }
+        }
+    }
+
+    async fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             match rustix::io::write(&self.pipe, bytes) {
                 Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),

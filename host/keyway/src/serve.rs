@@ -5,10 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -244,13 +246,26 @@ where
         .timer(TokioTimer::new())
         .keep_alive_interval(HEAD_TIMEOUT)
         .keep_alive_timeout(HEAD_TIMEOUT)
+        .max_send_buf_size(LISTENER_BUFFER_BYTES_MAX)
         .max_concurrent_streams(LISTENER_STREAMS_MAX);
-    // A connection that breaks is its client's to notice.
-    drop(
-        builder
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-            .await,
-    );
+    let spoke = Arc::new(AtomicBool::new(false));
+    let (router, speaks) = (TowerToHyperService::new(router), Arc::clone(&spoke));
+    let service = service_fn(move |request| {
+        speaks.store(true, Ordering::Relaxed);
+        router.call(request)
+    });
+    // Until the first bytes tell which version it is, no other clock runs.
+    let silent = async {
+        tokio::time::sleep(HEAD_TIMEOUT).await;
+        if spoke.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        // A connection that breaks is its client's to notice.
+        ended = builder.serve_connection(TokioIo::new(stream), service) => drop(ended),
+        () = silent => {}
+    }
 }
 
 /// Records what was refused to callers without a token, once in a while.

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::http::header::RETRY_AFTER;
 use axum::http::{Extensions, StatusCode};
@@ -44,11 +44,16 @@ pub(crate) enum Ask {
     Health,
 }
 
+/// How often it is looked which rates are needed no more, while there are too many.
+const LOOK_EACH: Duration = Duration::from_millis(10);
+
 /// The rates of strangers, and what was refused to them since the last record.
 #[derive(Debug)]
 pub(crate) struct Strangers {
     per_second_max: u32,
     rates: Mutex<HashMap<(Option<Peer>, Ask), Spent>>,
+    /// When it was last looked which of them are needed no more.
+    looked: Mutex<Option<Instant>>,
     refused: Mutex<BTreeMap<(Ask, Why), Refused>>,
 }
 
@@ -88,6 +93,7 @@ impl Strangers {
     pub(crate) fn new(per_second_max: u32) -> Self {
         Self {
             per_second_max,
+            looked: Mutex::default(),
             rates: Mutex::default(),
             refused: Mutex::default(),
         }
@@ -118,7 +124,11 @@ impl Strangers {
         let max = self.per_second_max;
         let mut rates = self.rates.lock();
         if rates.len() >= ADDRESSES_KEPT_MAX && !rates.contains_key(&(Some(peer), ask)) {
-            rates.retain(|_, spent| !spent.is_nothing(now));
+            let mut looked = self.looked.lock();
+            if looked.is_none_or(|then| now.saturating_duration_since(then) >= LOOK_EACH) {
+                *looked = Some(now);
+                rates.retain(|_, spent| !spent.is_nothing(now));
+            }
         }
         let own = Some(peer).filter(|peer| {
             rates.len() < ADDRESSES_KEPT_MAX || rates.contains_key(&(Some(*peer), ask))

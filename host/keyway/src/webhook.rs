@@ -7,7 +7,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::header::ALLOW;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use keyway_authz::DenialReason;
 use keyway_jobs::{Answer, DriveError, Reply};
@@ -34,13 +35,17 @@ pub(crate) fn routes() -> Vec<Route> {
     vec![events.taking(WEBHOOK_BODY_BYTES_MAX)]
 }
 
-/// An unknown path, a stopped recipe and another method look the same.
+/// An unknown path and a stopped recipe look the same, and so does another method
+/// wherever it is used.
 async fn unknown(State(deployment): State<Arc<Deployment>>, request: Request) -> Response {
-    let refusal = told(
-        StatusCode::NOT_FOUND,
-        "not-found",
-        "no recipe takes events here".to_owned(),
-    );
+    let refusal = if request.method() == Method::POST {
+        let why = "no recipe takes events here";
+        told(StatusCode::NOT_FOUND, "not-found", why.to_owned())
+    } else {
+        let why = "events are sent with POST";
+        let (status, code) = (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed");
+        ([(ALLOW, "POST")], told(status, code, why.to_owned())).into_response()
+    };
     let peer = Peer::of(request.extensions());
     deployment.strangers().refuse(peer, Ask::Webhook, refusal)
 }

@@ -1,11 +1,13 @@
 //! Messages over pipes, in order and whole.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use keyway_model::Digest;
 
 use super::*;
 use crate::end::pair;
-use crate::{CallId, RequestId, ToWorker};
+use crate::{CallId, RequestId, ToBroker, ToWorker};
 
 /// More than fits into a pipe at once, and less, in an order without a pattern.
 fn sizes() -> impl Iterator<Item = usize> {
@@ -106,5 +108,36 @@ async fn another_threads_messages_arrive_in_order_behind_those_before() -> io::R
         assert_eq!(artifact, Digest::of(&u64::to_be_bytes(call)));
     }
     assert!(elsewhere.join().is_ok_and(|sent| sent.is_ok()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn more_descriptors_than_a_socket_holds_arrive_each_with_its_message() -> io::Result<()> {
+    const LOADS: u64 = 400;
+    let (ours, theirs) = pair()?;
+    let near: Link<ToWorker, ToBroker> = over_pipes(ours)?;
+    let mut far: Link<ToBroker, ToWorker> = over_pipes(theirs)?;
+    let (reader, _writer) = io::pipe()?;
+    let artifact = |load: u64| Digest::of(&load.to_be_bytes());
+    for load in 0..LOADS {
+        let message = ToWorker::Load {
+            artifact: artifact(load),
+            length: load,
+        };
+        let sent = near.sender.send_with(message, reader.try_clone()?.into());
+        sent.await.map_err(io::Error::other)?;
+    }
+    for load in 0..LOADS {
+        let receiving = tokio::time::timeout(Duration::from_secs(10), far.receiver.receive());
+        let incoming = receiving.await?.map_err(io::Error::other)?;
+        let Some(Incoming {
+            message: ToWorker::Load { length, .. },
+            descriptor: Some(_),
+        }) = incoming
+        else {
+            return Err(io::Error::other("a message came without its descriptor"));
+        };
+        assert_eq!(length, load);
+    }
     Ok(())
 }

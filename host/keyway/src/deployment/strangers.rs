@@ -25,7 +25,7 @@ impl Deployment {
             let (who, operation) = (Principal::Nobody, refused.operation);
             let recorded = self.gate.refuse(who, operation, resource, PLATFORM, why);
             if let Err(error) = recorded.await {
-                tracing::error!(%error, "refused calls could not be recorded");
+                tracing::error!(%error, refused = refused.text, "refused calls could not be recorded");
             }
         }
     }
