@@ -6,7 +6,8 @@
 //! one slice of waiting, not a hundred; and so do its jobs in the broker. A
 //! call that has computed for long goes on in a thread for such calls, where
 //! there is one: the lane's own thread then sleeps most of the time, and the
-//! kernel wakes it at once for whoever comes. Knows nothing of guests and jobs.
+//! kernel wakes it at once for whoever comes. The thread of the long ones rests for
+//! a moment in each millisecond, so that others can have its processor. Knows nothing of guests and jobs.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
@@ -31,6 +32,16 @@ const LONG_AFTER: Duration = Duration::from_millis(2);
 /// Turns that are shorter are taken together until they last this long: what
 /// they send then goes out in one piece.
 const TOGETHER: Duration = Duration::from_micros(100);
+
+/// A turn among the long calls after which their thread rests.
+const REST_AFTER: Duration = Duration::from_micros(500);
+
+/// How long it rests, and the kernel adds some 50 µs. A thread that computes without
+/// an end and stands back for others is not put aside for what the kernel itself has to do
+/// on that processor as soon as it should be: on Linux 6.18 each commit to the disk
+/// waited 5 ms for the worker that hands it on, and some 200 ms. With a rest in each
+/// millisecond none did.
+const REST: Duration = Duration::from_micros(20);
 
 /// A call, or whatever else takes turns.
 pub type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -84,7 +95,10 @@ impl ToLong {
 /// Goes on with long calls until every lane that sends them has ended. Needs a
 /// runtime with timers.
 pub async fn run_long(mut arriving: Arriving) {
-    let mut groups = Groups::default();
+    let mut groups = Groups {
+        rests: true,
+        ..Groups::default()
+    };
     while let Some(moved) = arriving.0.recv().await {
         let Moved {
             group,
@@ -106,6 +120,8 @@ pub struct Groups {
     groups: HashMap<u64, Arc<Group>>,
     tasks: JoinSet<()>,
     long: Option<ToLong>,
+    /// The thread rests after a long turn.
+    rests: bool,
 }
 
 /// One group: what its task and the wakers of its calls share.
@@ -150,6 +166,7 @@ struct Task {
     group: Arc<Group>,
     calls: HashMap<u64, Running>,
     long: Option<ToLong>,
+    rests: bool,
 }
 
 struct Running {
@@ -229,6 +246,7 @@ impl Groups {
             group: started,
             calls: HashMap::new(),
             long: self.long.clone(),
+            rests: self.rests,
         });
     }
 
@@ -340,7 +358,11 @@ impl Task {
         let own = Waker::from(Arc::clone(&running.waker));
         let started = processor::begin();
         let polled = running.call.as_mut().poll(&mut Context::from_waker(&own));
-        running.spent += processor::since(started);
+        let took = processor::since(started);
+        running.spent += took;
+        if self.rests && took >= REST_AFTER {
+            std::thread::sleep(REST);
+        }
         let is_long = running.spent > LONG_AFTER;
         if polled.is_pending() && !(is_long && self.long.is_some()) {
             return;

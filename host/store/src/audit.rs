@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod export;
+mod leaves;
 mod list;
 mod sweep;
 

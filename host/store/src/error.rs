@@ -99,6 +99,13 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+/// Of a reader; what the writer is told it answers itself.
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Read(error.to_string())
+    }
+}
+
 impl From<StoreError> for SinkError {
     fn from(error: StoreError) -> Self {
         Self(error.to_string())

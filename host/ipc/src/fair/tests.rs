@@ -80,6 +80,54 @@ async fn a_call_that_computes_for_long_goes_on_elsewhere_and_ends_there() {
     assert!(matches!(thread.join(), Ok(Ok(()))));
 }
 
+/// How often this thread has left its processor by itself.
+fn rests() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.and_then(|count| count.trim().parse().ok()).unwrap()
+}
+
+#[tokio::test]
+async fn the_thread_of_long_calls_rests_after_each_long_turn_and_no_other() {
+    let (long, arriving) = long();
+    let mut groups = Groups::beside(Some(long));
+    let (tell, told) = tokio::sync::oneshot::channel();
+    groups.spawn(1, async move {
+        let first = std::thread::current().id();
+        let turn = |length: Duration| {
+            let started = Instant::now();
+            while started.elapsed() < length {}
+        };
+        while std::thread::current().id() == first {
+            turn(LONG_AFTER);
+            tokio::task::yield_now().await;
+        }
+        let mut counts = vec![rests()];
+        for length in [Duration::ZERO, REST_AFTER * 2] {
+            for _ in 0..20 {
+                turn(length);
+                tokio::task::yield_now().await;
+            }
+            counts.push(rests());
+        }
+        tell.send(counts).unwrap_or_default();
+    });
+    let thread = std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.map(|runtime| runtime.block_on(run_long(arriving)))
+    });
+    groups.join().await;
+    let counts = told.await.unwrap();
+    assert!(matches!(thread.join(), Ok(Ok(()))));
+    let [before, short, long] = counts[..] else {
+        unreachable!("three counts");
+    };
+    assert!(short - before < 10, "{counts:?}");
+    assert!(long - short >= 20, "{counts:?}");
+}
+
 #[tokio::test]
 async fn a_kind_that_was_long_begins_elsewhere_until_it_is_short_again() {
     let (long, arriving) = long();

@@ -25,9 +25,6 @@ const RECORDS_MAX: u64 = 1_000;
 /// Time after which a checkpoint is due, if there is any record.
 const INTERVAL_MAX: Duration = Duration::from_secs(10);
 
-/// Leaves that are read at once.
-const PAGE: u64 = 10_000;
-
 /// A checkpoint, as it is kept.
 #[derive(Clone, Debug)]
 pub(super) struct Signed {
@@ -79,10 +76,8 @@ impl AuditLog {
         if size < known {
             return Err(self.inconsistent(known, "there are fewer records than it covers"));
         }
-        let mut range = last.map_or_else(CompactRange::empty, |last| last.range);
-        while range.size() < size {
-            self.add_leaves(&mut range, size).await?;
-        }
+        let range = last.map_or_else(CompactRange::empty, |last| last.range);
+        let range = self.with_leaves(range, size).await?;
         let checkpoint = Checkpoint {
             origin: origin(store.deployment, self.tenant),
             size,
@@ -133,35 +128,6 @@ impl AuditLog {
             settled,
             at,
         }))
-    }
-
-    /// Adds a page of leaves to `range`, which ends before `size`.
-    pub(super) async fn add_leaves(
-        &self,
-        range: &mut CompactRange,
-        size: u64,
-    ) -> Result<(), StoreError> {
-        let from = range.size();
-        let to = size.min(from.saturating_add(PAGE));
-        let sql = "SELECT sequence, leaf FROM audit WHERE tenant = ? AND sequence >= ? AND sequence < ? \
-            ORDER BY sequence";
-        let rows = sqlx::query(sql)
-            .bind(self.tenant_bytes())
-            .bind(i64::try_from(from).unwrap_or(i64::MAX))
-            .bind(i64::try_from(to).unwrap_or(i64::MAX))
-            .fetch_all(&self.store.reads)
-            .await?;
-        for one in &rows {
-            if row::number::<u64>(one, "sequence")? != range.size() {
-                return Err(self.inconsistent(from, "a record after it is missing"));
-            }
-            range.push(Hash::from_bytes(row::bytes(one, "leaf")?));
-        }
-        if range.size() == to {
-            Ok(())
-        } else {
-            Err(self.inconsistent(from, "records after it are missing"))
-        }
     }
 
     async fn keep(&self, signed: Signed) -> Result<(), StoreError> {

@@ -52,10 +52,7 @@ impl AuditLog {
         if from > size {
             return Err(StoreError::NotFound("record"));
         }
-        let mut before = CompactRange::empty();
-        while before.size() < from {
-            self.add_leaves(&mut before, from).await?;
-        }
+        let before = self.with_leaves(CompactRange::empty(), from).await?;
         let header = ExportHeader::new(self.store.deployment, self.tenant, &key, before);
         Ok(Export {
             log: self.clone(),

@@ -1,6 +1,8 @@
 //! Opens the writer's connection and asserts that the database promises what
 //! Keyway promises.
 
+use std::cell::Cell;
+use std::ffi::c_int;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
@@ -9,7 +11,12 @@ use rusqlite::{Connection, OpenFlags};
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
 /// Pages in the write-ahead log before they are moved into the database.
-const CHECKPOINT_PAGES: i64 = 4_000;
+const CHECKPOINT_PAGES: c_int = 4_000;
+
+thread_local! {
+    /// Pages in the write-ahead log of this thread's one connection after its last commit.
+    static LOG_PAGES: Cell<c_int> = const { Cell::new(0) };
+}
 
 /// Statements that stay prepared.
 const STATEMENTS: usize = 64;
@@ -54,9 +61,28 @@ pub(super) fn open(path: &Path) -> Result<Connection, SetupError> {
     set(&connection, "foreign_keys", "on", "1")?;
     set(&connection, "secure_delete", "on", "1")?;
     set(&connection, "trusted_schema", "off", "0")?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    // In place of SQLite's own, which makes those wait whose commit fills the log.
+    connection.wal_hook(Some(|_, pages| {
+        LOG_PAGES.set(pages);
+        Ok(())
+    }));
     connection.pragma_update(None, "cache_size", -4_000)?;
     Ok(connection)
+}
+
+/// Moves the write-ahead log into the database if it is long. Nobody may be waiting
+/// for an answer: it takes milliseconds.
+///
+/// # Errors
+///
+/// Of the disk. What is committed stays in the log.
+pub(super) fn checkpoint_if_due(connection: &Connection) -> rusqlite::Result<()> {
+    if LOG_PAGES.get() < CHECKPOINT_PAGES {
+        return Ok(());
+    }
+    LOG_PAGES.set(0);
+    // Busy is no failure: then a reader is in the way, and the next commit tries again.
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 
 fn set(

@@ -12,7 +12,7 @@ use keyway_model::TenantId;
 use rusqlite::{Connection, ErrorCode, params_from_iter};
 
 use super::answers::{Answered, Answers};
-use super::{Committed, Group, RefusedGroup};
+use super::{Committed, Group, RefusedGroup, connection};
 use crate::cache::Cache;
 use crate::change::{AuditRow, Statement, Write};
 use crate::error::StoreError;
@@ -96,7 +96,14 @@ impl Database {
             Failure::All(error) => Err(Failure::All(error)),
         });
         match outcome {
-            Ok(results) => self.answer(groups, results),
+            Ok(results) => {
+                self.answer(groups, results);
+                // What stays in the log is durable there; a disk that fails fails the
+                // next commit, too.
+                if let Err(error) = connection::checkpoint_if_due(&self.connection) {
+                    tracing::error!(%error, "the write-ahead log cannot be moved into the database");
+                }
+            }
             Err(Failure::Group(error) | Failure::All(error)) => {
                 if matches!(error, StoreError::Broken(_)) {
                     tracing::error!(%error, "the writer stops");

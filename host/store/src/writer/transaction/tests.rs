@@ -140,3 +140,21 @@ fn after_the_disk_failed_nothing_is_written_until_a_restart() {
     )));
     assert!(stored(&database).is_empty());
 }
+
+#[test]
+fn the_write_ahead_log_is_moved_into_the_database_again_and_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut database = database(&directory);
+    let megabytes = 64;
+    for id in 0..megabytes {
+        let answers = commit(&mut database, vec![vec![insert(id, 1 << 20)]]);
+        assert!(answers.iter().all(Result::is_ok));
+    }
+    let log = directory.path().join("keyway.db-wal");
+    let log_bytes = std::fs::metadata(log).unwrap().len();
+    // 4,000 pages of 4 KiB, and the commit that made it too long.
+    assert!(log_bytes < 20 << 20, "{log_bytes}");
+    let moved = std::fs::metadata(directory.path().join("keyway.db")).unwrap();
+    assert!(moved.len() > (megabytes - 20) << 20, "{}", moved.len());
+    assert_eq!(stored(&database).len(), 64);
+}
