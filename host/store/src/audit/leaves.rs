@@ -25,7 +25,7 @@ impl AuditLog {
     ) -> Result<CompactRange, StoreError> {
         let (database, tenant) = (self.store.home.database(), self.tenant);
         let read = tokio::task::spawn_blocking(move || extend(&database, tenant, range, size));
-        read.await.unwrap_or_else(|_| Err(StoreError::Closed))
+        read.await.unwrap_or(Err(StoreError::Closed))
     }
 }
 
