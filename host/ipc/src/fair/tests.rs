@@ -1,5 +1,7 @@
 //! Turns: who goes on when many could.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use std::future::poll_fn;
 use std::time::Instant;
 
