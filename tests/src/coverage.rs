@@ -4,4 +4,4 @@
 
 mod imports;
 mod place;
-mod routes;
+pub(crate) mod routes;

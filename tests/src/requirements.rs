@@ -18,9 +18,9 @@ const FAMILIES: [(&str, &[std::ops::RangeInclusive<u32>]); 9] = [
     ("STD", &[1..=8]),
 ];
 
-/// Requirements without a test, and those that tests check in part: no more than these. Lower them with the file.
-const MISSING_MAX: i64 = 80;
-const PARTIAL_MAX: i64 = 57;
+/// Requirements without a test, and those that tests check in part: as many as these. Lower them with the file.
+const MISSING: i64 = 80;
+const PARTIAL: i64 = 56;
 
 /// The pages whose tests must exist.
 const PAGES: [&str; 3] = [
@@ -144,9 +144,10 @@ fn each_requirement_names_tests_that_exist_or_says_that_they_are_missing() {
         partial.len() as i64,
         "`partial` is the number of rows that lack something"
     );
-    assert!(
-        number("missing") <= MISSING_MAX
-            && number("partial") + number("missing") <= MISSING_MAX + PARTIAL_MAX
+    // One that lost its tests is not made up for by one that got some.
+    assert_eq!(
+        (missing.len() as i64, partial.len() as i64),
+        (MISSING, PARTIAL)
     );
 }
 

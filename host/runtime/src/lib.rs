@@ -29,6 +29,8 @@ mod mailbox;
 mod memory;
 mod meter;
 #[cfg(test)]
+mod mixed;
+#[cfg(test)]
 mod panics;
 mod process;
 mod run;

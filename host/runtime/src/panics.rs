@@ -25,7 +25,7 @@ pub(crate) fn provoke(message: &str) {
 }
 
 /// Logic that writes its input to the log and answers with it.
-const GUEST: &str = r#"(component
+pub(crate) const GUEST: &str = r#"(component
   (import "keyway:host/log@0.1.0" (instance $log
     (type $levels (enum "debug" "info" "warn" "error"))
     (export "level" (type $level (eq $levels)))
@@ -52,7 +52,7 @@ const GUEST: &str = r#"(component
   (instance $logic (export "run" (func $run)))
   (export "keyway:guest/logic@0.1.0" (instance $logic)))"#;
 
-async fn call(engine: &Engine, loaded: &Loaded, input: &str) -> CallOutcome {
+pub(crate) async fn call(engine: &Engine, loaded: &Loaded, input: &str) -> CallOutcome {
     let (ours, _theirs) = in_process::<_, ToWorker>();
     let (call, limits) = (CallId(1), CallLimits::default());
     let live = Arc::new(LiveCall::new(call, limits, Arc::default(), ours.sender));

@@ -71,6 +71,16 @@ async fn a_small_body_travels_with_its_head() {
 }
 
 #[tokio::test]
+async fn what_a_guest_puts_behind_a_body_goes_nowhere() {
+    let (mut broker, call, request, http) = started("trailers", "content").await;
+    let (head, body) = (format!("{:?}", http.headers), http.body);
+    assert!(!head.contains("late"), "{head}");
+    assert!(matches!(body, BodyStart::Whole(body) if body == "content"));
+    broker.reply(call, request, whole("ok")).await;
+    assert_eq!(broker.finish().await.outcome, value("200 ok"));
+}
+
+#[tokio::test]
 async fn a_large_body_is_streamed_no_faster_than_credit_allows() {
     let length = 3 * STREAM_WINDOW_BYTES as usize;
     let (mut broker, call, request, http) = started("upload", &length.to_string()).await;

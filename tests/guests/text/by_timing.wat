@@ -1,7 +1,9 @@
-;; Reads beyond the end of its table on a path that the processor only guesses,
-;; and looks by the clock for which line of its memory that brought near. Answers
-;; 1 if the clock tells one line from another: if it ever moves by less than a
-;; millisecond, in which a line comes a thousand times.
+;; Whether the one clock that a guest has could tell a line of memory that is near from
+;; one that is far: answers 1 if it ever moves by less than a millisecond, in which a line
+;; comes a thousand times. Between two looks it does what would be measured: it reads
+;; beyond the end of its table on a path that the processor only guesses. What that
+;; brought near it cannot see with this clock, and there is no other: no threads, and so
+;; no memory that somebody else counts in.
 (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
   (export "now" (func (result u64)))))
 (core func $now (canon lower (func $clock "now")))

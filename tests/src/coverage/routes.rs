@@ -334,7 +334,7 @@ fn over_the_rate(place: &Place, who: Who, call: &Call) -> String {
 }
 
 #[test]
-fn every_route_counts_towards_its_callers_calls_a_second() {
+pub(crate) fn every_route_counts_towards_its_callers_calls_a_second() {
     let mut place = Place::new("");
     let calls = place.calls();
     place.restart(
@@ -372,7 +372,7 @@ fn every_route_counts_towards_its_callers_calls_a_second() {
 }
 
 #[test]
-fn every_route_of_the_api_counts_towards_its_callers_calls_at_once() {
+pub(crate) fn every_route_of_the_api_counts_towards_its_callers_calls_at_once() {
     let place = Place::new("[limits]\napi_calls_at_once_max = 1\nwall_ms_max = 60_000\n");
     let calls = place.calls();
     let requests = || place.stage.upstream.effects()["requests"].as_u64().unwrap();

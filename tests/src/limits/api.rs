@@ -2,6 +2,7 @@
 //! whom nobody knows. Those of one caller are tried route by route in
 //! `coverage/routes.rs`.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 
 use keyway_model::limit::ApiLimits;
@@ -9,6 +10,10 @@ use serde_json::{Value, json};
 
 use super::names;
 use crate::client::{Way, over_socket, waiting};
+use crate::coverage::routes::{
+    every_route_counts_towards_its_callers_calls_a_second,
+    every_route_of_the_api_counts_towards_its_callers_calls_at_once,
+};
 use crate::harness::{Stage, raw, split};
 use crate::platform_log::{Log, ended};
 use crate::routes::Api;
@@ -277,19 +282,37 @@ fn an_answer_that_nobody_reads_keeps_the_place_of_its_call_until_it_was_sent() {
     });
 }
 
+/// Each limit of the API, and the test that goes beyond it.
+const TESTED: [(&str, fn()); 6] = [
+    (
+        "api_calls_per_second_max",
+        every_route_counts_towards_its_callers_calls_a_second,
+    ),
+    (
+        "api_calls_at_once_max",
+        every_route_of_the_api_counts_towards_its_callers_calls_at_once,
+    ),
+    (
+        "api_calls_per_second_per_workspace_max",
+        all_tokens_of_a_workspace_have_one_rate_together,
+    ),
+    (
+        "api_calls_at_once_per_workspace_max",
+        all_tokens_of_a_workspace_have_so_many_calls_at_once_and_it_may_lower_that,
+    ),
+    (
+        "tokens_per_workspace_max",
+        a_workspace_has_so_many_tokens_and_one_more_is_denied_by_name,
+    ),
+    (
+        "calls_without_token_per_second_max",
+        whoever_has_no_token_has_a_rate_and_takes_nothing_from_whoever_has_one,
+    ),
+];
+
 #[test]
 fn every_limit_of_the_api_has_a_test_here_or_with_the_routes() {
-    let source = include_str!("api.rs");
-    let (tests, _) = source
-        .split_once("fn every_limit_of_the_api_has_a_test_here")
-        .unwrap();
-    let tests = [tests, include_str!("../coverage/routes.rs")].concat();
-    for name in names(&json!(ApiLimits::default())) {
-        let is_set = ["=", " = "].map(|sign| tests.contains(&format!("{name}{sign}")));
-        assert!(is_set.contains(&true), "{name} is set by no test");
-        assert!(
-            tests.contains(&format!("`{name}` (")),
-            "{name} is told by no test"
-        );
-    }
+    let tested: BTreeSet<String> = TESTED.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(tested, names(&json!(ApiLimits::default())));
+    assert_eq!(tested.len(), TESTED.len(), "a limit with two tests");
 }

@@ -1,5 +1,7 @@
 //! Quotas: what one workspace, and one connector, may consume over all calls.
 
+use std::collections::BTreeSet;
+
 use keyway_model::limit::Quotas;
 use serde_json::{Value, json};
 
@@ -263,11 +265,57 @@ fn a_workspace_has_so_many_connectors_and_an_install_beyond_them_is_refused_by_n
     ));
 }
 
+/// Each quota, and the test that goes beyond it.
+const TESTED: [(&str, fn()); 11] = [
+    (
+        "guest_calls_per_workspace_max",
+        calls_over_the_workspaces_or_the_connectors_number_wait_and_run_after_those_before,
+    ),
+    (
+        "guest_calls_per_connector_max",
+        calls_over_the_workspaces_or_the_connectors_number_wait_and_run_after_those_before,
+    ),
+    (
+        "connectors_per_workspace_max",
+        a_workspace_has_so_many_connectors_and_an_install_beyond_them_is_refused_by_name,
+    ),
+    (
+        "jobs_per_workspace_max",
+        an_event_over_the_number_of_jobs_is_refused_by_name_and_recorded,
+    ),
+    (
+        "host_calls_in_flight_per_connector_max",
+        requests_under_way_are_counted_over_all_calls_of_a_connector,
+    ),
+    (
+        "http_calls_per_second_max",
+        a_request_over_the_rate_waits_and_one_that_waited_too_long_is_refused_by_name,
+    ),
+    (
+        "state_writes_per_second_max",
+        state_and_log_over_their_rates_are_refused_and_dropped_by_name,
+    ),
+    (
+        "state_reads_per_second_max",
+        reads_of_state_and_calls_of_scratch_files_over_their_rates_are_refused_by_name,
+    ),
+    (
+        "scratch_calls_per_second_max",
+        reads_of_state_and_calls_of_scratch_files_over_their_rates_are_refused_by_name,
+    ),
+    (
+        "log_lines_per_second_max",
+        state_and_log_over_their_rates_are_refused_and_dropped_by_name,
+    ),
+    (
+        "throttle_ms_max",
+        a_manifest_without_patience_is_refused_no_faster_than_its_calls_pass,
+    ),
+];
+
 #[test]
 fn every_quota_has_a_test_here() {
-    let source = include_str!("quotas.rs");
-    let (tests, _) = source.split_once("fn every_quota_has_a_test_here").unwrap();
-    for name in names(&json!(Quotas::default())) {
-        assert!(tests.contains(&name), "{name} is set by no test");
-    }
+    let tested: BTreeSet<String> = TESTED.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(tested, names(&json!(Quotas::default())));
+    assert_eq!(tested.len(), TESTED.len(), "a quota with two tests");
 }

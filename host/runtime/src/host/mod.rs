@@ -27,6 +27,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::limiter::Limiter;
 use crate::live::LiveCall;
 
+use self::clocks::Coarse;
 use self::http::Outgoing;
 
 /// The largest header section that a guest can build, as wasmtime counts it
@@ -45,6 +46,8 @@ pub(crate) struct Guest {
     parameters: Option<Vec<(String, String)>>,
     /// Made when the guest first asks for random bytes.
     random: Option<Box<WasiRandomCtx>>,
+    /// What it is shown of time.
+    coarse: Coarse,
 }
 
 impl Guest {
@@ -65,6 +68,7 @@ impl Guest {
             outgoing: Outgoing::new(Arc::clone(call), reserved_headers),
             parameters,
             random: None,
+            coarse: Coarse::default(),
         }
     }
 }

@@ -18,6 +18,7 @@ fn act(name: &str, input: String) -> Result<String, Failure> {
         "get" => get(&input),
         "post" => post(&input),
         "upload" => upload(&input),
+        "trailers" => trailers(&input),
         "download" => download(&input),
         "abandon" => abandon(),
         "two" => two(),
@@ -103,6 +104,20 @@ fn upload(length: &str) -> Result<String, ErrorCode> {
     write(&body, &vec![b'x'; length]);
     OutgoingBody::finish(body, None)?;
     Ok(text(&wait(&response)?))
+}
+
+/// Sends a body, and behind it what would not pass before it.
+fn trailers(content: &str) -> Result<String, ErrorCode> {
+    let request = request(&Method::Post, "/orders", &[]);
+    let body = request.body().expect("it is taken once");
+    write(&body, content.as_bytes());
+    let late = Fields::new();
+    for name in ["x-late", "host", "transfer-encoding", "authorization"] {
+        // Some are not even taken.
+        let _refused = late.append(name, b"a late value");
+    }
+    OutgoingBody::finish(body, Some(late))?;
+    Ok(text(&wait(&outgoing_handler::handle(request, None)?)?))
 }
 
 fn write(body: &OutgoingBody, content: &[u8]) {
