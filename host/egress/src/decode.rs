@@ -8,7 +8,7 @@
 use std::io::{self, Write};
 
 use bytes::{Bytes, BytesMut};
-use flate2::write::{MultiGzDecoder, ZlibDecoder};
+use flate2::write::{GzDecoder, ZlibDecoder};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use keyway_model::limit::RESPONSE_EXPANSION_FREE_BYTES;
 
@@ -21,6 +21,10 @@ const EXPANSION_FREE_BYTES: u64 = RESPONSE_EXPANSION_FREE_BYTES;
 /// what is in memory between two checks stays near 4 MiB.
 pub(crate) const PIECE_BYTES: usize = 4 << 10;
 
+/// What a further member of a gzip body counts as, beside its content: it is made
+/// of 20 bytes, holds nothing, and takes as long as so many bytes do.
+const MEMBER_BYTES: u64 = 1 << 10;
+
 /// Decodes one reply.
 #[derive(Debug)]
 pub(crate) struct Decoder {
@@ -30,12 +34,12 @@ pub(crate) struct Decoder {
 
 #[derive(Debug)]
 enum Coding {
-    Gzip(MultiGzDecoder<Counted>),
+    Gzip(GzDecoder<Counted>),
     Deflate(ZlibDecoder<Counted>),
 }
 
 /// Collects output and refuses the first byte over what is allowed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Counted {
     out: BytesMut,
     total: u64,
@@ -69,7 +73,7 @@ impl Decoder {
         let coding = match codings.as_slice() {
             [] => None,
             [one] => Some(match one.as_str() {
-                "gzip" | "x-gzip" => Coding::Gzip(MultiGzDecoder::new(sink())),
+                "gzip" | "x-gzip" => Coding::Gzip(GzDecoder::new(sink())),
                 "deflate" => Coding::Deflate(ZlibDecoder::new(sink())),
                 other => return Err(refuse(other, "only gzip and deflate are decoded")),
             }),
@@ -94,7 +98,7 @@ impl Decoder {
             .saturating_mul(sink.expansion_max.into())
             .max(EXPANSION_FREE_BYTES);
         let done = match &mut self.coding {
-            Coding::Gzip(decoder) => decoder.write_all(piece).and_then(|()| decoder.flush()),
+            Coding::Gzip(decoder) => write_members(decoder, piece),
             Coding::Deflate(decoder) => decoder.write_all(piece).and_then(|()| decoder.flush()),
         };
         self.output(done)
@@ -134,9 +138,26 @@ impl Decoder {
     }
 }
 
-impl Write for Counted {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.total = self.total.saturating_add(bytes.len() as u64);
+/// Decodes a piece of a gzip body, which may be of several members.
+fn write_members(decoder: &mut GzDecoder<Counted>, mut piece: &[u8]) -> io::Result<()> {
+    while !piece.is_empty() {
+        let taken = decoder.write(piece)?;
+        if taken == 0 {
+            // This one is complete, and another follows.
+            decoder.try_finish()?;
+            let mut sink = std::mem::take(decoder.get_mut());
+            sink.count(MEMBER_BYTES)?;
+            *decoder = GzDecoder::new(sink);
+        }
+        piece = piece.get(taken..).unwrap_or_default();
+    }
+    decoder.flush()
+}
+
+impl Counted {
+    /// Counts what is made, or what costs as much.
+    fn count(&mut self, bytes: u64) -> io::Result<()> {
+        self.total = self.total.saturating_add(bytes);
         let over = |limit, max| {
             Err(io::Error::other(EgressError::TooLarge {
                 limit,
@@ -150,6 +171,13 @@ impl Write for Counted {
         if self.total > self.expanded_bytes_max {
             return over(Limit::ReplyExpansion, self.expansion_max.into());
         }
+        Ok(())
+    }
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.count(bytes.len() as u64)?;
         self.out.extend_from_slice(bytes);
         Ok(bytes.len())
     }

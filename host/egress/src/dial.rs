@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -31,6 +31,9 @@ use crate::quota::{Account, Owner};
 use crate::stream::{Stream, Wire};
 use crate::vet::{Vetted, Vetting};
 
+/// How long an unused connection may take to close before another one is, too.
+const CLOSING: Duration = Duration::from_millis(5);
+
 /// Opens connections to one origin.
 #[derive(Debug)]
 pub(crate) struct Dialer {
@@ -41,6 +44,8 @@ pub(crate) struct Dialer {
     pub(crate) account: Arc<Account>,
     pub(crate) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     pub(crate) pool: Weak<Pool>,
+    /// Shared with each connection that is open.
+    pub(crate) open: Arc<()>,
 }
 
 impl Dialer {
@@ -55,6 +60,7 @@ impl Dialer {
         let counted = (
             self.count_one_of_its_owner(timeouts).await?,
             self.count_one(timeouts).await?,
+            Arc::clone(&self.open),
         );
         let tcp = self.connect(&vetted, timeouts).await?;
         let tcp = Metered::new(tcp, Arc::clone(&self.account));
@@ -102,16 +108,26 @@ impl Dialer {
         if let Some(counted) = self.connections.enter_now(wish) {
             return Ok(counted);
         }
-        if let Some(pool) = self.pool.upgrade() {
-            pool.close_unused_for(owner, &self.origin);
-        }
-        match timeout(timeouts.connect, self.connections.enter(wish)).await {
-            Ok(counted) => Ok(counted),
-            Err(_) => Err(EgressError::Quota {
-                limit: Limit::Connections,
-                max: self.connections_max as u64,
-                sent: Sent::No,
-            }),
+        let deadline = Instant::now() + timeouts.connect;
+        let mut entering = pin!(self.connections.enter(wish));
+        loop {
+            // One origin's at a time, until that has made room.
+            let pool = self.pool.upgrade();
+            let is_closing = pool.is_some_and(|pool| pool.close_unused_for(owner, &self.origin));
+            let until = match is_closing {
+                true => deadline.min(Instant::now() + CLOSING),
+                false => deadline,
+            };
+            if let Ok(counted) = timeout_at(until, &mut entering).await {
+                return Ok(counted);
+            }
+            if until == deadline {
+                return Err(EgressError::Quota {
+                    limit: Limit::Connections,
+                    max: self.connections_max as u64,
+                    sent: Sent::No,
+                });
+            }
         }
     }
 

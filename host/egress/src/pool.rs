@@ -5,6 +5,7 @@
 //! settings with a memory of sessions of its own, so neither a socket nor a
 //! session crosses from one to another.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -14,7 +15,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use keyway_fair::Admission;
 use keyway_model::net::{HostName, Origin, Scheme};
-use keyway_model::{ConnectionId, Digest, Scope};
+use keyway_model::{ConnectionId, Digest, Scope, TenantId};
 use parking_lot::Mutex;
 use rustls_pki_types::ServerName;
 
@@ -71,9 +72,20 @@ pub(crate) struct Place {
     pub(crate) scheme: UriScheme,
     pub(crate) authority: Authority,
     pub(crate) account: Arc<Account>,
+    /// Shared with its dialer, and with each connection that is open.
+    open: Arc<()>,
 }
 
-/// All places, of which the least recently used goes first.
+impl Place {
+    /// Whether a connection is open, used or not.
+    fn is_connected(&self) -> bool {
+        const OWN: usize = 2;
+        Arc::strong_count(&self.open) > OWN
+    }
+}
+
+/// All places. Where there are too many, the workspace that has most of them
+/// gives way, with the one that it has not used for longest.
 pub(crate) struct Pool {
     this: Weak<Self>,
     tls: TlsTemplate,
@@ -134,7 +146,7 @@ impl Pool {
         let account = self.accounts.of(key.owner(), bounds);
         let place = Arc::new(self.open(&key.origin, tls, account)?);
         if places.known.len() >= self.limits.places_max {
-            places.forget_oldest();
+            places.make_room_for(key.scope.tenant);
         }
         places.known.insert(
             key,
@@ -146,21 +158,27 @@ impl Pool {
         Ok(place)
     }
 
-    /// Closes unused connections for an owner that waits for one to `origin`:
-    /// those of everybody, or of its own workspace alone if that has its share.
-    /// Those in use end with their exchange.
-    pub(crate) fn close_unused_for(&self, owner: Owner, origin: &Origin) {
-        let tenant = owner.scope.tenant;
-        let is_at_its_share = self.connections.is_at_its_share(tenant);
-        let places = self.close_unused(|key| {
+    /// Closes the unused connections of one place, for an owner that waits for one
+    /// to `origin`; says whether there was one. The workspace that holds most
+    /// gives way, and its own alone where it has its share. Those in use end with
+    /// their exchange.
+    pub(crate) fn close_unused_for(&self, owner: Owner, origin: &Origin) -> bool {
+        let comer = owner.scope.tenant;
+        let is_at_its_share = self.connections.is_at_its_share(comer);
+        let may_go = |key: &PlaceKey, kept: &Kept| {
             let is_asked_for = key.owner() == owner && key.origin == *origin;
-            !is_asked_for && (!is_at_its_share || key.scope.tenant == tenant)
-        });
-        tracing::warn!(
-            places,
-            is_at_its_share,
-            "upstream_connections_max is reached: unused connections are closed"
-        );
+            let may_be = !is_at_its_share || key.scope.tenant == comer;
+            !is_asked_for && may_be && kept.place.is_connected()
+        };
+        let held = |tenant| self.connections.held(tenant);
+        let gone = self.places.lock().give_way(comer, held, may_go);
+        if gone.is_some() {
+            tracing::warn!(
+                is_at_its_share,
+                "upstream_connections_max is reached: unused connections are closed"
+            );
+        }
+        gone.is_some()
     }
 
     /// Closes the unused connections of one owner to every other origin.
@@ -203,6 +221,7 @@ impl Pool {
                 Some((config.map_err(|_| refuse("TLS cannot be set up"))?, name))
             }
         };
+        let open = Arc::default();
         let dialer = Dialer {
             origin: origin.clone(),
             vetting: Arc::clone(&self.vetting),
@@ -211,9 +230,11 @@ impl Pool {
             account: Arc::clone(&account),
             tls,
             pool: Weak::clone(&self.this),
+            open: Arc::clone(&open),
         };
         Ok(Place {
             account,
+            open,
             client: self.client(dialer),
             scheme: match origin.scheme {
                 Scheme::Http => UriScheme::HTTP,
@@ -250,11 +271,39 @@ impl Pool {
 }
 
 impl Places {
-    fn forget_oldest(&mut self) {
-        let oldest = self.known.iter().min_by_key(|(_, known)| known.last_use);
-        if let Some(key) = oldest.map(|(key, _)| key.clone()) {
-            self.known.remove(&key);
+    /// Makes room for one more place of `comer`.
+    fn make_room_for(&mut self, comer: TenantId) {
+        let mut places: HashMap<TenantId, usize> = HashMap::new();
+        for key in self.known.keys() {
+            *places.entry(key.scope.tenant).or_default() += 1;
         }
+        let held = |tenant| places.get(&tenant).copied().unwrap_or_default();
+        drop(self.give_way(comer, held, |_, _| true));
+    }
+
+    /// Takes away one of the places that may go: of the tenant that holds most,
+    /// the one that was used longest ago. What `comer` asks for counts as held,
+    /// and among equals it is `comer` who gives way.
+    fn give_way(
+        &mut self,
+        comer: TenantId,
+        held: impl Fn(TenantId) -> usize,
+        may_go: impl Fn(&PlaceKey, &Kept) -> bool,
+    ) -> Option<Kept> {
+        let mut shares: HashMap<TenantId, usize> = HashMap::new();
+        let candidates = self.known.iter().filter(|(key, kept)| may_go(key, kept));
+        let (key, _) = candidates.max_by_key(|(key, kept)| {
+            let tenant = key.scope.tenant;
+            let is_comer = tenant == comer;
+            let share = shares.entry(tenant).or_insert_with(|| held(tenant));
+            (
+                *share + usize::from(is_comer),
+                is_comer,
+                Reverse(kept.last_use),
+            )
+        })?;
+        let key = key.clone();
+        self.known.remove(&key)
     }
 }
 

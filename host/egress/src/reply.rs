@@ -18,6 +18,9 @@ use crate::decode::{Decoder, PIECE_BYTES};
 use crate::error::{EgressError, Limit, Sent, Wait};
 use crate::header;
 
+/// Pieces that are decoded before others have a turn.
+const PIECES_AT_ONCE: usize = 16;
+
 /// What an upstream answered.
 #[derive(Debug)]
 pub struct Reply {
@@ -158,9 +161,15 @@ impl ReplyBody {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, EgressError>>> {
+        let mut pieces = PIECES_AT_ONCE;
         loop {
-            if let Some(piece) = self.decode_next() {
+            if let Some(piece) = self.decode_next(&mut pieces) {
                 return Poll::Ready(Some(piece));
+            }
+            if pieces == 0 {
+                // What decodes to nothing does not keep others waiting either.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             let Some(incoming) = &mut self.incoming else {
                 return Poll::Ready(None);
@@ -207,10 +216,11 @@ impl ReplyBody {
         Ok(())
     }
 
-    /// The next decoded piece that is not empty.
-    fn decode_next(&mut self) -> Option<Result<Bytes, EgressError>> {
+    /// The next decoded piece that is not empty, of so many pieces.
+    fn decode_next(&mut self, pieces: &mut usize) -> Option<Result<Bytes, EgressError>> {
         let decoder = self.decoder.as_mut()?;
-        while !self.encoded.is_empty() {
+        while *pieces > 0 && !self.encoded.is_empty() {
+            *pieces -= 1;
             let piece = self
                 .encoded
                 .chunk()

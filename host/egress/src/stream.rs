@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -19,8 +20,9 @@ use crate::quota::Owner;
 /// A socket, counted.
 pub(crate) type Wire = Metered<TcpStream>;
 
-/// A connection's place among all, and among those of its owner.
-pub(crate) type Counted = (OwnedSemaphorePermit, Place<Owner>);
+/// A connection's place among those of its owner, among all, and among those of
+/// its origin.
+pub(crate) type Counted = (OwnedSemaphorePermit, Place<Owner>, Arc<()>);
 
 /// One open connection. Gives its place in the count back when it is dropped.
 #[derive(Debug)]

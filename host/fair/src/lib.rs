@@ -132,6 +132,12 @@ impl<L: LineOf> Admission<L> {
         held >= places.all.saturating_sub(held)
     }
 
+    /// How many places a tenant holds.
+    pub fn held(&self, tenant: TenantId) -> usize {
+        let places = self.0.lock();
+        places.tenants.get(&tenant).map_or(0, |tenant| tenant.held)
+    }
+
     /// Waits for a place.
     pub async fn enter(&self, wish: Wish<L>) -> Place<L> {
         let called = {

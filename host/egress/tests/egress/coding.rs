@@ -179,3 +179,19 @@ async fn decoding_holds_less_than_twice_the_limit_in_memory() {
     let grown = memory_peak_bytes().saturating_sub(before);
     assert!(grown < 2 * MAX, "{grown} bytes");
 }
+
+#[tokio::test]
+async fn members_that_hold_nothing_count_although_they_decode_to_nothing() {
+    const ALLOWED: u64 = 1 << 20;
+    let empty = gzip(b"");
+    let text = gzip(b"text");
+    let few = [empty.repeat(1_000), text.clone()].concat();
+    assert_eq!(fetch("gzip", &few, ALLOWED).await.unwrap(), b"text");
+    let many = [empty.repeat(1_100), text].concat();
+    assert!((many.len() as u64) < ALLOWED / 30);
+    let error = fetch("gzip", &many, ALLOWED).await.unwrap_err();
+    let EgressError::TooLarge { limit, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(limit, Limit::ReplyBodyBytes);
+}

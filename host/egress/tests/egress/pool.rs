@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyway_egress::{EgressError, Exchange, Limit, RequestBody, Sent, Wait};
+use keyway_egress::{EgressConfig, EgressError, Exchange, Limit, RequestBody, Sent, Wait};
 use keyway_model::net::Method;
 use tokio::io::AsyncWriteExt;
 
@@ -238,4 +238,72 @@ async fn places_that_were_not_used_for_longest_are_forgotten_first() {
         .await
         .unwrap();
     assert_eq!(upstream.seen.connections(), 4, "`second` was forgotten");
+}
+
+/// So many upstreams, and who may reach all of them.
+async fn many<const N: usize>(change: impl FnOnce(&mut EgressConfig)) -> ([Upstream; N], Bench) {
+    let mut upstreams = Vec::new();
+    for _ in 0..N {
+        upstreams.push(holding().await);
+    }
+    let upstreams: [Upstream; N] = upstreams.try_into().unwrap_or_else(|_| unreachable!());
+    let allowed = upstreams.iter().fold(Bench::builder(), |bench, upstream| {
+        bench.allow("127.0.0.1", upstream.port)
+    });
+    let bench = allowed.with(change).build();
+    (upstreams, bench)
+}
+
+async fn ask(bench: &Bench, upstream: &Upstream) {
+    let reply = bench.get(&upstream.url("/")).await.unwrap();
+    read(reply).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_workspace_that_reaches_many_origins_gives_way_itself() {
+    let ([shared, others @ ..], flood) = many::<6>(|config| config.limits.places_max = 4).await;
+    let victim = flood.other_tenant();
+    ask(&victim, &shared).await;
+    for other in &others {
+        ask(&flood, other).await;
+    }
+    // Whether anybody listens there or not.
+    let nowhere = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = nowhere.local_addr().unwrap().port();
+    drop(nowhere);
+    flood
+        .get(&format!("http://127.0.0.1:{port}/"))
+        .await
+        .unwrap_err();
+    ask(&victim, &shared).await;
+    assert_eq!(shared.seen.connections(), 1, "the victim kept its own");
+}
+
+#[tokio::test]
+async fn no_more_unused_connections_are_closed_than_are_needed_and_those_of_the_largest_first() {
+    const ALL: usize = 6;
+    let change = |config: &mut EgressConfig| config.limits.connections_max = ALL;
+    let ([first, second, third], comer) = many::<3>(change).await;
+    let tenants: [Bench; 4] = std::array::from_fn(|_| comer.other_tenant());
+    let [large, others @ ..] = &tenants;
+    ask(&others[0], &first).await;
+    for upstream in [&first, &second, &third] {
+        ask(large, upstream).await;
+    }
+    ask(&others[1], &first).await;
+    ask(&others[2], &first).await;
+    // All are open. Somebody new needs one of them.
+    ask(&comer, &first).await;
+    let opened = || [&first, &second, &third].map(|upstream| upstream.seen.connections());
+    assert_eq!(opened(), [5, 1, 1]);
+    for other in others {
+        ask(other, &first).await;
+    }
+    ask(large, &second).await;
+    ask(large, &third).await;
+    assert_eq!(
+        opened(),
+        [5, 1, 1],
+        "the largest gave one way, and nobody else any"
+    );
 }
