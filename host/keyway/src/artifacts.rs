@@ -184,13 +184,19 @@ impl Artifacts {
             }
         };
         let component = component().await?;
-        let compiled = compiler::run(&self.confined, &component, &Presence::always()).await?;
-        let stock = Arc::clone(&self.stock);
-        let kept = off_thread(turn, move || {
-            stock.keep(digest, tenant, &compiled.code)?;
-            stock.put_at_hand(digest, tenant, &compiled.code)
+        let (confined, stock) = (self.confined.clone(), Arc::clone(&self.stock));
+        // In a task of its own: when nobody waits for the call any more, its turn
+        // lasts until the compiler has ended.
+        let (_waiting, presence) = Presence::of_a_caller();
+        let compiling = tokio::spawn(async move {
+            let compiled = compiler::run(&confined, &component, &presence).await?;
+            let kept = off_thread(turn, move || {
+                stock.keep(digest, tenant, &compiled.code)?;
+                stock.put_at_hand(digest, tenant, &compiled.code)
+            });
+            Ok(kept.await?)
         });
-        Ok(kept.await?)
+        compiling.await.map_err(io::Error::other)?
     }
 
     /// Notes that a worker that has a component is about to run it, so that its

@@ -144,36 +144,57 @@ async fn a_compiler_that_ends_without_an_answer_is_told_apart_by_its_end() {
     }
 }
 
+/// A compiler that never answers: its script, and the file that it writes its
+/// number to.
+fn sleeper(dir: &Path) -> (String, PathBuf) {
+    let (pid, begun) = (dir.join("pid"), dir.join("begun"));
+    let (pid, path) = (pid.display(), begun.display());
+    let script = format!("echo $$ > {pid}\nmv {pid} {path}\nexec sleep 600");
+    (script, begun)
+}
+
+async fn until(begun: &Path) {
+    while !begun.exists() {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn has_ended(begun: &Path) {
+    let process = fs::read_to_string(begun).unwrap();
+    let process = Path::new("/proc").join(process.trim());
+    assert!(!process.exists(), "{} runs still", process.display());
+}
+
 #[tokio::test]
 async fn a_compiler_has_ended_when_nobody_waits_for_it_any_more_and_its_turn_is_over() {
     let dir = tempfile::tempdir().unwrap();
-    let pid = dir.path().join("pid");
-    let begun = dir.path().join("begun");
-    let script = format!(
-        "echo $$ > {}\nmv {0} {}\nexec sleep 600",
-        pid.display(),
-        begun.display()
-    );
+    let (script, begun) = sleeper(dir.path());
     let artifacts = under(dir.path(), &script, 600);
     let install = artifacts.begin_install(ACME).unwrap();
     let (waiting, presence) = Presence::of_a_caller();
-    let compiling = artifacts.compile(
-        &install,
-        Digest::of(b"a component"),
-        b"a component",
-        &presence,
-    );
+    let digest = Digest::of(b"a component");
+    let compiling = artifacts.compile(&install, digest, b"a component", &presence);
     let departs = async {
-        while !begun.exists() {
-            tokio::task::yield_now().await;
-        }
+        until(&begun).await;
         drop(waiting);
     };
     let (compiled, ()) = tokio::join!(compiling, departs);
     assert!(matches!(compiled, Err(CompileError::Cancelled)));
-    let process = fs::read_to_string(&begun).unwrap();
-    let process = Path::new("/proc").join(process.trim());
-    assert!(!process.exists(), "{} runs still", process.display());
+    has_ended(&begun);
     // Nobody holds the turn.
     let _turn = artifacts.turns.turn(ACME).await;
+}
+
+#[tokio::test]
+async fn the_turn_of_a_call_that_nobody_waits_for_lasts_until_its_compiler_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let (script, begun) = sleeper(dir.path());
+    let artifacts = under(dir.path(), &script, 600);
+    let component = async || Ok(b"a component".to_vec());
+    tokio::select! {
+        _ = artifacts.code(ACME, Digest::of(b"a component"), component) => unreachable!(),
+        () = until(&begun) => {}
+    }
+    let _turn = artifacts.turns.turn(ACME).await;
+    has_ended(&begun);
 }
