@@ -6,11 +6,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use keyway_model::limit::CONFINED_ERROR_LINES_MAX;
 use keyway_runtime::CompileLimits;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{ChildStderr, Command};
+use tokio::time::sleep;
 
 /// Users for confined processes where the broker is root, of whom each gets one
 /// that has no process. Not `nobody`, whom other programs share: for a moment
@@ -19,6 +21,12 @@ const USERS: std::ops::Range<u32> = 61_184..65_520;
 
 /// Bytes of one line that a confined process may say.
 const ERROR_LINE_BYTES_MAX: u64 = 4 << 10;
+
+/// Bytes that are read, and dropped, of a confined process that has said too
+/// much, and how long it then waits for the next: 1 MiB a second. It stands
+/// still meanwhile, as one that writes to a full pipe does.
+const DROPPED_BYTES_EACH: usize = 64 << 10;
+const DROPPED_EACH: Duration = Duration::from_micros(62_500);
 
 /// How confined processes are started.
 #[derive(Clone, Debug)]
@@ -99,5 +107,41 @@ pub(crate) async fn report(stderr: ChildStderr, pid: Option<u32>) {
         }
     }
     tracing::warn!(pid, "a worker says too much; the rest is dropped");
-    drop(tokio::io::copy(&mut reader, &mut tokio::io::sink()).await);
+    drop_slowly(reader, || sleep(DROPPED_EACH)).await;
+}
+
+/// Reads on to the end, so that the process is not ended by what it says; but
+/// after each piece `pause`, so that it does not keep the broker busy either.
+async fn drop_slowly<P: Future<Output = ()>>(
+    mut reader: impl AsyncRead + Unpin,
+    mut pause: impl FnMut() -> P,
+) {
+    let mut piece = vec![0; DROPPED_BYTES_EACH];
+    while reader.read(&mut piece).await.is_ok_and(|read| read > 0) {
+        pause().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_that_says_too_much_is_read_in_pieces_with_a_pause_behind_each() {
+        const SAID: u64 = 8 << 20;
+        let pauses = Cell::new(0_u64);
+        let pause = || {
+            pauses.set(pauses.get() + 1);
+            std::future::ready(())
+        };
+        let mut endless = tokio::io::repeat(b'x').take(SAID);
+        drop_slowly(&mut endless, pause).await;
+        assert_eq!(endless.limit(), 0, "it was not read to its end");
+        assert!(pauses.get() >= SAID / DROPPED_BYTES_EACH as u64);
+        // So much in a second, whatever it says.
+        let per_second = DROPPED_BYTES_EACH as u128 * (1_000_000 / DROPPED_EACH.as_micros());
+        assert_eq!(per_second, 1 << 20);
+    }
 }
