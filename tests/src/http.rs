@@ -1,5 +1,8 @@
 //! The `http` connector against a real server.
 
+use std::io::Read as _;
+use std::net::TcpListener;
+
 use serde_json::{Value, json};
 
 use crate::harness::Stage;
@@ -171,4 +174,43 @@ fn a_body_is_sent_as_json_form_text_or_bytes() {
             "{body}: {answer}"
         );
     }
+}
+
+/// Reads so many bytes of one request, and breaks off with the rest unread.
+fn breaks_off_after(listener: &TcpListener, bytes: usize) {
+    let (mut connection, _) = listener.accept().unwrap();
+    let mut taken = vec![0; bytes];
+    connection.read_exact(&mut taken).unwrap();
+}
+
+#[test]
+fn the_record_of_an_upload_that_breaks_off_says_how_much_had_left() {
+    const TAKEN: usize = 300_000;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let stage = Stage::configured(&format!(
+        "[[egress.allow]]\nhost = \"localhost\"\nport = {port}\ncleartext = true\n"
+    ));
+    stage.ok("workspace create acme");
+    stage.install("http.wasm", "http");
+    stage.ok(&format!(
+        "connection create api --connector http --parameter host=localhost --parameter port={port} --parameter scheme=http --credential-file token.txt"
+    ));
+    let rest = Rest(stage);
+    let text = "0123456789abcdef".repeat(60_000);
+    let body = json!({ "text": text, "content_type": "text/plain" });
+    std::thread::scope(|threads| {
+        threads.spawn(|| breaks_off_after(&listener, TAKEN));
+        let input = json!({ "method": "POST", "path": "/orders", "body": body });
+        let (status, _) = rest.run("send", &input);
+        assert_ne!(status, 200);
+    });
+    let audit = rest.0.audit();
+    let mut outcomes = audit.iter().map(|line| &line["record"]);
+    let unknown = outcomes.find(|record| record["outcome"] == "unknown");
+    let unknown = unknown.unwrap_or_else(|| panic!("{audit:?}"));
+    let left = unknown["bytes_out"].as_u64().unwrap();
+    // The head is among what was taken, and some of the rest had left, too.
+    let (least, all) = (TAKEN as u64 - 2_000, text.len() as u64);
+    assert!((least..=all).contains(&left), "{left} of {all}");
 }

@@ -26,7 +26,7 @@ pub use operation::{
     ControlCall, HttpSend, NamesSecret, Operation, ScratchChange, ScratchEdit, StateChange,
     StateWrite,
 };
-pub use permit::{Closing, Ending, Entry, Permit};
+pub use permit::{BodyOut, Closing, Ending, Entry, Permit};
 pub use policy::{Judgement, Policy, PolicyRequest, Principal, Resource, decide_control};
 pub use record::{Actor, Decision, Intent, Outcome, OutcomeKind, Record, Tally, Target};
 pub use recorder::{Recorder, Sink, SinkError};

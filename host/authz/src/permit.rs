@@ -45,6 +45,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use keyway_model::time::{Clock, Timestamp};
 use keyway_model::{EntryId, Scope};
@@ -120,6 +121,7 @@ impl<O: Operation> Permit<O> {
             scope: recorder.scope(),
             sink: Arc::clone(recorder.sink()),
             clock: recorder.clock().clone(),
+            body: BodyOut::Whole(0),
         };
         Entry {
             operation: self.operation,
@@ -148,6 +150,26 @@ struct Open {
     scope: Scope,
     sink: Arc<dyn Sink>,
     clock: Clock,
+    body: BodyOut,
+}
+
+/// What leaves of an operation's body. However the operation ends, its outcome
+/// says how much that was.
+#[derive(Clone, Debug)]
+pub enum BodyOut {
+    /// So many bytes, all at once.
+    Whole(u64),
+    /// As many as were counted when it ends.
+    Counted(Arc<AtomicU64>),
+}
+
+impl BodyOut {
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Whole(bytes) => *bytes,
+            Self::Counted(bytes) => bytes.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl<O: Operation> Entry<O> {
@@ -171,6 +193,14 @@ impl<O: Operation> Entry<O> {
         self.open.as_ref().map(|open| open.scope)
     }
 
+    /// Says what is about to leave: from here on the outcome names its bytes,
+    /// unless it says that nothing left.
+    pub fn sends(&mut self, body: BodyOut) {
+        if let Some(open) = &mut self.open {
+            open.body = body;
+        }
+    }
+
     /// Ends the operation. `outcome` gives all but the id and the time.
     pub fn close(mut self, outcome: Ending) -> Closing {
         match self.open.take() {
@@ -185,12 +215,16 @@ impl<O: Operation> Entry<O> {
 
 impl Open {
     fn outcome(&self, ending: Ending) -> Record {
+        let left = match ending.kind {
+            OutcomeKind::Refused => 0,
+            OutcomeKind::Done | OutcomeKind::Failed | OutcomeKind::Unknown => self.body.bytes(),
+        };
         Record::Outcome(Outcome {
             id: self.id,
             at: self.clock.now(),
             kind: ending.kind,
             status: ending.status,
-            bytes_out: ending.bytes_out,
+            bytes_out: ending.bytes_out.max(left),
             bytes_in: ending.bytes_in,
             masked: ending.masked,
             detail: ending.detail.map(|text| text.chars().take(300).collect()),

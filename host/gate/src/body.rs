@@ -2,6 +2,7 @@
 //! slow reader slows the writer and nothing piles up in the broker.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http_body::Frame;
@@ -35,6 +36,8 @@ pub(crate) enum BodyError {
 pub(crate) struct Allowance {
     pub(crate) limits: CallLimits,
     pub(crate) traffic: Arc<Traffic>,
+    /// Bytes of one body that egress has taken.
+    pub(crate) left: Arc<AtomicU64>,
 }
 
 /// Lets the worker send more of one request body.
@@ -46,8 +49,9 @@ pub(crate) struct Credit {
 }
 
 impl Credit {
+    /// Gives back what a part of so many bytes took.
     async fn give(&self, bytes: usize) {
-        self.window.widen(bytes);
+        let bytes = self.window.widen(bytes);
         self.line
             .send(ToWorker::Credit {
                 call: self.line.call,
@@ -67,7 +71,11 @@ pub(crate) fn request(
 ) -> UnsyncBoxBody<Bytes, keyway_egress::BodyError> {
     let start = (Some(BodyPart::Bytes(first)), rest, 0_u64, credit);
     let parts = futures_util::stream::unfold(start, move |(ready, mut rest, so_far, credit)| {
-        let Allowance { limits, traffic } = allowance.clone();
+        let Allowance {
+            limits,
+            traffic,
+            left,
+        } = allowance.clone();
         async move {
             let part = match ready {
                 Some(part) => Some(part),
@@ -86,7 +94,10 @@ pub(crate) fn request(
                     let so_far = so_far + bytes.len() as u64;
                     let counted = traffic.sent(bytes.len(), so_far, &limits);
                     let item = match counted {
-                        Ok(()) => Ok(Frame::data(bytes)),
+                        Ok(()) => {
+                            left.store(so_far, Ordering::Relaxed);
+                            Ok(Frame::data(bytes))
+                        }
                         Err(over) => Err(failed(over.into())),
                     };
                     Some((item, (None, rest, so_far, credit)))

@@ -3,11 +3,12 @@
 //! value that the one before it made.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
 use keyway_authz::{
-    Carry, Closing, Denial, DenialReason, Ending, Entry, HttpSend, OutcomeKind, Permit,
+    BodyOut, Carry, Closing, Denial, DenialReason, Ending, Entry, HttpSend, OutcomeKind, Permit,
 };
 use keyway_egress::{Exchange, Length, Reply, RequestBody, TlsSettings};
 use keyway_ipc::{BodyStart, HostReply, HttpRequest, Refusal, RequestId, Trap};
@@ -166,13 +167,17 @@ impl Invocation {
         &self,
         to: &Delivery<'_>,
         asked: &Asked,
-        entry: Entry<HttpSend>,
+        mut entry: Entry<HttpSend>,
         upload: &mut Option<Upload>,
     ) -> Answer {
         let started = Instant::now();
         let http = &asked.http;
         let mut seen = SeenRequest::of(&entry, http);
-        let exchange = match self.exchange(to, asked, &entry, upload).await {
+        let out = match &http.body {
+            BodyStart::Whole(bytes) => BodyOut::Whole(bytes.len() as u64),
+            BodyStart::Stream { .. } => BodyOut::Counted(Arc::default()),
+        };
+        let exchange = match self.exchange(to, asked, &entry, (upload, &out)).await {
             Ok(exchange) => exchange,
             Err(refused) => {
                 seen.failed = Some(refused.to_string());
@@ -194,10 +199,6 @@ impl Invocation {
                 return Answer::Reply(HostReply::Http(Err(refusal)));
             }
         };
-        let sent = match &http.body {
-            BodyStart::Whole(bytes) => bytes.len() as u64,
-            BodyStart::Stream { length, .. } => length.unwrap_or(0),
-        };
         if self.bodies == Bodies::Shown {
             let (BodyStart::Whole(body) | BodyStart::Stream { first: body, .. }) = &http.body;
             let bodies = seen.bodies.get_or_insert(SeenBodies::nothing());
@@ -208,7 +209,8 @@ impl Invocation {
                 bodies.request.push('…');
             }
         }
-        self.sent.store(true, std::sync::atomic::Ordering::Release);
+        self.sent.store(true, Ordering::Release);
+        entry.sends(out);
         let result = self.gate.egress.send(&entry, exchange).await;
         let reply = match result {
             Ok(reply) => reply,
@@ -229,14 +231,7 @@ impl Invocation {
                 (Answer::Refused(refused), redirected(&reply))
             }
         };
-        self.finish(
-            seen,
-            started,
-            entry.close(Ending {
-                bytes_out: sent,
-                ..ending
-            }),
-        );
+        self.finish(seen, started, entry.close(ending));
         answer
     }
 
@@ -246,7 +241,7 @@ impl Invocation {
         to: &Delivery<'_>,
         asked: &Asked,
         entry: &Entry<HttpSend>,
-        upload: &mut Option<Upload>,
+        (upload, out): (&mut Option<Upload>, &BodyOut),
     ) -> Result<Exchange, credential::InjectError> {
         let http = &asked.http;
         let reserved: Vec<String> = entry
@@ -273,6 +268,7 @@ impl Invocation {
                 let allowance = Allowance {
                     limits: self.limits,
                     traffic: Arc::clone(&self.traffic),
+                    left: counter(out),
                 };
                 let length = length.map_or(Length::Unknown, Length::Known);
                 // A body that streams is sent once: no redirect is followed with it.
@@ -338,8 +334,7 @@ impl Invocation {
             keyway_egress::Sent::No => OutcomeKind::Refused,
             // It may have had its effect: nobody knows.
             keyway_egress::Sent::Maybe => {
-                self.unsure
-                    .store(true, std::sync::atomic::Ordering::Release);
+                self.unsure.store(true, Ordering::Release);
                 OutcomeKind::Unknown
             }
         };
@@ -350,6 +345,14 @@ impl Invocation {
         seen.micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.seen.lock().requested(seen);
         self.unit.close(closing);
+    }
+}
+
+/// Where what leaves of a body that streams is counted.
+fn counter(out: &BodyOut) -> Arc<AtomicU64> {
+    match out {
+        BodyOut::Counted(left) => Arc::clone(left),
+        BodyOut::Whole(_) => Arc::default(),
     }
 }
 

@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use crate::Gate;
 use crate::admission::LineOf;
 use crate::grant::{Basis, Lost, standing};
-use crate::lane::{Event, Lane, Line, RunningCall, group_of};
+use crate::lane::{Charge, Event, Lane, Line, RunningCall, group_of};
 use crate::mask::Mask;
 use crate::over::{Over, Traffic, within};
 use crate::presence::{Presence, while_wanted};
@@ -226,13 +226,19 @@ impl Invocation {
                 None => return gone(),
                 Some(Event::Done(outcome, usage)) => return (outcome, usage),
                 Some(Event::Host(request, call)) => {
-                    if let Err(over) = self.count_host_call(&call, under_way.len()) {
-                        line.reply(request, HostReply::Trap(over.into())).await;
-                    } else if let Some(outward) =
-                        self.dispatch(&line, request, call, &mut transfers).await
-                    {
-                        under_way.push(outward);
-                    }
+                    let counted = self.count_host_call(&call, under_way.len());
+                    let charge = counted
+                        .map_err(Trap::from)
+                        .and_then(|()| running.charge(&call));
+                    let asked = match charge {
+                        Ok(charge) => (request, call, charge),
+                        Err(trap) => {
+                            line.reply(request, HostReply::Trap(trap)).await;
+                            continue;
+                        }
+                    };
+                    let outward = self.dispatch(&line, asked, &mut transfers).await;
+                    under_way.extend(outward);
                 }
                 Some(transfer) => {
                     if forward(&mut transfers, transfer).is_err() {
@@ -249,14 +255,13 @@ impl Invocation {
     async fn dispatch<'a>(
         &'a self,
         line: &Line,
-        request: RequestId,
-        call: HostCall,
+        (request, call, charge): (RequestId, HostCall, Charge),
         transfers: &mut HashMap<RequestId, Transfer>,
     ) -> Option<BoxFuture<'a, RequestId>> {
         let line = line.clone();
         match call {
             HostCall::Log(lines) => self.log(lines),
-            HostCall::Parameter { .. } => line.reply(request, self.parameter()).await,
+            HostCall::Parameter => line.reply(request, self.parameter()).await,
             HostCall::Scopes => line.reply(request, self.scopes()).await,
             HostCall::StateGet { key } if self.meters.read_now() => {
                 let reply = self.state_get(&key).await;
@@ -264,19 +269,22 @@ impl Invocation {
             }
             HostCall::StateGet { key } => {
                 return Some(Box::pin(async move {
+                    let _charge = charge;
                     let reply = self.state_get_in_turn(&key).await;
                     line.reply(request, reply).await;
                     request
                 }));
             }
             HostCall::StateSet { key, value } => {
-                return Some(self.state(line, request, key, StateChange::Set(value)));
+                let change = StateChange::Set(value);
+                return Some(self.state(line, (request, charge), key, change));
             }
             HostCall::StateDelete { key } => {
-                return Some(self.state(line, request, key, StateChange::Delete));
+                return Some(self.state(line, (request, charge), key, StateChange::Delete));
             }
             HostCall::Scratch(call) => {
                 return Some(Box::pin(async move {
+                    let _charge = charge;
                     let reply = self.scratch_call(call).await;
                     line.reply(request, reply).await;
                     request
@@ -286,6 +294,7 @@ impl Invocation {
                 let (transfer, ends) = Transfer::new();
                 transfers.insert(request, transfer);
                 return Some(Box::pin(async move {
+                    let _charge = charge;
                     self.http(&line, request, http, ends).await;
                     request
                 }));
@@ -359,7 +368,7 @@ impl Invocation {
         let more = match call {
             HostCall::Log(lines) => u32::try_from(lines.len()).unwrap_or(u32::MAX).max(1),
             HostCall::Http(_)
-            | HostCall::Parameter { .. }
+            | HostCall::Parameter
             | HostCall::Scopes
             | HostCall::StateGet { .. }
             | HostCall::StateSet { .. }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use keyway_authz::{Admitted, DenialReason, Inward, Record, Tally};
 use keyway_ipc::{CallOutcome, HostReply, LogLevel, StateRefusal, Trap, Usage};
 use keyway_model::EntryId;
-use keyway_model::limit::CallLimits;
+use keyway_model::limit::{CallLimits, table};
 use keyway_model::plain::is_plain;
 
 use crate::invocation::Invocation;
@@ -116,6 +116,9 @@ impl Invocation {
     /// Reads state: inward, so the grant alone decides, and it is counted.
     pub(crate) async fn state_get(&self, key: &str) -> HostReply {
         self.seen.lock().state_reads += 1;
+        if let Some(refused) = self.beyond_limits(key) {
+            return refused;
+        }
         let Some(_admitted) = self.admit(Inward::StateGet) else {
             return HostReply::State(Err(StateRefusal::Denied));
         };
@@ -125,8 +128,20 @@ impl Invocation {
         }
     }
 
+    /// The answer to who asks for a key that is none, which no worker passes on.
+    fn beyond_limits(&self, key: &str) -> Option<HostReply> {
+        let refusal = StateRefusal::unless_within(&self.limits, key, None).err()?;
+        if let StateRefusal::Limit(limit) = &refusal {
+            self.deny_inward(Inward::StateGet, DenialReason::Limit, limit.clone());
+        }
+        Some(HostReply::State(Err(refusal)))
+    }
+
     /// The same, where it has to wait for its turn.
     pub(crate) async fn state_get_in_turn(&self, key: &str) -> HostReply {
+        if let Some(refused) = self.beyond_limits(key) {
+            return refused;
+        }
         if let Err(over) = self.meters.read().await {
             self.deny_inward(Inward::StateGet, DenialReason::Limit, over.to_string());
             return HostReply::State(Err(StateRefusal::Limit(over.to_string())));
@@ -191,7 +206,10 @@ fn ended_by_host(outcome: &CallOutcome) -> Option<String> {
         return None;
     };
     Some(match trap {
-        Trap::Limit { name, value } => format!("it exceeded {name} ({value})"),
+        Trap::Limit { name, value } => match known_limit(name) {
+            Some(name) => format!("it exceeded {name} ({value})"),
+            None => format!("it exceeded a limit ({value})"),
+        },
         Trap::Guest(_) => "it broke off".to_owned(),
         Trap::WorkerGone => "its worker ended".to_owned(),
         Trap::Cancelled(_) => "nobody waited for it any more".to_owned(),
@@ -199,4 +217,48 @@ fn ended_by_host(outcome: &CallOutcome) -> Option<String> {
         Trap::Host(_) => "the host could not serve it".to_owned(),
         Trap::Component(_) => "the component cannot run".to_owned(),
     })
+}
+
+/// Limits that only a worker knows by these names.
+const LIMITS_OF_WORKERS: [&str; 2] = ["memory_total_bytes_max", "field_bytes_max"];
+
+/// The name of a limit, if it is one: what a worker says may be anything.
+fn known_limit(said: &str) -> Option<&'static str> {
+    let known = table().map(|limit| limit.name).chain(LIMITS_OF_WORKERS);
+    known
+        .into_iter()
+        .find(|name| name.eq_ignore_ascii_case(said))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(name: &str) -> Option<String> {
+        let (name, value) = (name.to_owned(), 7);
+        ended_by_host(&CallOutcome::Trap(Trap::Limit { name, value }))
+    }
+
+    #[test]
+    fn the_record_of_an_end_names_a_limit_and_nothing_else_that_a_worker_says() {
+        for known in ["cpu_ms_max", "STACK_BYTES_MAX", "field_bytes_max"] {
+            assert_eq!(ended(known), Some(format!("it exceeded {known} (7)")));
+        }
+        let made_up = ["", "cpu_ms_max\n", "a password", &"x".repeat(1 << 20)];
+        for made_up in made_up {
+            let said = ended(made_up);
+            assert_eq!(said.as_deref(), Some("it exceeded a limit (7)"));
+        }
+        let words = "words of a guest".to_owned();
+        for trap in [
+            Trap::Guest(words.clone()),
+            Trap::Cancelled(words.clone()),
+            Trap::Host(words.clone()),
+            Trap::Spoiled(words.clone()),
+            Trap::Component(words),
+        ] {
+            let said = ended_by_host(&CallOutcome::Trap(trap)).unwrap_or_default();
+            assert!(!said.is_empty() && !said.contains("words"), "{said}");
+        }
+    }
 }

@@ -7,17 +7,18 @@
 
 mod event;
 mod held;
+mod route;
 mod running;
+mod stray;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keyway_ipc::{
-    CallId, CallOutcome, Closed, Invoke, Link, Receiver, Sender, Standing, ToBroker, ToWorker,
-    Trap, Usage,
+    CallId, CallOutcome, Closed, Invoke, Link, Sender, Standing, ToBroker, ToWorker, Trap, Usage,
 };
 use keyway_model::{Digest, TenantId};
 use parking_lot::Mutex;
@@ -26,7 +27,8 @@ use tokio::sync::{mpsc, watch};
 pub(crate) use event::Event;
 pub use held::Held;
 use running::Said;
-pub(crate) use running::{Line, RunningCall};
+pub(crate) use running::{Charge, Line, RunningCall};
+use stray::Strays;
 
 use crate::shelf::{Room, Shelf};
 
@@ -40,13 +42,6 @@ pub(crate) const END_GRACE: Duration = Duration::from_secs(1);
 /// How long a worker may read nothing while megabytes wait for it.
 const SENDING_MAX: Duration = Duration::from_secs(5);
 
-/// Events of one guest call that may wait unread: a worker that exceeds this
-/// is not keeping the protocol and loses the call.
-const EVENTS_MAX: usize = 4_096;
-
-/// Bytes of all events of a lane that may wait unread: more than the windows of
-/// all its bodies and the ends of all its calls take.
-const EVENT_BYTES_MAX: usize = 256 << 20;
 /// The group of a tenant's calls. A worker sees no id: only which of its calls
 /// belong together.
 pub(crate) fn group_of(tenant: TenantId) -> u64 {
@@ -108,6 +103,10 @@ pub struct Lane {
     busy: AtomicUsize,
     /// Bytes of events that wait unread.
     waiting_bytes: AtomicUsize,
+    /// Bytes of host calls that are under way.
+    under_way_bytes: AtomicUsize,
+    /// What the worker says that belongs to no call.
+    strays: Mutex<Strays>,
     open: AtomicBool,
     ready: watch::Sender<Readiness>,
     /// Whether nothing more comes from the worker.
@@ -169,6 +168,8 @@ impl Lane {
             next_call: AtomicU64::new(1),
             busy: AtomicUsize::new(0),
             waiting_bytes: AtomicUsize::new(0),
+            under_way_bytes: AtomicUsize::new(0),
+            strays: Mutex::new(Strays::from(Instant::now())),
             open: AtomicBool::new(true),
             ready: watch::Sender::new(Readiness::Starting),
             is_over: watch::Sender::new(false),
@@ -260,23 +261,16 @@ impl Lane {
         Ok(running)
     }
 
-    /// Notes that a call has ended, and says whether that is news: a call ends
-    /// once. Whoever drops it looks under the same lock, so an end is never missed.
-    fn note_end(&self, call: CallId) -> bool {
-        let mut calls = self.calls.lock();
-        self.ending.lock().remove(&call);
-        calls.get_mut(&call).is_some_and(|queue| {
-            self.ran.lock().insert(queue.artifact);
-            !std::mem::replace(&mut queue.is_over, true)
-        })
-    }
-
     /// Forgets a call; says whether the worker still has to be told to end it.
     fn forget(&self, call: CallId, is_sent: bool) -> bool {
         let mut calls = self.calls.lock();
-        let Some(queue) = calls.remove(&call).filter(|queue| !queue.is_over) else {
-            return false;
+        let Some(queue) = calls.remove(&call) else {
+            // It said too much, and lost its queue.
+            return self.is_open() && self.ending.lock().contains_key(&call);
         };
+        if queue.is_over {
+            return false;
+        }
         if is_sent && self.is_open() {
             self.ending.lock().insert(call, queue.artifact);
         }
@@ -309,107 +303,6 @@ impl Lane {
         if self.is_open() && self.ending.lock().remove(&call).is_some() {
             tracing::error!(?call, "a worker does not end a call that was cancelled");
             self.give_up();
-        }
-    }
-
-    async fn read(self: Arc<Self>, mut receiver: Receiver<ToBroker>) {
-        while let Ok(Some(incoming)) = receiver.receive().await {
-            self.route(incoming.message);
-            // A worker that never stops talking does not keep others from going on.
-            tokio::task::coop::consume_budget().await;
-        }
-        self.open.store(false, Ordering::Release);
-        let left = self.present();
-        (self.on_loss)(&left);
-        *self.left.lock() = left;
-        // From here on those who wait for the calls know.
-        self.calls.lock().clear();
-        self.ending.lock().clear();
-        self.ready.send_if_modified(|state| {
-            // A worker that has to be killed stays so.
-            let is_news = *state != Readiness::Wedged;
-            if is_news {
-                *state = Readiness::Gone;
-            }
-            is_news
-        });
-        self.is_over.send_replace(true);
-    }
-
-    /// What the worker says of itself counts once, before its first call: after
-    /// that, a guest may speak through it.
-    fn stand(&self, standing: Standing) {
-        self.ready.send_if_modified(|state| {
-            let is_first = *state == Readiness::Starting;
-            if is_first {
-                *state = Readiness::Ready(Arc::new(standing));
-            }
-            is_first
-        });
-    }
-
-    fn route(&self, message: ToBroker) {
-        match message {
-            ToBroker::Ready(standing) => self.stand(standing),
-            ToBroker::Loaded { artifact, failed } => self.note_loaded(artifact, failed),
-            ToBroker::Host {
-                call,
-                request,
-                host_call,
-            } => self.post(call, Event::Host(request, host_call)),
-            ToBroker::Chunk {
-                call,
-                request,
-                bytes,
-            } => self.post(call, Event::Body(request, Some(bytes))),
-            ToBroker::ChunkEnd {
-                call,
-                request,
-                complete: true,
-            } => self.post(call, Event::Body(request, None)),
-            ToBroker::ChunkEnd {
-                call,
-                request,
-                complete: false,
-            } => {
-                self.post(call, Event::BodyAborted(request));
-            }
-            ToBroker::Credit {
-                call,
-                request,
-                bytes,
-            } => self.post(call, Event::Credit(request, bytes)),
-            ToBroker::Forget { call, request } => self.post(call, Event::Forget(request)),
-            ToBroker::Done {
-                call,
-                outcome,
-                usage,
-            } => {
-                if self.note_end(call) {
-                    self.post(call, Event::Done(outcome, usage));
-                }
-            }
-        }
-    }
-
-    /// Hands an event to the task that waits for its call. An event of a call
-    /// that nobody waits for is dropped; a call with too many loses its queue,
-    /// which ends it.
-    fn post(&self, call: CallId, event: Event) {
-        let mut calls = self.calls.lock();
-        let Some(queue) = calls.get(&call) else {
-            return;
-        };
-        let waiting = queue.said.waiting.fetch_add(1, Ordering::Relaxed);
-        let bytes = event.bytes();
-        let waiting_bytes = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if waiting_bytes + bytes > EVENT_BYTES_MAX || event.is_swollen() {
-            drop(calls);
-            tracing::error!("a worker does not keep the protocol: it says more than it was let");
-            self.give_up();
-        } else if waiting >= EVENTS_MAX || queue.events.send(event).is_err() {
-            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            calls.remove(&call);
         }
     }
 }

@@ -6,18 +6,19 @@ use keyway_ipc::{HostReply, RequestId, StateRefusal, Trap};
 use keyway_store::StoreError;
 
 use crate::invocation::Invocation;
-use crate::lane::Line;
+use crate::lane::{Charge, Line};
 
 impl Invocation {
     /// A change of state, which may have to wait for its turn.
     pub(crate) fn state(
         &self,
         line: Line,
-        request: RequestId,
+        (request, charge): (RequestId, Charge),
         key: String,
         change: StateChange,
     ) -> BoxFuture<'_, RequestId> {
         Box::pin(async move {
+            let _charge = charge;
             let reply = self.state_change(key, change).await;
             line.reply(request, reply).await;
             request
@@ -27,7 +28,11 @@ impl Invocation {
     /// Changes state: outward, so decided, recorded, done and closed.
     pub(crate) async fn state_change(&self, key: String, change: StateChange) -> HostReply {
         let asked = format!("state {key}");
-        if let Err(refusal) = self.fits(&key, &change) {
+        let value = match &change {
+            StateChange::Set(value) => Some(value.as_str()),
+            StateChange::Delete => None,
+        };
+        if let Err(refusal) = StateRefusal::unless_within(&self.limits, &key, value) {
             return HostReply::Stored(Err(refusal));
         }
         // Counted before it is decided: a flood of denials is a flood, too.
@@ -77,22 +82,6 @@ impl Invocation {
         match self.unit.commit().await {
             Ok(()) => HostReply::Stored(Ok(())),
             Err(error) => HostReply::Trap(Trap::Host(error.to_string())),
-        }
-    }
-
-    fn fits(&self, key: &str, change: &StateChange) -> Result<(), StateRefusal> {
-        let key_bytes_max = self.limits.state_key_bytes_max;
-        if key.is_empty() || key.len() > key_bytes_max as usize {
-            return Err(StateRefusal::Limit(format!(
-                "state_key_bytes_max ({key_bytes_max}); a key is at least 1 byte"
-            )));
-        }
-        let bytes_max = self.limits.state_value_bytes_max;
-        match change {
-            StateChange::Set(value) if value.len() > bytes_max as usize => Err(
-                StateRefusal::Limit(format!("state_value_bytes_max ({bytes_max})")),
-            ),
-            StateChange::Set(_) | StateChange::Delete => Ok(()),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use keyway_ipc::RequestId;
+use keyway_ipc::{PART_BYTES, RequestId};
 use keyway_model::limit::STREAM_WINDOW_BYTES;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -36,8 +36,9 @@ impl Window {
         Self(AtomicU64::new(STREAM_WINDOW_BYTES.into()))
     }
 
+    /// Takes what one part of so many bytes costs.
     fn take(&self, bytes: usize) -> Result<(), BeyondWindow> {
-        let left = |window: u64| window.checked_sub(bytes as u64);
+        let left = |window: u64| window.checked_sub((bytes + PART_BYTES) as u64);
         match self
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left)
@@ -47,9 +48,12 @@ impl Window {
         }
     }
 
-    /// Before the worker is told so.
-    pub(crate) fn widen(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    /// Gives back what a part of so many bytes took, before the worker is told
+    /// so; says how much that is.
+    pub(crate) fn widen(&self, bytes: usize) -> usize {
+        let cost = bytes + PART_BYTES;
+        self.0.fetch_add(cost as u64, Ordering::Relaxed);
+        cost
     }
 }
 
@@ -144,14 +148,26 @@ fn end(
 mod tests {
     use super::*;
 
+    const LARGEST_PART: usize = STREAM_WINDOW_BYTES as usize - PART_BYTES;
+
     #[test]
     fn a_worker_may_send_a_window_and_then_as_much_as_was_taken() {
         let window = Window::new();
-        assert_eq!(window.take(STREAM_WINDOW_BYTES as usize), Ok(()));
+        assert_eq!(window.take(LARGEST_PART), Ok(()));
         assert_eq!(window.take(1), Err(BeyondWindow));
-        window.widen(10);
+        assert_eq!(window.widen(10), 10 + PART_BYTES);
         assert_eq!(window.take(11), Err(BeyondWindow));
         assert_eq!(window.take(10), Ok(()));
+    }
+
+    #[test]
+    fn a_window_of_single_bytes_is_a_few_thousand_parts() {
+        let window = Window::new();
+        let parts = (0..=STREAM_WINDOW_BYTES).take_while(|_| window.take(1).is_ok());
+        assert_eq!(
+            parts.count(),
+            STREAM_WINDOW_BYTES as usize / (1 + PART_BYTES)
+        );
     }
 
     #[test]
@@ -175,7 +191,7 @@ mod tests {
     fn more_than_the_window_is_not_handed_on() {
         let (transfer, mut ends) = Transfer::new();
         let mut transfers = HashMap::from([(RequestId(1), transfer)]);
-        let piece = bytes::Bytes::from(vec![0; STREAM_WINDOW_BYTES as usize]);
+        let piece = bytes::Bytes::from(vec![0; LARGEST_PART]);
         let body = |bytes| Event::Body(RequestId(1), Some(bytes));
         assert_eq!(forward(&mut transfers, body(piece.clone())), Ok(()));
         assert_eq!(forward(&mut transfers, body(piece)), Err(BeyondWindow));

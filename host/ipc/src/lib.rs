@@ -8,6 +8,7 @@
 //! Never decides and never holds a secret that the guest may not see: what is
 //! in a message to a worker is what the sandbox may know.
 
+mod bounded;
 mod end;
 pub mod fair;
 mod frame;
@@ -18,14 +19,17 @@ mod outcome;
 mod pipe;
 pub mod processor;
 mod scratch;
+mod state;
 
+pub use bounded::{METHOD_BYTES_MAX, PART_BYTES, URL_BYTES_MAX};
 pub use end::{End, pair};
 pub use link::{Closed, Incoming, Link, Receiver, Sender, in_process};
 pub use log_line::{LOG_LINES_TOGETHER_MAX, LogLevel, LogLine};
 pub use message::{
     BodyStart, CallId, Entrance, HostCall, HostReply, HttpReply, HttpRequest, Invoke, LayerReport,
-    LayerState, Message, Refusal, RequestId, Standing, StateRefusal, ToBroker, ToWorker,
+    LayerState, Message, Refusal, RequestId, Standing, ToBroker, ToWorker,
 };
 pub use outcome::{CallOutcome, PollBatch, PollEvent, Trap, Usage};
 pub use pipe::over_pipes;
 pub use scratch::{ScratchCall, ScratchRefusal};
+pub use state::StateRefusal;

@@ -5,9 +5,11 @@ use keyway_model::Digest;
 use keyway_model::limit::CallLimits;
 use serde::{Deserialize, Serialize};
 
+use crate::bounded::{self, HEADERS_MAX, LAYERS_MAX};
 use crate::log_line::{self, LogLine};
 use crate::outcome::{CallOutcome, Trap, Usage};
 use crate::scratch::{ScratchCall, ScratchRefusal};
+use crate::state::StateRefusal;
 
 /// What a link carries.
 pub trait Message {
@@ -125,7 +127,8 @@ pub enum ToBroker {
         /// What it asks for.
         host_call: HostCall,
     },
-    /// More of a request body.
+    /// More of a request body. It takes its bytes and
+    /// [`PART_BYTES`](crate::PART_BYTES) of what may be sent.
     Chunk {
         /// Which guest call.
         call: CallId,
@@ -176,6 +179,7 @@ pub struct Standing {
     /// Whether instances are reset the quick way.
     pub quick_reset: bool,
     /// Its layers of confinement, in the order in which they were taken.
+    #[serde(deserialize_with = "bounded::at_most::<_, _, LAYERS_MAX>")]
     pub layers: Vec<LayerReport>,
 }
 
@@ -279,11 +283,9 @@ pub enum HostCall {
     /// `keyway:host/log.write`, and what is printed: lines that gathered since
     /// the host call before.
     Log(#[serde(deserialize_with = "log_line::bounded")] Vec<LogLine>),
-    /// `keyway:host/connection.parameter`.
-    Parameter {
-        /// Which.
-        name: String,
-    },
+    /// `keyway:host/connection.parameter`, of a guest whose call came without
+    /// parameters: then there is none, whatever its name.
+    Parameter,
     /// `keyway:host/connection.scopes`.
     Scopes,
     /// `keyway:host/state.get`.
@@ -313,8 +315,7 @@ impl HostCall {
         match self {
             Self::Http(request) => request.bytes(),
             Self::Log(lines) => lines.iter().map(LogLine::bytes).sum(),
-            Self::Parameter { name } => name.len(),
-            Self::Scopes => 0,
+            Self::Parameter | Self::Scopes => 0,
             Self::StateGet { key } | Self::StateDelete { key } => key.len(),
             Self::StateSet { key, value } => key.len() + value.len(),
             Self::Scratch(call) => call.bytes(),
@@ -328,11 +329,14 @@ const HEADER_BYTES: usize = 64;
 impl HttpRequest {
     fn bytes(&self) -> usize {
         let (BodyStart::Whole(body) | BodyStart::Stream { first: body, .. }) = &self.body;
-        let headers = self.headers.iter();
-        let headers: usize = headers
-            .map(|(name, value)| name.len() + value.len() + HEADER_BYTES)
-            .sum();
+        let headers = self.header_bytes() + HEADER_BYTES * self.headers.len();
         self.method.len() + self.url.len() + headers + body.len()
+    }
+
+    /// Bytes of the names and values of all headers.
+    pub fn header_bytes(&self) -> usize {
+        let headers = self.headers.iter();
+        headers.map(|(name, value)| name.len() + value.len()).sum()
     }
 }
 
@@ -344,6 +348,7 @@ pub struct HttpRequest {
     /// The URL, as the guest wrote it.
     pub url: String,
     /// Header names and values, as the guest wrote them.
+    #[serde(deserialize_with = "bounded::at_most::<_, _, HEADERS_MAX>")]
     pub headers: Vec<(String, Bytes)>,
     /// The body, or its beginning.
     pub body: BodyStart,
@@ -418,13 +423,4 @@ pub enum Refusal {
     /// Over a rate or a share of the connector's, or over how much may be under
     /// way: it may try again later.
     Busy,
-}
-
-/// Why state was not read or changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StateRefusal {
-    /// Not granted.
-    Denied,
-    /// A limit, named with its value.
-    Limit(String),
 }

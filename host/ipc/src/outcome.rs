@@ -1,7 +1,10 @@
 //! How a guest call ends, and what it consumed.
 
 use keyway_model::Failure;
+use keyway_model::limit::POLL_EVENTS_MAX;
 use serde::{Deserialize, Serialize};
+
+use crate::bounded;
 
 /// How a guest call ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +44,7 @@ const OWN_BYTES: usize = 64;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollBatch {
     /// Oldest first.
+    #[serde(deserialize_with = "bounded::at_most::<_, _, POLL_EVENTS_MAX>")]
     pub events: Vec<PollEvent>,
     /// Where the next poll goes on.
     pub cursor: Option<String>,

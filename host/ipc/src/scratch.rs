@@ -1,6 +1,8 @@
 //! What a guest asks of its scratch files, and why it is refused.
 
 use bytes::Bytes;
+use keyway_model::limit::SCRATCH_CHUNK_BYTES_MAX;
+use keyway_model::scratch::{SCRATCH_NAME_BYTES_MAX, ScratchNameError};
 use serde::{Deserialize, Serialize};
 
 /// What a guest asks of its scratch files. Names are as the guest wrote them.
@@ -46,6 +48,24 @@ impl ScratchCall {
             Self::Write { name, bytes, .. } => name.len() + bytes.len(),
             Self::List => 0,
         }
+    }
+
+    /// Why it does not leave its worker: a name, or what is to be written, is
+    /// longer than any may be.
+    pub fn refusal(&self) -> Option<ScratchRefusal> {
+        let (name, length) = match self {
+            Self::Open { name } | Self::Read { name, .. } | Self::Remove { name } => (name, 0),
+            Self::Write { name, bytes, .. } => (name, bytes.len()),
+            Self::List => return None,
+        };
+        let chunk_bytes_max = SCRATCH_CHUNK_BYTES_MAX;
+        if name.len() > SCRATCH_NAME_BYTES_MAX {
+            return Some(ScratchRefusal::BadName(
+                ScratchNameError::TooLong.to_string(),
+            ));
+        }
+        (length > chunk_bytes_max as usize)
+            .then(|| ScratchRefusal::Limit(format!("scratch_chunk_bytes_max ({chunk_bytes_max})")))
     }
 }
 

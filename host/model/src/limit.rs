@@ -178,7 +178,7 @@ constants! {
     FRAME_BODY_BYTES_MAX: usize = 64 << 10, Bytes, "what is larger is streamed";
     /// One frame between worker and broker.
     FRAME_BYTES_MAX: usize = 8 << 20, Bytes, "the worker is given up";
-    /// What the host keeps for one guest call between its host calls: request bodies that were written and not sent.
+    /// What the host keeps for one guest call: in its worker, request bodies that were written and not sent; in the broker, as much again of its host calls under way.
     RETAINED_BYTES_MAX: u64 = 16 << 20, Bytes, "the call ends";
     /// Bytes of a streamed body on the way to a guest unread.
     STREAM_WINDOW_BYTES: u32 = 256 << 10, Bytes, "the sender waits";

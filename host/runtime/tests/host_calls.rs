@@ -13,7 +13,8 @@ use keyway_ipc::{
     CallOutcome, HostCall, HostReply, LogLevel, ScratchCall, ScratchRefusal, StateRefusal,
     ToWorker, Trap,
 };
-use support::{Broker, value};
+use keyway_model::limit::CallLimits;
+use support::{Broker, limits, value};
 
 async fn asked(name: &str, input: &str, reply: HostReply) -> (HostCall, CallOutcome) {
     let mut broker = Broker::with("host").await;
@@ -27,7 +28,7 @@ async fn asked(name: &str, input: &str, reply: HostReply) -> (HostCall, CallOutc
 async fn a_parameter_is_asked_of_the_broker() {
     let reply = HostReply::Parameter(Some("acme".to_owned()));
     let (host_call, outcome) = asked("parameter", "subdomain", reply).await;
-    assert!(matches!(host_call, HostCall::Parameter { name } if name == "subdomain"));
+    assert!(matches!(host_call, HostCall::Parameter));
     assert_eq!(outcome, value(r#"Some("acme")"#));
 }
 
@@ -116,6 +117,33 @@ async fn state_is_read_and_written_by_the_broker() {
     let (host_call, outcome) = asked("state-set", "new", HostReply::Stored(Ok(()))).await;
     assert!(matches!(host_call, HostCall::StateSet { value, .. } if value == "new"));
     assert_eq!(outcome, value("Ok(())"));
+}
+
+#[tokio::test]
+async fn keys_values_and_names_over_their_limits_do_not_leave_the_worker() {
+    let mut broker = Broker::with("host").await;
+    broker.limits = CallLimits {
+        state_key_bytes_max: 10,
+        state_value_bytes_max: 20,
+        ..limits()
+    };
+    let long_key = "k".repeat(11);
+    let long_value = "v".repeat(21);
+    for (function, input, limit) in [
+        ("state-get", long_key.as_str(), "state_key_bytes_max (10)"),
+        ("state-delete", &long_key, "state_key_bytes_max (10)"),
+        ("state-set", &long_value, "state_value_bytes_max (20)"),
+        ("scratch-open", &"n".repeat(256), "255 bytes"),
+        ("scratch-read", &"n".repeat(256), "255 bytes"),
+        ("scratch-write", &"n".repeat(256), "255 bytes"),
+        ("scratch-remove", &"n".repeat(256), "255 bytes"),
+    ] {
+        // Nobody answers for the broker: it is not asked.
+        let finished = broker.act(function, input).await;
+        let said = format!("{:?}", finished.outcome);
+        assert!(said.contains(limit), "{function}: {said}");
+        assert_eq!(finished.usage.host_calls, 1, "{function}");
+    }
 }
 
 #[tokio::test]

@@ -2,10 +2,17 @@
 //! keep until it is read.
 
 use bytes::Bytes;
-use keyway_ipc::{CallOutcome, HostCall, RequestId, Usage};
+use keyway_ipc::{
+    BodyStart, CallOutcome, HostCall, METHOD_BYTES_MAX, RequestId, URL_BYTES_MAX, Usage,
+};
+use keyway_model::limit::FRAME_BODY_BYTES_MAX;
 
-/// Headers of one request that a worker may pass on.
-const HEADERS_MAX: usize = 4_096;
+/// Bytes of the names and values of one request's headers that a worker may pass
+/// on: it lets a guest make fewer.
+const HEADER_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of the beginning of a request's body: a frame, and a chunk of a guest's.
+const BODY_BYTES_MAX: usize = 2 * FRAME_BODY_BYTES_MAX;
 
 /// What a guest call's worker says about it.
 #[derive(Debug)]
@@ -25,10 +32,35 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    /// Whether no guest could have caused it: a section of headers that a worker
-    /// takes has far fewer.
+    /// Whether no guest could have caused it: a worker refuses what is larger.
     pub(super) fn is_swollen(&self) -> bool {
-        matches!(self, Self::Host(_, HostCall::Http(request)) if request.headers.len() > HEADERS_MAX)
+        match self {
+            Self::Host(_, HostCall::Http(request)) => {
+                let (body, body_bytes_max) = match &request.body {
+                    BodyStart::Whole(body) => (body, FRAME_BODY_BYTES_MAX),
+                    BodyStart::Stream { first, .. } => (first, BODY_BYTES_MAX),
+                };
+                request.method.len() > METHOD_BYTES_MAX
+                    || request.url.len() > URL_BYTES_MAX
+                    || body.len() > body_bytes_max
+                    || request.header_bytes() > HEADER_BYTES_MAX
+            }
+            Self::Host(_, HostCall::Scratch(call)) => call.refusal().is_some(),
+            Self::Host(
+                _,
+                HostCall::Log(_)
+                | HostCall::Parameter
+                | HostCall::Scopes
+                | HostCall::StateGet { .. }
+                | HostCall::StateSet { .. }
+                | HostCall::StateDelete { .. },
+            )
+            | Self::Body(..)
+            | Self::BodyAborted(_)
+            | Self::Credit(..)
+            | Self::Forget(_)
+            | Self::Done(..) => false,
+        }
     }
 
     /// What it holds of this process's memory, about.

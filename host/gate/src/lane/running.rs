@@ -4,18 +4,45 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use keyway_ipc::{CallId, CallOutcome, HostReply, RequestId, Sender, ToWorker, Trap};
+use keyway_ipc::{CallId, CallOutcome, HostCall, HostReply, RequestId, Sender, ToWorker, Trap};
+use keyway_model::limit::RETAINED_BYTES_MAX;
 use tokio::sync::mpsc;
 
 use super::{Event, Lane};
+use crate::over::within;
+
+/// Bytes that the host calls under way of one worker's guests hold: more than
+/// one workspace's can.
+pub(super) const UNDER_WAY_BYTES_MAX: usize = 1 << 30;
 
 /// What both sides have said in one call that the other has to be held to.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
     /// Events of the worker that wait unread.
     pub(super) waiting: AtomicUsize,
+    /// Bytes of host calls that are under way.
+    under_way_bytes: AtomicUsize,
     /// Why the host cannot go on, once the broker has told the guest.
     host_failed: OnceLock<Trap>,
+}
+
+/// What a host call that is under way holds of this process's memory, until it
+/// has ended.
+#[derive(Debug)]
+#[must_use = "the host call counts as under way until this is dropped"]
+pub(crate) struct Charge {
+    lane: Arc<Lane>,
+    said: Arc<Said>,
+    bytes: usize,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let sums = [&self.said.under_way_bytes, &self.lane.under_way_bytes];
+        for sum in sums {
+            sum.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A guest call that runs. Dropping it cancels it.
@@ -64,6 +91,30 @@ impl RunningCall {
             return Some(Event::Done(CallOutcome::Trap(trap.clone()), usage));
         }
         Some(event)
+    }
+
+    /// Counts what a host call holds beside those that are under way.
+    ///
+    /// # Errors
+    ///
+    /// Why the call has to end: it holds too much, or all of the worker's do.
+    pub(crate) fn charge(&self, call: &HostCall) -> Result<Charge, Trap> {
+        let bytes = call.bytes();
+        let sums = [&self.said.under_way_bytes, &self.lane.under_way_bytes];
+        let [own, all] = sums.map(|sum| sum.fetch_add(bytes, Ordering::Relaxed) + bytes);
+        let charge = Charge {
+            lane: Arc::clone(&self.lane),
+            said: Arc::clone(&self.said),
+            bytes,
+        };
+        within("RETAINED_BYTES_MAX", own as u64, RETAINED_BYTES_MAX)?;
+        if all > UNDER_WAY_BYTES_MAX {
+            let why = format!(
+                "host calls of its worker hold {UNDER_WAY_BYTES_MAX} bytes: it may be made again when some have ended"
+            );
+            return Err(Trap::Host(why));
+        }
+        Ok(charge)
     }
 
     /// Says that the worker does not keep the protocol: it has to go.

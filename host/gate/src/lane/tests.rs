@@ -5,6 +5,8 @@ use std::os::fd::AsFd as _;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 
+mod flood;
+
 use super::*;
 use keyway_ipc::{BodyStart, CallOutcome, Entrance, HostCall, HttpRequest, RequestId, Usage};
 use keyway_model::limit::CallLimits;
@@ -109,7 +111,7 @@ async fn a_call_that_had_ended_before_it_was_dropped_costs_nothing() {
 }
 
 /// A lane whose worker says `said` of its one call, and what has become of it.
-async fn after(said: impl Fn(CallId) -> Vec<ToBroker>) -> (Arc<Lane>, RunningCall) {
+async fn after(said: impl FnOnce(CallId) -> Vec<ToBroker>) -> (Arc<Lane>, RunningCall) {
     let (broker, worker) = keyway_ipc::in_process();
     let (lane, reader) = Lane::over(broker, LaneSetup::default());
     let reading = tokio::spawn(reader);
@@ -146,39 +148,6 @@ fn asks(call: CallId, request: u32, headers: usize, body: usize) -> ToBroker {
 
 fn is_given_up(lane: &Lane) -> bool {
     *lane.readiness().borrow() == Readiness::Wedged
-}
-
-#[tokio::test]
-async fn a_call_ends_once_whatever_a_worker_says() {
-    let (lane, mut running) = after(|call| (0..100).map(|_| done(call)).collect()).await;
-    let ended = running.next().await;
-    assert!(matches!(ended, Some(Event::Done(CallOutcome::Value(_), _))));
-    assert!(running.next().await.is_none());
-    assert_eq!(lane.waiting_bytes.load(Ordering::Relaxed), 0);
-    // It did not run when the worker ended, but it had been there.
-    assert_eq!(lane.left_behind().await.len(), 1);
-}
-
-#[tokio::test]
-async fn a_worker_that_fills_the_broker_is_given_up() {
-    let pieces = EVENT_BYTES_MAX / (4 << 20) + 1;
-    let (lane, _) = after(|call| {
-        let numbers = 0_u32..;
-        let pieces = numbers.take(pieces);
-        pieces
-            .map(|number| asks(call, number, 0, 4 << 20))
-            .collect()
-    })
-    .await;
-    assert!(is_given_up(&lane));
-}
-
-#[tokio::test]
-async fn a_worker_that_sends_headers_no_guest_could_is_given_up() {
-    let (lane, _) = after(|call| vec![asks(call, 0, 1_000, 0)]).await;
-    assert!(!is_given_up(&lane));
-    let (lane, _) = after(|call| vec![asks(call, 0, 100_000, 0)]).await;
-    assert!(is_given_up(&lane));
 }
 
 #[tokio::test]

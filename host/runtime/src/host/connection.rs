@@ -17,7 +17,7 @@ impl connection::Host for Guest {
             let found = known.iter().find(|(known, _)| *known == name);
             return Ok(found.map(|(_, value)| value.clone()));
         }
-        match self.call.ask(HostCall::Parameter { name }).await? {
+        match self.call.ask(HostCall::Parameter).await? {
             HostReply::Parameter(value) => Ok(value),
             _ => Err(self.call.misanswered()),
         }

@@ -13,7 +13,10 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http_body::Body as _;
-use keyway_ipc::{BodyStart, HostCall, HostReply, HttpReply, HttpRequest, RequestId, ToBroker};
+use keyway_ipc::{
+    BodyStart, HostCall, HostReply, HttpReply, HttpRequest, METHOD_BYTES_MAX, RequestId, ToBroker,
+    URL_BYTES_MAX,
+};
 use keyway_model::limit::FRAME_BODY_BYTES_MAX;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -56,9 +59,16 @@ pub(super) async fn begin(
     if sent_bytes > bytes_max {
         return Err(Error::HttpRequestBodySize(Some(bytes_max)));
     }
+    let (method, url) = (head.method.as_str(), head.uri.to_string());
+    if method.len() > METHOD_BYTES_MAX {
+        return Err(Error::HttpRequestMethodInvalid);
+    }
+    if url.len() > URL_BYTES_MAX {
+        return Err(Error::HttpRequestUriTooLong);
+    }
     let http_request = HttpRequest {
-        method: head.method.as_str().to_owned(),
-        url: head.uri.to_string(),
+        method: method.to_owned(),
+        url,
         headers: headers::to_pairs(&head.headers),
         body: match is_whole {
             true => BodyStart::Whole(first),

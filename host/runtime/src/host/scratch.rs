@@ -28,6 +28,10 @@ impl scratch::Host for Guest {
             offset,
             length,
         };
+        if let Some(refusal) = call.refusal() {
+            self.call.count()?;
+            return Ok(Err(convert::scratch_refusal(refusal)));
+        }
         match self.call.ask(HostCall::Scratch(call)).await? {
             HostReply::ScratchBytes(read) => {
                 Ok(read.map(Vec::from).map_err(convert::scratch_refusal))
@@ -69,6 +73,10 @@ impl scratch::Host for Guest {
 }
 
 async fn change(call: &LiveCall, change: ScratchCall) -> wasmtime::Result<Result<u64, Refusal>> {
+    if let Some(refusal) = change.refusal() {
+        call.count()?;
+        return Ok(Err(convert::scratch_refusal(refusal)));
+    }
     match call.ask(HostCall::Scratch(change)).await? {
         HostReply::Scratch(changed) => Ok(changed.map_err(convert::scratch_refusal)),
         _ => Err(call.misanswered()),

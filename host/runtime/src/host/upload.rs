@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::Body as _;
-use keyway_ipc::ToBroker;
+use keyway_ipc::{PART_BYTES, ToBroker};
 use keyway_model::limit::STREAM_WINDOW_BYTES;
 use wasmtime_wasi_http::{Error, WasiBody};
 
@@ -63,12 +63,12 @@ impl Upload {
                 self.bytes_left = left;
                 continue;
             }
-            if self.window == 0 {
-                self.window = ready!(self.line.mailbox.poll_credit(cx));
+            while self.window <= PART_BYTES as u64 {
+                self.window += ready!(self.line.mailbox.poll_credit(cx));
             }
-            let window = usize::try_from(self.window).unwrap_or(usize::MAX);
+            let window = usize::try_from(self.window).unwrap_or(usize::MAX) - PART_BYTES;
             let bytes = self.unsent.split_to(self.unsent.len().min(window));
-            self.window -= bytes.len() as u64;
+            self.window -= (bytes.len() + PART_BYTES) as u64;
             let (call, request) = (self.line.call.id(), self.line.request);
             self.line.call.say_aside(ToBroker::Chunk {
                 call,

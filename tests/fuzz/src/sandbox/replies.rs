@@ -89,7 +89,7 @@ fn fitting(asked: &HostCall, answers: &mut Input<'_>) -> HostReply {
             Refusal::Protocol,
         ]))),
         HostCall::Http(_) => HostReply::Http(Ok(http(answers))),
-        HostCall::Parameter { .. } => HostReply::Parameter((!is_refused).then(|| text(answers))),
+        HostCall::Parameter => HostReply::Parameter((!is_refused).then(|| text(answers))),
         HostCall::Scopes => {
             HostReply::Scopes((0..answers.below(5)).map(|_| text(answers)).collect())
         }
