@@ -46,7 +46,7 @@ pub(crate) struct Dialer {
 impl Dialer {
     async fn dial(&self) -> Result<Stream, EgressError> {
         let bounds = self.account.bounds();
-        let Bounds { timeouts, .. } = &bounds;
+        let Bounds { limits, timeouts } = &bounds;
         self.account.connect()?;
         if self.origin.host.ip().is_none() {
             self.account.look_up()?;
@@ -66,7 +66,7 @@ impl Dialer {
                     Ok(agreed) => agreed?,
                     Err(_) => return Err(timed_out(Wait::Tls, timeouts.tls)),
                 };
-                Ok(Stream::tls(tls, counted))
+                Ok(Stream::tls(tls, limits.reply_interims_max, counted))
             }
         }
     }

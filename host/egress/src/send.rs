@@ -126,8 +126,7 @@ impl Egress {
             head = timeout_at(started + after, place.client.request(request)) => match head {
                 Ok(Ok(response)) => interims.check().map(|()| response),
                 Ok(Err(error)) => {
-                    let limit = limits.reply_header_bytes_max;
-                    Err(EgressError::from_client(origin, limit, error))
+                    Err(EgressError::from_client(origin, limits, error))
                 }
                 Err(_) => Err(EgressError::Timeout { which, after }),
             },

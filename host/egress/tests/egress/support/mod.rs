@@ -3,6 +3,7 @@
 mod authority;
 mod bench;
 mod dns;
+pub(crate) mod frames;
 mod upstream;
 
 pub(crate) use authority::{Authority, TlsUpstream, self_signed};
