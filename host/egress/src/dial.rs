@@ -23,6 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
+use crate::address::AddressClass;
 use crate::config::{Bounds, Timeouts};
 use crate::error::{EgressError, Limit, Sent, Wait};
 use crate::metered::Metered;
@@ -128,7 +129,13 @@ impl Dialer {
             let share = end.saturating_duration_since(Instant::now()) / left.max(1);
             left = left.saturating_sub(1);
             match timeout_at(Instant::now() + share, open(*address)).await {
-                Ok(Ok(tcp)) => return Ok(tcp),
+                Ok(Ok(tcp)) => {
+                    let local = || tcp.local_addr().ok();
+                    if self.vetting.has_come_home(*address, local) {
+                        return Err(self.is_own_listener(*address));
+                    }
+                    return Ok(tcp);
+                }
                 Ok(Err(error)) => {
                     let origin = self.origin.clone();
                     last = EgressError::Connect {
@@ -140,6 +147,15 @@ impl Dialer {
             }
         }
         Err(last)
+    }
+
+    fn is_own_listener(&self, address: SocketAddr) -> EgressError {
+        EgressError::AddressDenied {
+            host: self.origin.host.clone(),
+            port: self.origin.port,
+            address: address.ip(),
+            class: AddressClass::OwnListener,
+        }
     }
 
     async fn agree_on_tls(
