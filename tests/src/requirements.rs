@@ -20,7 +20,7 @@ const FAMILIES: [(&str, &[std::ops::RangeInclusive<u32>]); 9] = [
 
 /// Requirements without a test, and those that tests check in part: as many as these. Lower them with the file.
 const MISSING: i64 = 80;
-const PARTIAL: i64 = 55;
+const PARTIAL: i64 = 54;
 
 /// The pages whose tests must exist.
 const PAGES: [&str; 3] = [
