@@ -53,7 +53,7 @@ fn texts<'a>(row: &'a toml::Table, field: &str) -> Vec<&'a str> {
 }
 
 /// Why `name`, FILE::FUNCTION, is not a test; `None` if it is.
-fn fault_of(name: &str) -> Option<String> {
+pub(crate) fn fault_of(name: &str) -> Option<String> {
     let Some((file, function)) = name.split_once("::") else {
         return Some(format!("{name}: write FILE::FUNCTION"));
     };
