@@ -125,3 +125,62 @@ fn what_is_not_granted_not_public_or_without_a_name_looks_the_same_to_a_guest() 
     let why = failed(attacker.stage.last_job());
     assert!(why.as_str().unwrap().contains("does not resolve"), "{why}");
 }
+
+#[test]
+fn a_guest_never_reaches_the_listeners_of_its_own_deployment() {
+    let mut stage = Stage::empty();
+    let ports = ["webhook", "api"].map(|listener| {
+        let url = stage.ready[listener].as_str().unwrap();
+        url.rsplit_once(':').unwrap().1.to_owned()
+    });
+    stage.serve = None;
+    // The same listeners, and a platform that allows them.
+    let file = stage.dir.path().join("keyway.toml");
+    let mut config = std::fs::read_to_string(&file).unwrap();
+    for port in &ports {
+        config = config.replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1);
+        config +=
+            &format!("\n[[egress.allow]]\nhost = \"127.0.0.1\"\nport = {port}\ncleartext = true\n");
+    }
+    std::fs::write(file, config).unwrap();
+    stage.start();
+    let attacker = Attacker::in_stage(stage, |stage| {
+        let granted = |manifest: String, port: &String| {
+            let destination = format!(
+                "[destinations.own-{port}]\nschemes = [\"http\"]\nhost = \"127.0.0.1\"\nport = {port}\n\n[auth]"
+            );
+            let rule = format!(
+                "  {{ destination = \"own-{port}\", methods = [\"GET\"], paths = [\"/**\"] }},\n  {{ destination = \"metadata\""
+            );
+            manifest.replacen("[auth]", &destination, 1).replacen(
+                "  { destination = \"metadata\"",
+                &rule,
+                1,
+            )
+        };
+        let artifact = with_manifest("hostile.wasm", |manifest| {
+            ports.iter().fold(manifest.to_owned(), granted)
+        });
+        stage.write("own.wasm", artifact)
+    });
+    for port in &ports {
+        let origin = format!("http://127.0.0.1:{port}");
+        let url = format!("{origin}/v1/openapi.json");
+        let seen = attacker.tries(&json!({ "what": "other_host", "url": url }));
+        assert_eq!(seen["outcome"], "refused", "{seen}");
+        let job = attacker.stage.last_job();
+        let why = &job["steps"][0]["seen"]["requests"][0]["failed"];
+        let why = why.as_str().unwrap_or_else(|| panic!("{job}"));
+        assert!(why.contains("where Keyway itself listens"), "{why}");
+        let audit = attacker.stage.audit();
+        let intent = audit
+            .iter()
+            .find(|line| line["record"]["target"]["origin"] == origin)
+            .unwrap_or_else(|| panic!("no intent: {audit:?}"));
+        let is_its_outcome = |line: &&Value| {
+            line["kind"] == "outcome" && line["record"]["id"] == intent["record"]["id"]
+        };
+        let outcome = audit.iter().find(is_its_outcome).unwrap();
+        assert_eq!(outcome["record"]["outcome"], "refused", "{outcome}");
+    }
+}

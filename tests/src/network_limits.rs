@@ -18,6 +18,7 @@ use crate::harness::{CALL_IMPORT, Stage, text};
 use crate::limits::quotas::post_aside;
 use crate::limits::{names, tells};
 use crate::listener::{Listener, reply};
+use crate::requirements::fault_of;
 
 /// What is asked for.
 #[derive(Clone, Copy)]
@@ -75,23 +76,23 @@ const CASES: [Case; 13] = [
 const ELSEWHERE: [(&str, &str); 5] = [
     (
         "addresses_max",
-        "host/egress: what_one_exchange_is_held_to_holds_in_place_of_what_everything_is",
+        "host/egress/tests/egress/quotas.rs::what_one_exchange_is_held_to_holds_in_place_of_what_everything_is",
     ),
     (
         "upstream_connections_max",
-        "connections_of_all_workspaces_together_are_counted",
+        "tests/src/network_limits.rs::connections_of_all_workspaces_together_are_counted",
     ),
     (
         "upstream_places_max",
-        "what_is_kept_unused_is_what_the_platform_says",
+        "tests/src/network_limits.rs::what_is_kept_unused_is_what_the_platform_says",
     ),
     (
         "idle_connections_max",
-        "host/egress: new_connections_in_a_second_are_counted",
+        "host/egress/tests/egress/quotas.rs::new_connections_in_a_second_are_counted",
     ),
     (
         "idle_connection_ms_max",
-        "what_is_kept_unused_is_what_the_platform_says",
+        "tests/src/network_limits.rs::what_is_kept_unused_is_what_the_platform_says",
     ),
 ];
 
@@ -304,6 +305,8 @@ fn every_limit_of_the_network_has_a_case_or_a_test_of_its_own() {
     let all: BTreeSet<String> = cases.chain(others).collect();
     assert_eq!(all, names(&json!(NetworkLimits::default())));
     assert_eq!(all.len(), CASES.len() + ELSEWHERE.len());
+    let faults = ELSEWHERE.iter().filter_map(|(_, test)| fault_of(test));
+    assert_eq!(faults.collect::<Vec<_>>(), Vec::<String>::new());
 }
 
 #[test]

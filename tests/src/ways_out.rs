@@ -157,7 +157,36 @@ const WEAKENINGS: Rule = Rule {
     ],
 };
 
-const RULES: [&Rule; 5] = [&CONNECTIONS, &LISTENERS, &FILES, &PROGRAMS, &WEAKENINGS];
+/// Who says whether a certificate holds.
+const VERIFIERS: Rule = Rule {
+    what: "says whether a certificate holds",
+    words: &[
+        ".dangerous()",
+        "with_custom_certificate_verifier",
+        "set_certificate_verifier",
+        "ServerCertVerifier",
+        "ServerCertVerified",
+        "HandshakeSignatureValid",
+        "client::danger",
+        "danger_accept_invalid",
+    ],
+    allowed: &[
+        ("host/egress/src/tls.rs", "sets the library's verifier up"),
+        (
+            "host/egress/src/pin.rs",
+            "asks the library's verifier, and then for the pin",
+        ),
+    ],
+};
+
+const RULES: [&Rule; 6] = [
+    &CONNECTIONS,
+    &LISTENERS,
+    &FILES,
+    &PROGRAMS,
+    &WEAKENINGS,
+    &VERIFIERS,
+];
 
 /// The code of a file: no comments, and not the tests at its end.
 fn code(text: &str) -> String {
@@ -234,6 +263,30 @@ fn no_crate_but_the_way_out_opens_a_connection_or_resolves_a_name() {
 #[test]
 fn nothing_but_a_bench_asks_for_what_weakens_a_promise() {
     holds(&WEAKENINGS);
+}
+
+#[test]
+fn nothing_switches_the_verification_of_certificates_off() {
+    holds(&VERIFIERS);
+    // The one verifier that is not the library's is the one that asks the library's,
+    // and it accepts in one place, which is behind that.
+    let count = |file: &str, word: &str| {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        code(&text).matches(word).count()
+    };
+    for (file, word, times) in [
+        ("host/egress/src/tls.rs", ".dangerous()", 1),
+        ("host/egress/src/tls.rs", "ClientConfig::builder", 1),
+        ("host/egress/src/pin.rs", "ServerCertVerifier for", 1),
+        ("host/egress/src/pin.rs", "ServerCertVerified::assertion", 0),
+        (
+            "host/egress/src/pin.rs",
+            "HandshakeSignatureValid::assertion",
+            0,
+        ),
+    ] {
+        assert_eq!(count(file, word), times, "{file}: `{word}`");
+    }
 }
 
 #[test]

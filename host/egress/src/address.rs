@@ -43,6 +43,8 @@ pub enum AddressClass {
     Transition,
     /// An address of this machine's own interfaces.
     OwnInterface,
+    /// Where Keyway itself listens. Nothing allows it.
+    OwnListener,
 }
 
 impl fmt::Display for AddressClass {
@@ -61,6 +63,7 @@ impl fmt::Display for AddressClass {
             Self::Reserved => "reserved",
             Self::Transition => "a transition mechanism",
             Self::OwnInterface => "this machine",
+            Self::OwnListener => "where Keyway itself listens",
         })
     }
 }

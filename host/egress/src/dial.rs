@@ -23,6 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
+use crate::address::AddressClass;
 use crate::config::{Bounds, Timeouts};
 use crate::error::{EgressError, Limit, Sent, Wait};
 use crate::metered::Metered;
@@ -51,7 +52,7 @@ pub(crate) struct Dialer {
 impl Dialer {
     async fn dial(&self) -> Result<Stream, EgressError> {
         let bounds = self.account.bounds();
-        let Bounds { timeouts, .. } = &bounds;
+        let Bounds { limits, timeouts } = &bounds;
         self.account.connect()?;
         if self.origin.host.ip().is_none() {
             self.account.look_up()?;
@@ -72,7 +73,7 @@ impl Dialer {
                     Ok(agreed) => agreed?,
                     Err(_) => return Err(timed_out(Wait::Tls, timeouts.tls)),
                 };
-                Ok(Stream::tls(tls, counted))
+                Ok(Stream::tls(tls, limits.reply_interims_max, counted))
             }
         }
     }
@@ -144,7 +145,13 @@ impl Dialer {
             let share = end.saturating_duration_since(Instant::now()) / left.max(1);
             left = left.saturating_sub(1);
             match timeout_at(Instant::now() + share, open(*address)).await {
-                Ok(Ok(tcp)) => return Ok(tcp),
+                Ok(Ok(tcp)) => {
+                    let local = || tcp.local_addr().ok();
+                    if self.vetting.has_come_home(*address, local) {
+                        return Err(self.is_own_listener(*address));
+                    }
+                    return Ok(tcp);
+                }
                 Ok(Err(error)) => {
                     let origin = self.origin.clone();
                     last = EgressError::Connect {
@@ -156,6 +163,15 @@ impl Dialer {
             }
         }
         Err(last)
+    }
+
+    fn is_own_listener(&self, address: SocketAddr) -> EgressError {
+        EgressError::AddressDenied {
+            host: self.origin.host.clone(),
+            port: self.origin.port,
+            address: address.ip(),
+            class: AddressClass::OwnListener,
+        }
     }
 
     async fn agree_on_tls(

@@ -171,7 +171,8 @@ pub enum EgressError {
     },
     /// Every address of the host is one that must not be reached.
     #[error(
-        "{host} is {address} ({class}), which is not a public address: if it is meant to be reached, add [[egress.allow]] host = \"{host}\", port = {port}"
+        "{host} is {address} ({class}), which is not a public address: {}",
+        remedy(host, *port, *class)
     )]
     AddressDenied {
         /// The host.
@@ -315,6 +316,14 @@ pub enum SetupError {
     /// The TLS library refuses its own settings.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
+}
+
+/// What to do about an address that is denied.
+fn remedy(host: &HostName, port: u16, class: AddressClass) -> String {
+    if class == AddressClass::OwnListener {
+        return "a request never reaches Keyway itself, and no entry in [[egress.allow]] changes that: name another port".to_owned();
+    }
+    format!("if it is meant to be reached, add [[egress.allow]] host = \"{host}\", port = {port}")
 }
 
 impl EgressError {

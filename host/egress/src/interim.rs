@@ -2,7 +2,7 @@
 //!
 //! An upstream that sends nothing else would hold an exchange for its whole
 //! time and make work all the while. Over HTTP/2, where they cannot be seen
-//! from here, the time to the head alone ends them.
+//! from here, `frames` counts them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -46,6 +46,7 @@ mod config;
 mod decode;
 mod dial;
 mod error;
+mod frames;
 #[doc(hidden)]
 pub mod fuzz;
 mod header;

@@ -1,6 +1,7 @@
 //! The main path: one recorded operation becomes one exchange.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::{Request, Response};
@@ -48,6 +49,12 @@ impl Egress {
             vetting,
             bounds: Bounds { limits, timeouts },
         })))
+    }
+
+    /// From now on, no request reaches this listener, whatever the configuration
+    /// allows: it is where this deployment itself listens.
+    pub fn never_reach(&self, listener: SocketAddr) {
+        self.0.vetting.never_reach(listener);
     }
 
     /// Sends what the entry records, and gives the reply once its head is
@@ -126,8 +133,7 @@ impl Egress {
             head = timeout_at(started + after, place.client.request(request)) => match head {
                 Ok(Ok(response)) => interims.check().map(|()| response),
                 Ok(Err(error)) => {
-                    let limit = limits.reply_header_bytes_max;
-                    Err(EgressError::from_client(origin, limit, error))
+                    Err(EgressError::from_client(origin, limits, error))
                 }
                 Err(_) => Err(EgressError::Timeout { which, after }),
             },

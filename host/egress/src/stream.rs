@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::client::TlsStream;
 
+use crate::frames::Framed;
 use crate::heads::Heads;
 use crate::metered::Metered;
 use crate::quota::Owner;
@@ -35,8 +36,8 @@ pub(crate) struct Stream {
 enum Io {
     Clear(TokioIo<Heads<Wire>>),
     Tls(Box<TokioIo<Heads<TlsStream<Wire>>>>),
-    /// HTTP/2, whose heads are not text.
-    Tls2(Box<TokioIo<TlsStream<Wire>>>),
+    /// HTTP/2, whose heads are not text, and whose frames are counted.
+    Tls2(Box<TokioIo<Framed<TlsStream<Wire>>>>),
 }
 
 impl Stream {
@@ -47,9 +48,9 @@ impl Stream {
         }
     }
 
-    pub(crate) fn tls(tls: TlsStream<Wire>, counted: Counted) -> Self {
+    pub(crate) fn tls(tls: TlsStream<Wire>, interims_max: u32, counted: Counted) -> Self {
         let io = if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
-            Io::Tls2(Box::new(TokioIo::new(tls)))
+            Io::Tls2(Box::new(TokioIo::new(Framed::new(tls, interims_max))))
         } else {
             Io::Tls(Box::new(TokioIo::new(Heads::new(tls))))
         };

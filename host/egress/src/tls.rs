@@ -167,3 +167,55 @@ pub(crate) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, St
     }
     Ok(found)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::identity::TlsSpec;
+    use crate::pin::SpkiPin;
+
+    #[test]
+    fn every_setting_of_tls_is_the_one_that_was_reviewed() {
+        let template = TlsTemplate::new(&[], &[]).unwrap();
+        let pinned = TlsSettings::new(&TlsSpec {
+            pins: vec![SpkiPin([0; 32])],
+            ..TlsSpec::default()
+        })
+        .unwrap();
+        for (own, verifier) in [
+            (None, "WebPkiServerVerifier { roots"),
+            (
+                Some(&pinned),
+                "Pinned { verifier: WebPkiServerVerifier { roots",
+            ),
+        ] {
+            for known in [Known::AsNobody, Known::AsTheConnection] {
+                let config = template.for_one_place(own, known).unwrap();
+                let shown = format!("{config:?}");
+                let (_, shown) = shown.split_once("verifier: ").unwrap();
+                assert!(shown.starts_with(verifier), "{verifier}");
+                assert_eq!(config.alpn_protocols, [b"h2".as_slice(), b"http/1.1"]);
+                assert!(config.enable_sni, "the name is said");
+                assert!(
+                    !config.enable_early_data,
+                    "nothing is sent that can be replayed"
+                );
+                assert!(
+                    !config.enable_secret_extraction,
+                    "no key leaves the library"
+                );
+                assert!(
+                    !config.key_log.will_log("CLIENT_RANDOM"),
+                    "no key is written down"
+                );
+                assert!(config.cert_decompressors.is_empty());
+                assert!(config.cert_compressors.is_empty());
+                assert!(!config.client_auth_cert_resolver.has_certs());
+                assert_eq!(config.max_fragment_size, None);
+                let suites = &config.crypto_provider().cipher_suites;
+                assert_eq!(suites.len(), 9, "{suites:?}");
+            }
+        }
+    }
+}

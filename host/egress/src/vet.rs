@@ -12,6 +12,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use parking_lot::RwLock;
+
 use keyway_model::net::{HostName, Origin};
 use tokio::time::timeout;
 
@@ -35,6 +37,8 @@ impl Vetted {
 pub(crate) struct Vetting {
     resolver: Arc<dyn Resolve>,
     also_denied: Vec<IpAddr>,
+    /// Where this deployment listens, as it was bound.
+    listeners: RwLock<Vec<SocketAddr>>,
     allowed: HashMap<(HostName, u16), AllowedPlace>,
 }
 
@@ -45,6 +49,7 @@ impl Vetting {
         Self {
             resolver: Arc::clone(&config.resolver),
             also_denied: config.also_denied.clone(),
+            listeners: RwLock::default(),
             allowed,
         }
     }
@@ -61,7 +66,10 @@ impl Vetting {
         let mut denied = None;
         let mut vetted = Vec::with_capacity(addresses.len());
         for address in addresses {
-            match self.class_of(address) {
+            match self.class_of(address, origin.port) {
+                AddressClass::OwnListener => {
+                    denied = denied.or(Some((address, AddressClass::OwnListener)));
+                }
                 AddressClass::Public => vetted.push(SocketAddr::new(address, origin.port)),
                 class if listed.is_some_and(|place| place.may_be_at(address, class)) => {
                     vetted.push(SocketAddr::new(address, origin.port));
@@ -114,13 +122,51 @@ impl Vetting {
         Ok(addresses)
     }
 
-    fn class_of(&self, address: IpAddr) -> AddressClass {
+    fn class_of(&self, address: IpAddr, port: u16) -> AddressClass {
         match classify(address) {
+            class if self.is_own_listener(address, class, port) => AddressClass::OwnListener,
             AddressClass::Public if self.also_denied.contains(&reached(address)) => {
                 AddressClass::OwnInterface
             }
             class => class,
         }
+    }
+}
+
+impl Vetting {
+    /// From now on, nothing that is dialled is this listener.
+    pub(crate) fn never_reach(&self, listener: SocketAddr) {
+        self.listeners.write().push(listener);
+    }
+
+    /// Whether who dials this reaches a listener of this deployment. One that is
+    /// bound to every address is reached by each of this machine's.
+    fn is_own_listener(&self, address: IpAddr, class: AddressClass, port: u16) -> bool {
+        let address = reached(address);
+        let is_this_machine = matches!(class, AddressClass::Loopback | AddressClass::Unspecified)
+            || self.also_denied.contains(&address);
+        let is_it = |listener: &SocketAddr| {
+            listener.port() == port
+                && (reached(listener.ip()) == address
+                    || is_this_machine
+                        && (listener.ip().is_unspecified() || address.is_unspecified()))
+        };
+        self.listeners.read().iter().any(is_it)
+    }
+
+    /// Whether a connection has come to a listener of this deployment all the
+    /// same, by an address that this machine was given later: then both its ends
+    /// have that address.
+    pub(crate) fn has_come_home(
+        &self,
+        peer: SocketAddr,
+        local: impl FnOnce() -> Option<SocketAddr>,
+    ) -> bool {
+        let is_it = |listener: &SocketAddr| {
+            listener.port() == peer.port() && listener.ip().is_unspecified()
+        };
+        self.listeners.read().iter().any(is_it)
+            && local().is_none_or(|local| reached(local.ip()) == reached(peer.ip()))
     }
 }
 
@@ -136,5 +182,25 @@ impl AllowedPlace {
             }
             _ => true,
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_this_machine_was_given_later_is_known_by_both_ends() {
+        let vetting = Vetting::new(&EgressConfig::default());
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        vetting.never_reach(at("0.0.0.0:8080"));
+        vetting.never_reach(at("192.0.2.1:9090"));
+        let home = |peer: &str, local: &str| vetting.has_come_home(at(peer), || Some(at(local)));
+        assert!(home("192.0.2.7:8080", "192.0.2.7:40000"));
+        assert!(!home("192.0.2.7:8080", "192.0.2.1:40000"));
+        assert!(!home("192.0.2.7:8081", "192.0.2.7:40000"));
+        assert!(!home("192.0.2.7:9090", "192.0.2.7:40000"));
+        assert!(vetting.has_come_home(at("192.0.2.7:8080"), || None));
     }
 }

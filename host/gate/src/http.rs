@@ -100,7 +100,7 @@ impl Invocation {
                     );
                     let since = tokio::time::Instant::now();
                     self.deny(format!("redirect to {place}"), denial).await;
-                    pace::until_next_step(since).await;
+                    pace::until_a_moment(since, self.bounds.timeouts.resolve).await;
                     break HostReply::Http(Err(Refusal::Denied));
                 }
             }
@@ -124,7 +124,7 @@ impl Invocation {
         let since = tokio::time::Instant::now();
         let answer = self.decided(to, asked, upload).await;
         if let Answer::Reply(HostReply::Http(Err(Refusal::Denied))) = answer {
-            pace::until_next_step(since).await;
+            pace::until_a_moment(since, self.bounds.timeouts.resolve).await;
         }
         answer
     }

@@ -7,6 +7,7 @@
 //! Knows no wasmtime and no HTTP server; never sends without an entry, and
 //! never shows a guest more than [`keyway_ipc::Refusal`] says.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use keyway_authz::Policy;
@@ -159,6 +160,12 @@ impl Gate {
     /// What is installed, approved, connected and applied.
     pub const fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// From now on, nothing that a guest asks for reaches this listener, which is
+    /// the deployment's own.
+    pub fn never_reach(&self, listener: SocketAddr) {
+        self.egress.never_reach(listener);
     }
 
     /// The roles.

@@ -135,6 +135,7 @@ pub async fn start(data: &Path, config: Config) -> Result<Serving> {
         .await
         .with_context(|| format!("[listen] webhook = \"{webhook_address}\""))?;
     let webhook = webhooks.local_addr()?;
+    deployment.gate().never_reach(webhook);
     deployment.set_webhook_base(format!("http://{webhook}"));
     let socket = data.join(SOCKET);
     let unix = bind_socket(&socket)?;
@@ -151,6 +152,7 @@ pub async fn start(data: &Path, config: Config) -> Result<Serving> {
                 .await
                 .with_context(|| format!("[listen] api = \"{address}\""))?;
             let bound = listener.local_addr()?;
+            deployment.gate().never_reach(bound);
             tokio::spawn(serve_listener(listener, api));
             Some(bound)
         }

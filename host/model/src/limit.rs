@@ -248,8 +248,8 @@ constants! {
     CONFINED_ERROR_LINES_MAX: u32 = 1_000, Count, "further lines are dropped";
     /// Redirects that the host follows for one request of a guest.
     REDIRECTS_MAX: usize = 5, Count, "the request is denied";
-    /// How long a request takes at least that is denied, or else twice as long, four times, and so on.
-    REFUSAL_MS_MIN: u64 = 100, Milliseconds, "the answer waits for the next of these";
+    /// How long a request takes at least that is denied; if it took longer, so much more than a look-up may.
+    REFUSAL_MS_MIN: u64 = 100, Milliseconds, "the answer waits for its moment";
     /// Roots of its own that one connection trusts.
     TLS_ROOTS_MAX: usize = 200, Count, "the connection is refused";
     /// Bytes of those roots, in PEM.

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use http_body_util::BodyExt;
-use keyway_egress::{EgressError, Exchange, Limit, RequestBody, Sent, Wait};
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use keyway_egress::{EgressError, Exchange, Length, Limit, RequestBody, Sent, Wait};
 use keyway_model::net::Method;
 use tokio::io::AsyncWriteExt;
 
@@ -123,6 +125,49 @@ async fn an_upstream_that_says_nothing_is_not_waited_for() {
         "{error:?}"
     );
     assert_eq!(error.was_sent(), Sent::Maybe);
+}
+
+#[tokio::test]
+async fn an_upstream_that_never_reads_the_body_of_a_request_is_not_waited_for() {
+    let upstream = Upstream::scripted(|tcp, _| async move {
+        std::future::pending::<()>().await;
+        drop(tcp);
+    })
+    .await;
+    let bench = bench(&upstream)
+        .with(|c| {
+            c.limits.request_body_bytes_max = u64::MAX;
+            c.timeouts.head = 4 * SHORT;
+        })
+        .build();
+    let (sender, mut pulled) = tokio::sync::watch::channel(0_u64);
+    let pieces = futures_util::stream::repeat_with(move || {
+        sender.send_modify(|pieces| *pieces += 1);
+        Ok(Frame::data(Bytes::from_static(&[b'x'; 1 << 16])))
+    });
+    let body = RequestBody::stream(StreamBody::new(pieces).boxed_unsync(), Length::Unknown);
+    let exchange = Exchange {
+        body,
+        ..Exchange::default()
+    };
+    let error = bench
+        .send(Method::Post, &upstream.url("/"), exchange)
+        .await
+        .unwrap_err();
+    let EgressError::Timeout { which, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(which, Wait::Head);
+    assert_eq!(error.was_sent(), Sent::Maybe);
+    // What the kernel holds of it, and no more, was taken from whoever makes it.
+    let pieces = *pulled.borrow_and_update();
+    assert!((1..1_000).contains(&pieces), "{pieces}");
+    drop(bench.get(&upstream.url("/")).await);
+    assert_eq!(
+        upstream.seen.connections(),
+        2,
+        "the connection is not used again"
+    );
 }
 
 #[tokio::test]

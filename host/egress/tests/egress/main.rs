@@ -13,6 +13,7 @@ mod address_table;
 mod coding;
 mod headers;
 mod host_tricks;
+mod http2;
 mod limits;
 mod misframing;
 mod places;

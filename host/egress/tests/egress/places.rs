@@ -1,6 +1,6 @@
 //! Which places may be reached.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -160,6 +160,64 @@ async fn this_machines_own_public_address_is_denied() {
         let error = bench.get(&format!("http://{host}/")).await.unwrap_err();
         let denied = AddressClass::OwnInterface;
         assert!(matches!(error, EgressError::AddressDenied { class, .. } if class == denied));
+    }
+}
+
+#[tokio::test]
+async fn where_keyway_itself_listens_is_not_reached_although_it_is_allowed() {
+    let upstream = Upstream::answering(reply("", b"")).await;
+    let port = upstream.port;
+    for (listener, hosts) in [
+        (
+            "127.0.0.1",
+            [
+                "127.0.0.1",
+                "upstream.test",
+                "[::ffff:127.0.0.1]",
+                "0.0.0.0",
+            ]
+            .as_slice(),
+        ),
+        (
+            "0.0.0.0",
+            &[
+                "127.0.0.1",
+                "upstream.test",
+                "127.0.0.2",
+                "[::1]",
+                "0.0.0.0",
+                "8.8.8.8",
+            ],
+        ),
+        (
+            "[::]",
+            &["127.0.0.1", "upstream.test", "[::1]", "[::ffff:8.8.8.8]"],
+        ),
+        ("8.8.8.8", &["8.8.8.8", "[64:ff9b::8.8.8.8]", "0.0.0.0"]),
+    ] {
+        for host in hosts {
+            let bench = Bench::builder()
+                .allow(host, port)
+                .with(|config| config.also_denied.push("8.8.8.8".parse().unwrap()))
+                .build();
+            let address: SocketAddr = format!("{listener}:{port}").parse().unwrap();
+            bench.egress.never_reach(address);
+            let url = format!("http://{host}:{port}/");
+            let error = bench.get(&url).await.expect_err(host);
+            let EgressError::AddressDenied { class, .. } = &error else {
+                panic!("{listener} {host}: {error:?}")
+            };
+            assert_eq!(*class, AddressClass::OwnListener, "{listener} {host}");
+            assert!(error.to_string().contains("another port"), "{error}");
+        }
+    }
+    assert_eq!(upstream.seen.connections(), 0);
+
+    // The port beside it, and the same port elsewhere, are reached.
+    for listener in [format!("127.0.0.1:{}", port - 1), format!("8.8.8.8:{port}")] {
+        let bench = Bench::builder().allow("127.0.0.1", port).build();
+        bench.egress.never_reach(listener.parse().unwrap());
+        bench.get(&upstream.url("/")).await.unwrap();
     }
 }
 

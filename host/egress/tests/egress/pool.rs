@@ -1,12 +1,16 @@
 //! Which connections are kept, and for whom.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use keyway_egress::{EgressConfig, EgressError, Exchange, Limit, RequestBody, Sent, Wait};
+use keyway_egress::{
+    AddressClass, EgressConfig, EgressError, Exchange, Limit, RequestBody, Sent, SystemResolver,
+    Wait,
+};
 use keyway_model::net::Method;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Bench, Upstream, next_request, read, reply};
+use crate::support::{Bench, DnsAnswer, NameServer, Upstream, next_request, read, reply};
 
 #[tokio::test]
 async fn a_connection_is_used_again_by_its_owner_and_by_nobody_else() {
@@ -19,17 +23,53 @@ async fn a_connection_is_used_again_by_its_owner_and_by_nobody_else() {
     }
     assert_eq!(upstream.seen.connections(), 1);
 
-    let other_connection = owner.other_connection();
-    read(other_connection.get(&upstream.url("/")).await.unwrap())
+    // Each differs from the owner in one thing alone.
+    let others = [
+        ("tenant", owner.other_tenant()),
+        ("environment", owner.other_environment()),
+        ("connector", owner.other_connector()),
+        ("connection", owner.other_connection()),
+    ];
+    for (position, (what, other)) in others.iter().enumerate() {
+        for bench in [other, &owner, other] {
+            read(bench.get(&upstream.url("/")).await.unwrap())
+                .await
+                .unwrap();
+        }
+        assert_eq!(upstream.seen.connections(), position + 2, "{what}");
+    }
+    read(owner.again().get(&upstream.url("/")).await.unwrap())
         .await
         .unwrap();
-    assert_eq!(upstream.seen.connections(), 2);
+    assert_eq!(upstream.seen.connections(), others.len() + 1);
+}
 
-    let other_tenant = owner.other_tenant();
-    read(other_tenant.get(&upstream.url("/")).await.unwrap())
-        .await
-        .unwrap();
-    assert_eq!(upstream.seen.connections(), 3);
+#[tokio::test]
+async fn a_kept_connection_stays_with_its_address_and_the_next_one_is_judged_anew() {
+    const NAME: &str = "turning.test";
+    let upstream = Upstream::answering(reply("", b"x")).await;
+    let dns = NameServer::answering(|_, turn| match turn {
+        1 => DnsAnswer::addresses(["127.0.0.1"]),
+        _ => DnsAnswer::addresses(["127.0.0.2"]),
+    })
+    .await;
+    let bench = Bench::builder()
+        .resolver(Arc::new(SystemResolver::asking(&[dns.address])))
+        .allow_at(NAME, upstream.port, "127.0.0.1")
+        .build();
+    let url = format!("http://{NAME}:{}/", upstream.port);
+    for _ in 0..3 {
+        read(bench.get(&url).await.unwrap()).await.unwrap();
+    }
+    assert_eq!((upstream.seen.connections(), dns.asked_for(NAME)), (1, 1));
+    // The name has turned to an address that is denied: no other connection is
+    // opened, for anybody.
+    let error = bench.other_connection().get(&url).await.unwrap_err();
+    let EgressError::AddressDenied { class, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(class, AddressClass::Loopback);
+    assert_eq!((upstream.seen.connections(), dns.asked_for(NAME)), (1, 2));
 }
 
 #[tokio::test]

@@ -181,6 +181,62 @@ async fn addresses_over_the_limit_are_not_looked_at() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_cut_or_is_not_as_long_as_it_says_is_none() {
+    let honest = || vec![address(HONEST)];
+    for answer in [
+        DnsAnswer::Truncated(honest()),
+        DnsAnswer::Cut(honest(), 1),
+        DnsAnswer::Cut(honest(), 4),
+        DnsAnswer::Cut(honest(), 12),
+        DnsAnswer::Counted(honest(), 2),
+        DnsAnswer::Counted(honest(), u16::MAX),
+    ] {
+        let shown = format!("{answer:?}");
+        let stage = Stage::answering(move |_, _| answer.clone()).await;
+        let error = stage.get().await.expect_err(&shown);
+        let refused = matches!(
+            error,
+            EgressError::Unresolvable { .. }
+                | EgressError::Timeout {
+                    which: Wait::Resolve,
+                    ..
+                }
+        );
+        assert!(refused, "{shown}: {error:?}");
+        assert_eq!(error.was_sent(), Sent::No);
+        assert_eq!(stage.honest.seen.connections(), 0, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_over_the_size_of_a_message_by_udp_is_not_read_to_its_end() {
+    // A record takes 30 bytes, a message without EDNS 512, and one datagram 64 kB.
+    for (count, is_read) in [(30, true), (100, false), (2_000, false)] {
+        let stage = Stage::answering(move |_, _| {
+            let many = (0..count).map(|n| address(&format!("10.0.{}.{}", n / 250, n % 250)));
+            DnsAnswer::Records(many.collect())
+        })
+        .await;
+        let error = stage.get().await.unwrap_err();
+        assert_eq!(error.was_sent(), Sent::No);
+        let was_read = matches!(error, EgressError::AddressDenied { .. });
+        let was_not = matches!(
+            error,
+            EgressError::Unresolvable { .. }
+                | EgressError::Timeout {
+                    which: Wait::Resolve,
+                    ..
+                }
+        );
+        assert_eq!(
+            (was_read, was_not),
+            (is_read, !is_read),
+            "{count}: {error:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_name_server_that_says_nothing_is_not_waited_for() {
     let stage = Stage::answering(|_, _| DnsAnswer::Silence).await;
     let error = stage.get().await.unwrap_err();

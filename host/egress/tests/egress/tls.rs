@@ -223,19 +223,22 @@ async fn a_session_is_resumed_for_its_owner_and_for_nobody_else() {
         &owner,
         &owner.other_connection(),
         &owner.other_tenant(),
+        &owner.other_environment(),
+        &owner.other_connector(),
+        &owner,
     ] {
         read(bench.get(&url(tls.port())).await.unwrap())
             .await
             .unwrap();
     }
-    assert_eq!(tls.upstream.seen.connections(), 4);
+    assert_eq!(tls.upstream.seen.connections(), 7);
     let resumed: Vec<bool> = tls
         .requests
         .lock()
         .iter()
         .map(|request| request.resumed)
         .collect();
-    assert_eq!(resumed, [false, true, false, false]);
+    assert_eq!(resumed, [false, true, false, false, false, false, true]);
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 //! that speak only old or weak forms of it. By hand, since no library here
 //! speaks those.
 
-use keyway_egress::EgressError;
+use std::time::Duration;
+
+use keyway_egress::{EgressError, Wait};
+use rustls::{PeerIncompatible, PeerMisbehaved};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -17,6 +20,9 @@ const EXTENSION_EARLY_DATA: u16 = 42;
 const GOOD_SUITES: [u16; 9] = [
     0x1301, 0x1302, 0x1303, 0xc02b, 0xc02c, 0xc02f, 0xc030, 0xcca8, 0xcca9,
 ];
+
+/// `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256`.
+const GOOD_SUITE: u16 = 0xc02f;
 
 /// Only a signal that renegotiation is safe, no suite.
 const RENEGOTIATION_INFO: u16 = 0x00ff;
@@ -85,6 +91,7 @@ async fn greeted_with(answer: Vec<u8>) -> (EgressError, Hello) {
     .await;
     let bench = Bench::builder()
         .allow("upstream.test", upstream.port)
+        .with(|config| config.timeouts.tls = Duration::from_secs(1))
         .build();
     let url = format!("https://upstream.test:{}/", upstream.port);
     let error = bench.get(&url).await.unwrap_err();
@@ -97,7 +104,7 @@ async fn old_versions_and_weak_suites_of_tls_are_refused() {
         ("SSL 3.0", 0x0300, 0x002f),
         ("TLS 1.0", 0x0301, 0xc013),
         ("TLS 1.1", 0x0302, 0xc013),
-        ("TLS 1.1 with a good suite", 0x0302, 0xc02f),
+        ("TLS 1.1 with a good suite", 0x0302, GOOD_SUITE),
         ("TLS 1.2 with CBC", 0x0303, 0xc027),
         ("TLS 1.2 without a fresh key", 0x0303, 0x009c),
         ("TLS 1.2 with RC4", 0x0303, 0xc011),
@@ -105,11 +112,27 @@ async fn old_versions_and_weak_suites_of_tls_are_refused() {
         ("TLS 1.2 without authentication", 0x0303, 0xc018),
     ] {
         let (error, _) = greeted_with(server_hello(version, suite)).await;
-        assert!(
-            matches!(error, EgressError::Tls { .. }),
-            "{what}: {error:?}"
-        );
+        let EgressError::Tls { source, .. } = &error else {
+            panic!("{what}: {error:?}")
+        };
+        let inner = source.get_ref().unwrap();
+        let why = inner.downcast_ref::<rustls::Error>().unwrap();
+        let expected = if version < 0x0303 {
+            PeerIncompatible::ServerDoesNotSupportTls12Or13.into()
+        } else {
+            PeerMisbehaved::SelectedUnofferedCipherSuite.into()
+        };
+        assert_eq!(*why, expected, "{what}");
     }
+}
+
+#[tokio::test]
+async fn the_same_hello_of_a_good_version_and_suite_is_taken_and_more_is_waited_for() {
+    let (error, _) = greeted_with(server_hello(0x0303, GOOD_SUITE)).await;
+    let EgressError::Timeout { which, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(which, Wait::Tls);
 }
 
 #[tokio::test]

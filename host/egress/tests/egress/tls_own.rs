@@ -13,7 +13,7 @@ use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
 use crate::support::{
-    Authority, Bench, Credential, TlsUpstream, Upstream, read, reply, self_signed,
+    Authority, Bench, Credential, TlsUpstream, Upstream, read, reply, self_signed_and_pin,
 };
 
 fn url(port: u16) -> String {
@@ -103,14 +103,24 @@ async fn a_pin_is_asked_for_beside_a_certificate_that_holds() {
     send(&bench, tls.port(), &settings(&spec), Credential::None)
         .await
         .unwrap();
+}
 
-    // The right key does not make up for a certificate that does not hold.
-    let expired = TlsUpstream::echoing(self_signed("upstream.test")).await;
-    let bench = Bench::builder()
-        .allow("upstream.test", expired.port())
-        .build();
-    let error = send(&bench, expired.port(), &settings(&spec), Credential::None).await;
-    assert!(matches!(error, Err(EgressError::Tls { .. })), "{error:?}");
+#[tokio::test]
+async fn the_right_key_does_not_make_up_for_a_certificate_that_does_not_hold() {
+    let (by_itself, pin) = self_signed_and_pin("upstream.test");
+    let tls = TlsUpstream::echoing(by_itself).await;
+    let bench = Bench::builder().allow("upstream.test", tls.port()).build();
+    let spec = TlsSpec {
+        pins: vec![pin],
+        ..TlsSpec::default()
+    };
+    let sent = send(&bench, tls.port(), &settings(&spec), Credential::None).await;
+    let error = sent.unwrap_err();
+    assert!(matches!(error, EgressError::Tls { .. }), "{error:?}");
+    let said = error.operator_text();
+    assert!(said.contains("UnknownIssuer"), "{said}");
+    assert!(!said.contains("pins"), "{said}");
+    assert!(tls.requests.lock().is_empty());
 }
 
 #[test]

@@ -10,11 +10,12 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use keyway_egress::ClientSpec;
+use keyway_egress::{ClientSpec, SpkiPin};
 use parking_lot::Mutex;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
+    IsCa, Issuer, KeyIdMethod, KeyPair, PublicKeyData, RevokedCertParams, SerialNumber,
+    date_time_ymd,
 };
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -131,10 +132,20 @@ impl Authority {
 
 /// Settings of a server that signed its own certificate.
 pub(crate) fn self_signed(host: &str) -> ServerConfig {
+    self_signed_by(host, &KeyPair::generate().unwrap())
+}
+
+/// The same, and the pin of its key.
+pub(crate) fn self_signed_and_pin(host: &str) -> (ServerConfig, SpkiPin) {
     let key = KeyPair::generate().unwrap();
+    let pin = SpkiPin::of_spki(&key.subject_public_key_info());
+    (self_signed_by(host, &key), pin)
+}
+
+fn self_signed_by(host: &str, key: &KeyPair) -> ServerConfig {
     let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
-    let certificate = params.self_signed(&key).unwrap();
-    server_config(certificate.der().clone(), &key)
+    let certificate = params.self_signed(key).unwrap();
+    server_config(certificate.der().clone(), key)
 }
 
 fn server_config(certificate: CertificateDer<'static>, key: &KeyPair) -> ServerConfig {

@@ -63,31 +63,48 @@ impl Bench {
         BenchBuilder(config)
     }
 
-    /// The same egress, for another connection of another tenant.
+    /// The same but for the tenant.
     pub(crate) fn other_tenant(&self) -> Self {
+        self.in_scope(any_scope())
+    }
+
+    /// The same but for the environment.
+    pub(crate) fn other_environment(&self) -> Self {
+        self.in_scope(Scope {
+            tenant: self.scope.tenant,
+            environment: Environment::Production,
+        })
+    }
+
+    fn in_scope(&self, scope: Scope) -> Self {
         Self {
-            egress: self.egress.clone(),
-            scope: any_scope(),
-            connection: ConnectionId::random(),
-            connector: self.connector,
+            scope,
+            ..self.again()
         }
     }
 
-    /// The same egress and tenant, for another connection of another connector.
+    /// The same but for the connector.
     pub(crate) fn other_connector(&self) -> Self {
         Self {
             connector: Some(Digest::of(b"another connector")),
-            ..self.other_connection()
+            ..self.again()
         }
     }
 
-    /// The same egress and tenant, for another connection.
+    /// The same but for the connection.
     pub(crate) fn other_connection(&self) -> Self {
-        let connection = ConnectionId::random();
+        Self {
+            connection: ConnectionId::random(),
+            ..self.again()
+        }
+    }
+
+    /// The same egress, for the same connection of the same tenant.
+    pub(crate) fn again(&self) -> Self {
         Self {
             egress: self.egress.clone(),
             scope: self.scope,
-            connection,
+            connection: self.connection,
             connector: self.connector,
         }
     }

@@ -13,6 +13,7 @@ const A: u16 = 1;
 const CNAME: u16 = 5;
 const AAAA: u16 = 28;
 const CODE_NAME_ERROR: u8 = 3;
+const FLAG_TRUNCATED: u8 = 2;
 
 /// One record of an answer.
 #[derive(Clone, Debug)]
@@ -34,6 +35,13 @@ pub(crate) enum DnsAnswer {
     Records(Vec<DnsRecord>),
     /// There is no such name.
     NoName,
+    /// These records, of which the message says that it is cut (RFC 1035 section
+    /// 4.2.1): whoever believes it asks again, by TCP.
+    Truncated(Vec<DnsRecord>),
+    /// These records, of which so many bytes are missing.
+    Cut(Vec<DnsRecord>, usize),
+    /// These records, which the message says are so many.
+    Counted(Vec<DnsRecord>, u16),
     /// Nothing.
     Silence,
 }
@@ -129,19 +137,36 @@ fn question(query: &[u8]) -> (String, u16) {
 
 fn message(query: &[u8], name: &str, kind: u16, answer: &DnsAnswer) -> Option<Vec<u8>> {
     let (records, code) = match answer {
-        DnsAnswer::Records(records) => (written(records, name, kind), 0),
+        DnsAnswer::Records(records)
+        | DnsAnswer::Truncated(records)
+        | DnsAnswer::Cut(records, _)
+        | DnsAnswer::Counted(records, _) => (written(records, name, kind), 0),
         DnsAnswer::NoName => (Vec::new(), CODE_NAME_ERROR),
         DnsAnswer::Silence => return None,
     };
+    let (truncated, missing, more) = match answer {
+        DnsAnswer::Truncated(_) => (FLAG_TRUNCATED, 0, None),
+        DnsAnswer::Cut(_, missing) => (0, *missing, None),
+        DnsAnswer::Counted(_, count) => (0, 0, Some(*count)),
+        DnsAnswer::Records(_) | DnsAnswer::NoName | DnsAnswer::Silence => (0, 0, None),
+    };
     let question_end = 12 + wire_name(name).len() + 4;
-    let count = u16::try_from(records.len()).unwrap().to_be_bytes();
-    let header = [&[0x81, 0x80 | code, 0, 1], &count[..], &[0, 0, 0, 0]].concat();
+    let count = more.unwrap_or_else(|| u16::try_from(records.len()).unwrap());
+    let count = count.to_be_bytes();
+    let header = [
+        &[0x81 | truncated, 0x80 | code, 0, 1],
+        &count[..],
+        &[0, 0, 0, 0],
+    ]
+    .concat();
     let parts = [
         query.get(..2).unwrap(),
         &header,
         query.get(12..question_end).unwrap(),
     ];
-    Some([parts.concat(), records.concat()].concat())
+    let mut message = [parts.concat(), records.concat()].concat();
+    message.truncate(message.len() - missing);
+    Some(message)
 }
 
 fn written(records: &[DnsRecord], asked: &str, kind: u16) -> Vec<Vec<u8>> {

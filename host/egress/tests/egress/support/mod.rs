@@ -3,9 +3,10 @@
 mod authority;
 mod bench;
 mod dns;
+pub(crate) mod frames;
 mod upstream;
 
-pub(crate) use authority::{Authority, TlsUpstream, self_signed};
+pub(crate) use authority::{Authority, TlsUpstream, self_signed, self_signed_and_pin};
 pub(crate) use bench::{Bench, BenchBuilder, Credential};
 pub(crate) use dns::{DnsAnswer, DnsRecord, NameServer};
 pub(crate) use upstream::{Seen, Upstream, next_request, reply};
