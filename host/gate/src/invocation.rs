@@ -175,6 +175,7 @@ impl Invocation {
             artifact: self.basis.connector.record.digest,
             entrance,
             limits: self.limits,
+            memory_bytes_per_workspace_max: self.quotas.memory_bytes_per_workspace_max,
             reserved_headers: self.reserved_headers(),
             parameters: self.parameters(),
         };

@@ -105,9 +105,8 @@ impl Runner {
             () = presence.gone() => return Err(EvaluateError::Cancelled),
         };
         let lane = lane?;
-        let (tenant, limits) = (scope.tenant, limits.call);
-        let (outcome, _) =
-            run_logic(&lane, tenant, self.expressions, entrance, limits, presence).await;
+        let (tenant, component) = (scope.tenant, self.expressions);
+        let (outcome, _) = run_logic(&lane, tenant, component, entrance, &limits, presence).await;
         match outcome {
             CallOutcome::Value(answer) => Ok(answer),
             CallOutcome::Trap(Trap::Cancelled(_)) => Err(EvaluateError::Cancelled),

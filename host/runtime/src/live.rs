@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 use crate::ledger::Ledger;
 use crate::log_book::LogBook;
 use crate::mailbox::Mailbox;
-use crate::memory::Memory;
+use crate::memory::Share;
 use crate::meter::Meter;
 
 /// The error by which a host function ends the guest.
@@ -42,7 +42,7 @@ pub(crate) fn over(name: &str, value: u64) -> Trap {
 pub(crate) struct LiveCall {
     id: CallId,
     pub(crate) limits: CallLimits,
-    pub(crate) memory: Arc<Memory>,
+    pub(crate) memory: Share,
     pub(crate) meter: Meter,
     pub(crate) log: Mutex<LogBook>,
     pub(crate) ledger: Ledger,
@@ -59,7 +59,7 @@ impl LiveCall {
     pub(crate) fn new(
         id: CallId,
         limits: CallLimits,
-        memory: Arc<Memory>,
+        memory: Share,
         broker: Sender<ToBroker>,
     ) -> Self {
         Self {
