@@ -48,6 +48,7 @@ const SET: &str = "keyway:host/state#set";
 const GET: &str = "keyway:host/state#get";
 const OPEN: &str = "keyway:host/scratch#open";
 const WRITE: &str = "keyway:host/scratch#write";
+const SCOPES: &str = "keyway:host/connection#scopes";
 const LIST: &str = "keyway:host/scratch#list";
 const HTTP: &str = "wasi:http/outgoing-handler#handle";
 

@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use crate::Gate;
 use crate::admission::LineOf;
 use crate::grant::{Basis, Lost, standing};
+use crate::inward::ConnectionRead;
 use crate::lane::{Event, Lane, Line, RunningCall, group_of};
 use crate::mask::Mask;
 use crate::over::{Over, Traffic, within};
@@ -257,8 +258,14 @@ impl Invocation {
         let line = line.clone();
         match call {
             HostCall::Log(lines) => self.log(lines),
-            HostCall::Parameter { .. } => line.reply(request, self.parameter()).await,
-            HostCall::Scopes => line.reply(request, self.scopes()).await,
+            HostCall::Parameter { .. } => {
+                return self
+                    .connection(line, request, ConnectionRead::Parameter)
+                    .await;
+            }
+            HostCall::Scopes => {
+                return self.connection(line, request, ConnectionRead::Scopes).await;
+            }
             HostCall::StateGet { key } if self.meters.read_now() => {
                 let reply = self.state_get(&key).await;
                 line.reply(request, reply).await;

@@ -37,6 +37,7 @@ pub(crate) struct Meters {
     state: Rate,
     scratch: Rate,
     reads: Bucket,
+    connection: Bucket,
     log: Bucket,
     in_flight: Room,
 }
@@ -77,6 +78,10 @@ impl Meters {
                 "state_reads_per_second_max",
                 quotas.state_reads_per_second_max,
             ),
+            connection: Bucket::new(
+                "connection_reads_per_second_max",
+                quotas.connection_reads_per_second_max,
+            ),
             log: Bucket::new("log_lines_per_second_max", quotas.log_lines_per_second_max),
             in_flight: Room::new(
                 "host_calls_in_flight_per_connector_max",
@@ -97,6 +102,8 @@ impl Meters {
         self.state.hold_to(quotas.state_writes_per_second_max);
         self.scratch.hold_to(quotas.scratch_calls_per_second_max);
         self.reads.hold_to(quotas.state_reads_per_second_max);
+        self.connection
+            .hold_to(quotas.connection_reads_per_second_max);
         self.log.hold_to(quotas.log_lines_per_second_max);
         self.in_flight
             .hold_to(quotas.host_calls_in_flight_per_connector_max);
@@ -126,6 +133,16 @@ impl Meters {
     /// Lets one read of state go on. It takes no time, so it is not under way.
     pub(crate) async fn read(&self) -> Result<(), Over> {
         self.reads.token(self.deadline()).await
+    }
+
+    /// Whether one read of the connection may go on without waiting.
+    pub(crate) fn connection_now(&self) -> bool {
+        self.connection.token_now()
+    }
+
+    /// Lets one read of the connection go on. It takes no time, so it is not under way.
+    pub(crate) async fn connection(&self) -> Result<(), Over> {
+        self.connection.token(self.deadline()).await
     }
 
     /// Whether one more log line may be kept; nobody waits for that.
@@ -233,9 +250,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reads_of_state_and_calls_of_scratch_files_have_rates_of_their_own() {
+    async fn reads_and_calls_of_scratch_files_have_rates_of_their_own() {
         let meters = meters(Quotas {
             state_reads_per_second_max: 1,
+            connection_reads_per_second_max: 1,
             scratch_calls_per_second_max: 1,
             ..patient(20)
         });
@@ -243,6 +261,11 @@ mod tests {
         assert!(!meters.read_now());
         let over = meters.read().await.unwrap_err();
         assert_eq!((over.name, over.value), ("state_reads_per_second_max", 1));
+        assert!(meters.connection_now());
+        assert!(!meters.connection_now());
+        let over = meters.connection().await.unwrap_err();
+        let name = "connection_reads_per_second_max";
+        assert_eq!((over.name, over.value), (name, 1));
         drop(meters.scratch().await.unwrap());
         let over = meters.scratch().await.unwrap_err();
         assert_eq!((over.name, over.value), ("scratch_calls_per_second_max", 1));
@@ -311,11 +334,12 @@ mod tests {
             state_writes_per_second_max: rate,
             scratch_calls_per_second_max: rate,
             state_reads_per_second_max: rate,
+            connection_reads_per_second_max: rate,
             log_lines_per_second_max: rate,
             ..patient(1)
         };
         let started = Instant::now();
-        let mut passed = [0_u32; 6];
+        let mut passed = [0_u32; 7];
         for round in 0..1_000 {
             let meters = of(rates(20 + round % 2));
             let buckets = [
@@ -324,6 +348,7 @@ mod tests {
                 &meters.state.calls,
                 &meters.scratch.calls,
                 &meters.reads,
+                &meters.connection,
                 &meters.log,
             ];
             for (passed, bucket) in passed.iter_mut().zip(buckets) {

@@ -104,6 +104,8 @@ limits! {
         state_writes_per_second_max: u32 = 5_000, PerSecond, Manifest, "further ones wait, then fail";
         /// Reads of state of one connector a second.
         state_reads_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then fail";
+        /// Reads of the connection of one connector a second, those that its worker answers by itself not among them.
+        connection_reads_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then the call ends";
         /// Calls of scratch files of one connector a second.
         scratch_calls_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then fail";
         /// Log lines of one connector a second.
