@@ -191,14 +191,14 @@ fn a_flood_of_guests_that_compute_does_not_slow_another_tenants_job() {
 #[test]
 fn a_flood_of_guests_that_hold_memory_leaves_another_workspaces_jobs_as_much() {
     let scene = Scene::configured(
-        "[workers]\nprocesses = 1\nmemory_bytes_max = 33_554_432\n",
+        "[workers]\nprocesses = 1\nworker_memory_bytes_max = 33_554_432\n",
         "greedy",
         "sleep",
         "log_lines_max=10",
     );
     scene.flood(&json!({}));
     // One workspace has half of it, and as much is left.
-    scene.tells_flood("memory_total_bytes_max", 33_554_432);
+    scene.tells_flood("worker_memory_bytes_max", 33_554_432);
     scene.victim_times();
     // What its quota is lowered to holds for the next of its calls.
     scene

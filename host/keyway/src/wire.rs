@@ -259,7 +259,7 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
         lanes: config.workers.lanes(),
         room,
         limits: limits.ceiling.call,
-        memory_total_bytes_max: config.workers.memory_bytes_max,
+        worker_memory_bytes_max: config.workers.worker_memory_bytes_max,
     };
     let (workers, verdicts) = Workers::start(plan, config.workers.processes(), expressions).await?;
     let runner = Arc::new(Runner {

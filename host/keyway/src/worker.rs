@@ -36,7 +36,7 @@ pub(crate) fn main(options: &WorkerOptions) -> Result<ExitCode> {
         let limits = CompileLimits {
             cpu_seconds_max: options.cpu_seconds_max.unwrap_or(default.cpu_seconds_max),
             memory_bytes_max: options
-                .memory_total_bytes_max
+                .worker_memory_bytes_max
                 .unwrap_or(default.memory_bytes_max),
         };
         let (input, output) = (io::stdin().lock(), io::stdout().lock());
@@ -53,9 +53,9 @@ pub(crate) fn main(options: &WorkerOptions) -> Result<ExitCode> {
         table_elements_max: options
             .table_elements_max
             .unwrap_or(default.table_elements_max),
-        memory_total_bytes_max: options
-            .memory_total_bytes_max
-            .unwrap_or(default.memory_total_bytes_max),
+        worker_memory_bytes_max: options
+            .worker_memory_bytes_max
+            .unwrap_or(default.worker_memory_bytes_max),
         ..default
     };
     keyway_runtime::run_process(lanes, &pool, confinement)?;

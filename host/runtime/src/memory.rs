@@ -75,7 +75,7 @@ impl Share {
         // As much as it has itself stays free for the others.
         if all.saturating_add(of_group) > self.memory.bytes_max {
             return Err(Full {
-                name: "memory_total_bytes_max",
+                name: "worker_memory_bytes_max",
                 bytes_max: self.memory.bytes_max,
             });
         }
@@ -127,7 +127,7 @@ mod tests {
     fn a_workspace_leaves_as_much_as_it_has_and_so_do_several() {
         let memory = Arc::new(Memory::new(100));
         let of = |group| memory.share(group, u64::MAX);
-        let all = Some(("memory_total_bytes_max", 100));
+        let all = Some(("worker_memory_bytes_max", 100));
         assert_eq!(limit(of(1).take(51)), all);
         assert_eq!(limit(of(1).take(50)), None);
         assert_eq!(limit(of(1).take(1)), all);

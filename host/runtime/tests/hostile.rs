@@ -312,13 +312,13 @@ async fn calls_of_one_group_that_hold_memory_leave_another_group_as_much() {
     let each = hostile("sleep", short).await.usage.memory_bytes;
     let size = PoolSize {
         instances_max: 40,
-        memory_total_bytes_max: 20 * each,
+        worker_memory_bytes_max: 20 * each,
         ..PoolSize::default()
     };
     let mut broker = Broker::of_pool("hostile", &size).await;
     broker.limits.wall_ms_max = 600_000;
     broker.memory_bytes_per_workspace_max = u64::MAX;
-    let all = || over("memory_total_bytes_max", 20 * each);
+    let all = || over("worker_memory_bytes_max", 20 * each);
     for (group, room) in [(1, 10), (2, 5), (3, 2)] {
         broker.group = group;
         sleepers(&mut broker, room, 4, all()).await;

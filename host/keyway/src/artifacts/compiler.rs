@@ -62,7 +62,7 @@ fn start(confined: &Confined) -> io::Result<Child> {
         .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
         .arg(format!("--cpu-seconds-max={}", limits.cpu_seconds_max))
         .arg(format!(
-            "--memory-total-bytes-max={}",
+            "--worker-memory-bytes-max={}",
             limits.memory_bytes_max
         ))
         .stdin(Stdio::piped())
