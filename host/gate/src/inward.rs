@@ -189,6 +189,16 @@ impl Invocation {
                 format!("`log_lines_max` ({lines}) or `log_bytes_max` ({bytes}) is exceeded");
             self.seen.lock().say_once(dropped_lines(over));
         }
+        if usage.bodies_refused > 0 {
+            let bytes_max = self.limits.request_body_bytes_max;
+            self.seen.lock().say_once(SeenDenial {
+                asked: "the body of a request".to_owned(),
+                reason: DenialReason::Limit,
+                remedy: format!(
+                    "`request_body_bytes_max` ({bytes_max}) is exceeded: raise it, or send less"
+                ),
+            });
+        }
         let mut seen = self.seen.lock();
         // People are told of those that never left the worker, too.
         seen.log_lines_dropped = seen
@@ -203,7 +213,7 @@ impl Invocation {
             connection_reads: seen.connection_reads.saturating_add(usage.parameter_reads),
             state_reads: seen.state_reads,
             scratch_reads: seen.scratch_reads,
-            denied: seen.inward_denied,
+            denied: seen.inward_denied.saturating_add(usage.bodies_refused),
             ended: ended_by_host(outcome),
         };
         // Some of these are a worker's word: their sum may be anything.

@@ -50,6 +50,7 @@ pub(crate) struct LiveCall {
     mailboxes: Mutex<Vec<(RequestId, Arc<Mailbox>)>>,
     requests: AtomicU32,
     parameter_reads: AtomicU32,
+    bodies_refused: AtomicU32,
     is_ended: AtomicBool,
     verdict: Mutex<Option<Trap>>,
     ending: Notify,
@@ -73,6 +74,7 @@ impl LiveCall {
             mailboxes: Mutex::default(),
             requests: AtomicU32::new(0),
             parameter_reads: AtomicU32::new(0),
+            bodies_refused: AtomicU32::new(0),
             is_ended: AtomicBool::new(false),
             verdict: Mutex::default(),
             ending: Notify::new(),
@@ -235,6 +237,16 @@ impl LiveCall {
     /// How many parameters were read.
     pub(crate) fn parameter_reads(&self) -> u32 {
         self.parameter_reads.load(Ordering::Relaxed)
+    }
+
+    /// Counts one request body that is longer than it may be.
+    pub(crate) fn refuse_body(&self) {
+        self.bodies_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many request bodies were.
+    pub(crate) fn bodies_refused(&self) -> u32 {
+        self.bodies_refused.load(Ordering::Relaxed)
     }
 
     /// How many host calls there were.
