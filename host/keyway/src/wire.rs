@@ -230,6 +230,8 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
         compile: CompileLimits {
             cpu_seconds_max: config.workers.compile_cpu_seconds_max,
             memory_bytes_max: config.workers.compile_memory_bytes_max,
+            guest_memory_bytes_max: limits.ceiling.call.memory_bytes_max,
+            guest_table_elements_max: limits.ceiling.call.table_elements_max.into(),
         },
         compile_wall_seconds_max: config.workers.compile_wall_seconds_max,
         is_weaker: config.workers.dangerous_weaker_worker,

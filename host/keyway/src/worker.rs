@@ -38,6 +38,12 @@ pub(crate) fn main(options: &WorkerOptions) -> Result<ExitCode> {
             memory_bytes_max: options
                 .worker_memory_bytes_max
                 .unwrap_or(default.memory_bytes_max),
+            guest_memory_bytes_max: options
+                .memory_bytes_max
+                .map_or(default.guest_memory_bytes_max, |bytes| bytes as u64),
+            guest_table_elements_max: options
+                .table_elements_max
+                .map_or(default.guest_table_elements_max, |elements| elements as u64),
         };
         let (input, output) = (io::stdin().lock(), io::stdout().lock());
         keyway_runtime::compile_process(confinement, &limits, weaker, input, output)?;

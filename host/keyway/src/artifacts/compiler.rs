@@ -65,6 +65,14 @@ fn start(confined: &Confined) -> io::Result<Child> {
             "--worker-memory-bytes-max={}",
             limits.memory_bytes_max
         ))
+        .arg(format!(
+            "--memory-bytes-max={}",
+            limits.guest_memory_bytes_max
+        ))
+        .arg(format!(
+            "--table-elements-max={}",
+            limits.guest_table_elements_max
+        ))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
