@@ -212,6 +212,24 @@ fn calls_over_the_workspaces_or_the_connectors_number_wait_and_run_after_those_b
 }
 
 #[test]
+fn a_call_over_its_workspaces_memory_ends_by_name_and_is_recorded() {
+    let subject = Subject::new("");
+    let limit = "memory_bytes_per_workspace_max";
+    let before = subject.call(Call::Check);
+    assert!(!before.contains(limit), "{before}");
+    // Less than one guest begins with.
+    subject.set(&format!("{limit}=65536"));
+    let told = subject.call(Call::Check);
+    assert!(tells(&told, limit, 65_536), "{told}");
+    let recorded = format!("it exceeded {limit} (65536)");
+    subject.stage.until("the record of its end", |stage| {
+        let audit = stage.audit();
+        let is_of_it = |line: &Value| line["record"]["ended"] == recorded.as_str();
+        audit.iter().any(is_of_it).then_some(())
+    });
+}
+
+#[test]
 fn an_event_over_the_number_of_jobs_is_refused_by_name_and_recorded() {
     let subject = Subject::new("[limits]\nwall_ms_max = 4000\n");
     let stage = &subject.stage;
