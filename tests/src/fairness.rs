@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::{INTAKE, Stage, artifact, http, order, split};
-use crate::limits::guest;
+use crate::limits::{guest, tells};
 
 /// Jobs of the flood.
 const FLOOD: u32 = 500;
@@ -35,7 +35,11 @@ struct Scene {
 
 impl Scene {
     fn new(connector: &str, action: &str, limits: &str) -> Self {
-        let stage = Stage::configured("[limits]\nwall_ms_max = 600000\n");
+        Self::configured("", connector, action, limits)
+    }
+
+    fn configured(more: &str, connector: &str, action: &str, limits: &str) -> Self {
+        let stage = Stage::configured(&format!("[limits]\nwall_ms_max = 600000\n{more}"));
         stage.shop();
         let victim = stage.apply("intake", INTAKE).unwrap();
         stage.ok("workspace create rival");
@@ -111,6 +115,22 @@ impl Scene {
         running.iter().sum()
     }
 
+    /// Waits until a job of the flood has ended for a limit, and its audit record
+    /// says so.
+    fn tells_flood(&self, limit: &str, value: u64) {
+        let recorded = format!("it exceeded {limit} ({value})");
+        self.stage.until("a job that ended for the limit", |stage| {
+            let failed = stage.json("--workspace rival job list --limit 1000 --state failed");
+            let audit = stage.json("--workspace rival audit list --limit 1000");
+            let told = |job: &Value| {
+                let failure = job["failure"].as_str();
+                failure.is_some_and(|failure| tells(failure, limit, value))
+            };
+            let is_told = failed.as_array()?.iter().any(told);
+            (is_told && audit.to_string().contains(&recorded)).then_some(())
+        });
+    }
+
     /// Ends the flood: what is queued of it ends at once, under the lowest limits.
     fn drain(&self) {
         self.stage
@@ -166,4 +186,25 @@ fn a_flood_of_guests_that_compute_does_not_slow_another_tenants_job() {
     let few = "cpu_ms_max=1000 guest_calls_per_workspace_max=50";
     let scene = Scene::new("hostile", "attempt", few);
     scene.holds(&json!({ "what": "endless_loop" }), Ends::WhenToldTo);
+}
+
+#[test]
+fn a_flood_of_guests_that_hold_memory_leaves_another_workspaces_jobs_as_much() {
+    let scene = Scene::configured(
+        "[workers]\nprocesses = 1\nworker_memory_bytes_max = 33_554_432\n",
+        "greedy",
+        "sleep",
+        "log_lines_max=10",
+    );
+    scene.flood(&json!({}));
+    // One workspace has half of it, and as much is left.
+    scene.tells_flood("worker_memory_bytes_max", 33_554_432);
+    scene.victim_times();
+    // What its quota is lowered to holds for the next of its calls.
+    scene
+        .stage
+        .ok("workspace limits set rival memory_bytes_per_workspace_max=8388608");
+    scene.flood(&json!({}));
+    scene.tells_flood("memory_bytes_per_workspace_max", 8_388_608);
+    scene.victim_times();
 }

@@ -48,6 +48,7 @@ const SET: &str = "keyway:host/state#set";
 const GET: &str = "keyway:host/state#get";
 const OPEN: &str = "keyway:host/scratch#open";
 const WRITE: &str = "keyway:host/scratch#write";
+const SCOPES: &str = "keyway:host/connection#scopes";
 const LIST: &str = "keyway:host/scratch#list";
 const HTTP: &str = "wasi:http/outgoing-handler#handle";
 
@@ -192,11 +193,7 @@ pub(crate) fn names(of: &Value) -> BTreeSet<String> {
 /// Whether `text` names the limit with its value, in one of the ways in which
 /// errors do.
 pub(crate) fn tells(text: &str, limit: &str, value: u64) -> bool {
-    // The worker refuses such a body by the error that `wasi:http` has for it.
-    let by_wasi = format!("HttpRequestBodySize(Some({value}))");
-    limit == "request_body_bytes_max" && text.contains(&by_wasi)
-        || text.contains(&format!("`{limit}` ({value})"))
-        || text.contains(&format!("{limit} ({value})"))
+    text.contains(&format!("`{limit}` ({value})")) || text.contains(&format!("{limit} ({value})"))
 }
 
 #[test]

@@ -173,7 +173,8 @@ pub struct Tally {
     pub state_reads: u32,
     /// Reads and lists of scratch files.
     pub scratch_reads: u32,
-    /// Inward calls that were denied.
+    /// Inward calls that were denied, and request bodies that no request was made for:
+    /// they are longer than they may be.
     pub denied: u32,
     /// Why the guest did not end by itself, in our own words: the limit that
     /// it exceeded, for example.

@@ -15,8 +15,11 @@ use keyway_model::TenantId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+mod rate;
 #[cfg(test)]
 mod tests;
+
+pub use rate::Spent;
 
 /// What tells the lines of a tenant apart.
 pub trait LineOf: Copy + Eq + Hash + fmt::Debug {}

@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use crate::Gate;
 use crate::admission::LineOf;
 use crate::grant::{Basis, Lost, standing};
+use crate::inward::ConnectionRead;
 use crate::lane::{Charge, Event, Lane, Line, RunningCall, group_of};
 use crate::mask::Mask;
 use crate::over::{Over, Traffic, within};
@@ -175,6 +176,7 @@ impl Invocation {
             artifact: self.basis.connector.record.digest,
             entrance,
             limits: self.limits,
+            memory_bytes_per_workspace_max: self.quotas.memory_bytes_per_workspace_max,
             reserved_headers: self.reserved_headers(),
             parameters: self.parameters(),
         };
@@ -261,8 +263,14 @@ impl Invocation {
         let line = line.clone();
         match call {
             HostCall::Log(lines) => self.log(lines),
-            HostCall::Parameter => line.reply(request, self.parameter()).await,
-            HostCall::Scopes => line.reply(request, self.scopes()).await,
+            HostCall::Parameter => {
+                return self
+                    .connection(line, request, ConnectionRead::Parameter)
+                    .await;
+            }
+            HostCall::Scopes => {
+                return self.connection(line, request, ConnectionRead::Scopes).await;
+            }
             HostCall::StateGet { key } if self.meters.read_now() => {
                 let reply = self.state_get(&key).await;
                 line.reply(request, reply).await;

@@ -3,15 +3,33 @@
 
 use std::sync::atomic::Ordering;
 
+use futures_util::future::BoxFuture;
 use keyway_authz::{Admitted, DenialReason, Inward, Record, Tally};
-use keyway_ipc::{CallOutcome, HostReply, LogLevel, StateRefusal, Trap, Usage};
+use keyway_ipc::{CallOutcome, HostReply, LogLevel, RequestId, StateRefusal, Trap, Usage};
 use keyway_model::EntryId;
 use keyway_model::limit::{CallLimits, table};
 use keyway_model::plain::is_plain;
 
 use crate::invocation::Invocation;
+use crate::lane::Line;
 use crate::over::{Over, within};
 use crate::seen::{LogLine, SeenDenial};
+
+/// What of its connection a guest asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ConnectionRead {
+    Parameter,
+    Scopes,
+}
+
+impl ConnectionRead {
+    const fn inward(self) -> Inward {
+        match self {
+            Self::Parameter => Inward::ConnectionParameter,
+            Self::Scopes => Inward::ConnectionScopes,
+        }
+    }
+}
 
 impl Invocation {
     /// Decides one inward call. A denial is counted, and kept for people once.
@@ -82,7 +100,7 @@ impl Invocation {
 
     /// What the worker may tell the guest by itself: every declared parameter
     /// that has a value, if the grant holds them. A guest that asks without
-    /// the grant is answered by [`Invocation::parameter`].
+    /// the grant is answered by [`Invocation::connection_read`].
     pub(crate) fn parameters(&self) -> Option<Vec<(String, String)>> {
         let _admitted = self.grant.decide_inward(Inward::ConnectionParameter).ok()?;
         let declared = self.basis.connector.manifest.parameters.iter();
@@ -96,21 +114,48 @@ impl Invocation {
         Some(values.collect())
     }
 
-    /// A parameter that the worker was not given: denied, or not there.
-    pub(crate) fn parameter(&self) -> HostReply {
-        self.seen.lock().connection_reads += 1;
-        if let Some(_admitted) = self.admit(Inward::ConnectionParameter) {
-            tracing::error!("a worker asks for a parameter that it was given");
+    /// Answers a read of the connection at once, or when it is its turn.
+    pub(crate) async fn connection(
+        &self,
+        line: Line,
+        request: RequestId,
+        read: ConnectionRead,
+    ) -> Option<BoxFuture<'_, RequestId>> {
+        if self.meters.connection_now() {
+            line.reply(request, self.connection_read(read)).await;
+            return None;
         }
-        HostReply::Parameter(None)
+        Some(Box::pin(async move {
+            let reply = self.connection_read_in_turn(read).await;
+            line.reply(request, reply).await;
+            request
+        }))
     }
 
-    pub(crate) fn scopes(&self) -> HostReply {
+    /// Reads of the connection: none has scopes yet, and a parameter that the worker
+    /// was not given is denied, or not there.
+    fn connection_read(&self, read: ConnectionRead) -> HostReply {
         self.seen.lock().connection_reads += 1;
-        let Some(_admitted) = self.admit(Inward::ConnectionScopes) else {
-            return HostReply::Scopes(Vec::new());
-        };
-        HostReply::Scopes(Vec::new())
+        let admitted = self.admit(read.inward());
+        match read {
+            ConnectionRead::Parameter => {
+                if admitted.is_some() {
+                    tracing::error!("a worker asks for a parameter that it was given");
+                }
+                HostReply::Parameter(None)
+            }
+            ConnectionRead::Scopes => HostReply::Scopes(Vec::new()),
+        }
+    }
+
+    /// The same, where it has to wait for its turn. There is no error of these reads:
+    /// who waits too long is ended.
+    async fn connection_read_in_turn(&self, read: ConnectionRead) -> HostReply {
+        if let Err(over) = self.meters.connection().await {
+            self.deny_inward(read.inward(), DenialReason::Limit, over.to_string());
+            return HostReply::Trap(over.into());
+        }
+        self.connection_read(read)
     }
 
     /// Reads state: inward, so the grant alone decides, and it is counted.
@@ -159,6 +204,16 @@ impl Invocation {
                 format!("`log_lines_max` ({lines}) or `log_bytes_max` ({bytes}) is exceeded");
             self.seen.lock().say_once(dropped_lines(over));
         }
+        if usage.bodies_refused > 0 {
+            let bytes_max = self.limits.request_body_bytes_max;
+            self.seen.lock().say_once(SeenDenial {
+                asked: "the body of a request".to_owned(),
+                reason: DenialReason::Limit,
+                remedy: format!(
+                    "`request_body_bytes_max` ({bytes_max}) is exceeded: raise it, or send less"
+                ),
+            });
+        }
         let mut seen = self.seen.lock();
         // People are told of those that never left the worker, too.
         seen.log_lines_dropped = seen
@@ -173,7 +228,7 @@ impl Invocation {
             connection_reads: seen.connection_reads.saturating_add(usage.parameter_reads),
             state_reads: seen.state_reads,
             scratch_reads: seen.scratch_reads,
-            denied: seen.inward_denied,
+            denied: seen.inward_denied.saturating_add(usage.bodies_refused),
             ended: ended_by_host(outcome),
         };
         // Some of these are a worker's word: their sum may be anything.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use keyway_ipc::{CallId, CallOutcome, Entrance, HostCall, HostReply, Invoke, Trap, Usage};
-use keyway_model::limit::CallLimits;
+use keyway_model::limit::Limits;
 use keyway_model::{Digest, TenantId};
 
 use crate::lane::{Event, Lane, RunningCall, group_of};
@@ -16,7 +16,7 @@ pub async fn run_logic(
     tenant: TenantId,
     artifact: Digest,
     entrance: Entrance,
-    limits: CallLimits,
+    limits: &Limits,
     presence: &Presence,
 ) -> (CallOutcome, Usage) {
     let invoke = Invoke {
@@ -24,14 +24,15 @@ pub async fn run_logic(
         group: group_of(tenant),
         artifact,
         entrance,
-        limits,
+        limits: limits.call,
+        memory_bytes_per_workspace_max: limits.quotas.memory_bytes_per_workspace_max,
         reserved_headers: Vec::new(),
         parameters: None,
     };
     let Ok(mut running) = lane.start(invoke).await else {
         return gone();
     };
-    let wall_ms_max = limits.wall_ms_max;
+    let wall_ms_max = limits.call.wall_ms_max;
     let waited = while_wanted(serve(&mut running), wall_ms_max, presence).await;
     running.end(waited, wall_ms_max).await
 }

@@ -7,19 +7,22 @@
 //! gets no more of them than of calls. Decides nothing else, and never sends.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use keyway_model::limit::Quotas;
 use keyway_model::{Digest, Scope};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use crate::over::Over;
+
+mod bucket;
+mod room;
+
+use bucket::{Bucket, Rate};
+use room::Room;
 
 /// The meters of every connector that runs.
 #[derive(Debug, Default)]
@@ -28,13 +31,15 @@ pub(crate) struct Throttles(Mutex<HashMap<(Scope, Digest), Arc<Meters>>>);
 /// The meters of one connector in one environment.
 #[derive(Debug)]
 pub(crate) struct Meters {
-    quotas: Quotas,
+    /// What they are held to: what holds for the latest call of the connector.
+    quotas: Mutex<Quotas>,
     http: Rate,
     state: Rate,
     scratch: Rate,
     reads: Bucket,
+    connection: Bucket,
     log: Bucket,
-    in_flight: Arc<Semaphore>,
+    in_flight: Room,
 }
 
 /// One host call that may go on; it counts as under way until this is dropped.
@@ -43,24 +48,19 @@ pub(crate) struct Meters {
 pub(crate) struct Pass(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
 
 impl Throttles {
-    /// The meters of a connector. If its quotas have changed, it gets new ones;
-    /// what is under way stays with the old.
+    /// The meters of a connector, held to `quotas` from now on.
     pub(crate) fn of(&self, scope: Scope, connector: Digest, quotas: &Quotas) -> Arc<Meters> {
         let mut all = self.0.lock();
-        match all.get(&(scope, connector)) {
-            Some(meters) if meters.quotas == *quotas => Arc::clone(meters),
-            _ => {
-                let meters = Arc::new(Meters::new(*quotas));
-                all.insert((scope, connector), Arc::clone(&meters));
-                meters
-            }
-        }
+        let meters = all
+            .entry((scope, connector))
+            .or_insert_with(|| Arc::new(Meters::new(*quotas)));
+        meters.hold_to(quotas);
+        Arc::clone(meters)
     }
 }
 
 impl Meters {
     fn new(quotas: Quotas) -> Self {
-        let in_flight = quotas.host_calls_in_flight_per_connector_max as usize;
         Self {
             http: Rate::new(
                 "http_calls_per_second_max",
@@ -78,10 +78,36 @@ impl Meters {
                 "state_reads_per_second_max",
                 quotas.state_reads_per_second_max,
             ),
+            connection: Bucket::new(
+                "connection_reads_per_second_max",
+                quotas.connection_reads_per_second_max,
+            ),
             log: Bucket::new("log_lines_per_second_max", quotas.log_lines_per_second_max),
-            in_flight: Arc::new(Semaphore::new(in_flight.min(Semaphore::MAX_PERMITS))),
-            quotas,
+            in_flight: Room::new(
+                "host_calls_in_flight_per_connector_max",
+                quotas.host_calls_in_flight_per_connector_max,
+            ),
+            quotas: Mutex::new(quotas),
         }
+    }
+
+    /// Holds them to other quotas, if they are others. What was used stays used,
+    /// and what is under way counts: changing limits to and fro gives nothing away.
+    fn hold_to(&self, quotas: &Quotas) {
+        let mut held = self.quotas.lock();
+        if *held == *quotas {
+            return;
+        }
+        self.http.hold_to(quotas.http_calls_per_second_max);
+        self.state.hold_to(quotas.state_writes_per_second_max);
+        self.scratch.hold_to(quotas.scratch_calls_per_second_max);
+        self.reads.hold_to(quotas.state_reads_per_second_max);
+        self.connection
+            .hold_to(quotas.connection_reads_per_second_max);
+        self.log.hold_to(quotas.log_lines_per_second_max);
+        self.in_flight
+            .hold_to(quotas.host_calls_in_flight_per_connector_max);
+        *held = *quotas;
     }
 
     /// Lets one request go on.
@@ -101,7 +127,7 @@ impl Meters {
 
     /// Whether one read of state may go on without waiting.
     pub(crate) fn read_now(&self) -> bool {
-        self.reads.tokens.check().is_ok()
+        self.reads.token_now()
     }
 
     /// Lets one read of state go on. It takes no time, so it is not under way.
@@ -109,16 +135,27 @@ impl Meters {
         self.reads.token(self.deadline()).await
     }
 
+    /// Whether one read of the connection may go on without waiting.
+    pub(crate) fn connection_now(&self) -> bool {
+        self.connection.token_now()
+    }
+
+    /// Lets one read of the connection go on. It takes no time, so it is not under way.
+    pub(crate) async fn connection(&self) -> Result<(), Over> {
+        self.connection.token(self.deadline()).await
+    }
+
     /// Whether one more log line may be kept; nobody waits for that.
     pub(crate) fn log(&self) -> Result<(), Over> {
-        match self.log.tokens.check() {
-            Ok(()) => Ok(()),
-            Err(_) => Err(self.log.over()),
+        if self.log.token_now() {
+            Ok(())
+        } else {
+            Err(self.log.over())
         }
     }
 
     fn deadline(&self) -> Instant {
-        Instant::now() + Duration::from_millis(self.quotas.throttle_ms_max)
+        Instant::now() + Duration::from_millis(self.quotas.lock().throttle_ms_max)
     }
 
     async fn pass(&self, rate: &Rate) -> Result<Pass, Over> {
@@ -130,91 +167,9 @@ impl Meters {
     }
 
     async fn pass_until(&self, deadline: Instant, bucket: &Bucket) -> Result<Pass, Over> {
-        let room = Arc::clone(&self.in_flight).acquire_owned();
-        let Ok(Ok(permit)) = timeout_at(deadline, room).await else {
-            return Err(Over {
-                name: "host_calls_in_flight_per_connector_max",
-                value: self.quotas.host_calls_in_flight_per_connector_max.into(),
-            });
-        };
+        let permit = self.in_flight.place(deadline).await?;
         bucket.token(deadline).await?;
         Ok(Pass(permit))
-    }
-}
-
-/// How many calls pass a second, and how many are refused.
-#[derive(Debug)]
-struct Rate {
-    calls: Bucket,
-    refusals: Bucket,
-}
-
-impl Rate {
-    fn new(name: &'static str, rate: u32) -> Self {
-        Self {
-            calls: Bucket::new(name, rate),
-            refusals: Bucket::new(name, rate),
-        }
-    }
-}
-
-/// A rate: so many tokens a second, and as many at once.
-#[derive(Debug)]
-struct Bucket {
-    name: &'static str,
-    rate: u32,
-    tokens: DefaultDirectRateLimiter,
-    /// Who waits for a token; one after the other.
-    line: tokio::sync::Mutex<()>,
-    clock: DefaultClock,
-}
-
-impl Bucket {
-    fn new(name: &'static str, rate: u32) -> Self {
-        let at_least_one = NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN);
-        Self {
-            name,
-            rate,
-            tokens: RateLimiter::direct(Quota::per_second(at_least_one)),
-            line: tokio::sync::Mutex::new(()),
-            clock: DefaultClock::default(),
-        }
-    }
-
-    const fn over(&self) -> Over {
-        Over {
-            name: self.name,
-            value: self.rate as u64,
-        }
-    }
-
-    /// Takes a token, waiting for it as long as it takes.
-    async fn turn(&self) {
-        let _turn = self.line.lock().await;
-        while let Err(not_yet) = self.tokens.check() {
-            sleep(not_yet.wait_time_from(self.clock.now())).await;
-        }
-    }
-
-    /// Takes a token, waiting for it until `deadline`.
-    async fn token(&self, deadline: Instant) -> Result<(), Over> {
-        let Ok(turn) = timeout_at(deadline, self.line.lock()).await else {
-            return Err(self.over());
-        };
-        loop {
-            let wait = match self.tokens.check() {
-                Ok(()) => return Ok(()),
-                Err(not_yet) => not_yet.wait_time_from(self.clock.now()),
-            };
-            let again = Instant::now() + wait;
-            if again > deadline {
-                // Who comes after has a later deadline.
-                drop(turn);
-                sleep_until(deadline).await;
-                return Err(self.over());
-            }
-            sleep_until(again).await;
-        }
     }
 }
 
@@ -295,9 +250,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reads_of_state_and_calls_of_scratch_files_have_rates_of_their_own() {
+    async fn reads_and_calls_of_scratch_files_have_rates_of_their_own() {
         let meters = meters(Quotas {
             state_reads_per_second_max: 1,
+            connection_reads_per_second_max: 1,
             scratch_calls_per_second_max: 1,
             ..patient(20)
         });
@@ -305,6 +261,11 @@ mod tests {
         assert!(!meters.read_now());
         let over = meters.read().await.unwrap_err();
         assert_eq!((over.name, over.value), ("state_reads_per_second_max", 1));
+        assert!(meters.connection_now());
+        assert!(!meters.connection_now());
+        let over = meters.connection().await.unwrap_err();
+        let name = "connection_reads_per_second_max";
+        assert_eq!((over.name, over.value), (name, 1));
         drop(meters.scratch().await.unwrap());
         let over = meters.scratch().await.unwrap_err();
         assert_eq!((over.name, over.value), ("scratch_calls_per_second_max", 1));
@@ -353,5 +314,77 @@ mod tests {
         assert!(of(1, b"orders").http().await.is_err());
         drop(of(1, b"other").http().await.unwrap());
         drop(of(2, b"orders").http().await.unwrap());
+    }
+
+    /// The meters of one connector under quotas that change from call to call.
+    fn changing() -> impl Fn(Quotas) -> Arc<Meters> {
+        let throttles = Throttles::default();
+        let scope = Scope {
+            tenant: TenantId::from_bits(1),
+            environment: Environment::Production,
+        };
+        move |quotas| throttles.of(scope, Digest::of(b"orders"), &quotas)
+    }
+
+    #[test]
+    fn changing_a_rate_to_and_fro_gives_no_token_away() {
+        let of = changing();
+        let rates = |rate: u32| Quotas {
+            http_calls_per_second_max: rate,
+            state_writes_per_second_max: rate,
+            scratch_calls_per_second_max: rate,
+            state_reads_per_second_max: rate,
+            connection_reads_per_second_max: rate,
+            log_lines_per_second_max: rate,
+            ..patient(1)
+        };
+        let started = Instant::now();
+        let mut passed = [0_u32; 7];
+        for round in 0..1_000 {
+            let meters = of(rates(20 + round % 2));
+            let buckets = [
+                &meters.http.calls,
+                &meters.http.refusals,
+                &meters.state.calls,
+                &meters.scratch.calls,
+                &meters.reads,
+                &meters.connection,
+                &meters.log,
+            ];
+            for (passed, bucket) in passed.iter_mut().zip(buckets) {
+                *passed += u32::from(bucket.token_now());
+            }
+        }
+        // So many at once, and what time has brought.
+        let seconds = u32::try_from(started.elapsed().as_secs()).unwrap() + 1;
+        for passed in passed {
+            assert!((20..=21 + 21 * seconds).contains(&passed), "{passed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_changed_number_under_way_counts_what_is_under_way() {
+        let of = changing();
+        let room = |max: u32| Quotas {
+            host_calls_in_flight_per_connector_max: max,
+            ..patient(1)
+        };
+        let meters = of(room(3));
+        let mut passes = Vec::new();
+        for _ in 0..3 {
+            passes.push(meters.http().await.unwrap());
+        }
+        let over = of(room(1)).http().await.unwrap_err();
+        let name = "host_calls_in_flight_per_connector_max";
+        assert_eq!((over.name, over.value), (name, 1));
+        assert!(of(room(3)).http().await.is_err());
+        // Two of three make no room for a second one.
+        passes.truncate(1);
+        assert!(of(room(1)).http().await.is_err());
+        passes.push(of(room(2)).http().await.unwrap());
+        assert!(of(room(2)).http().await.is_err());
+        passes.clear();
+        passes.push(of(room(1)).http().await.unwrap());
+        assert!(of(room(1)).http().await.is_err());
     }
 }

@@ -217,6 +217,8 @@ pub struct Invoke {
     pub entrance: Entrance,
     /// What it may consume.
     pub limits: CallLimits,
+    /// Linear memory of all calls of its group in one worker, in bytes.
+    pub memory_bytes_per_workspace_max: u64,
     /// Headers that the guest may not set: the credential's slot, lower-case.
     pub reserved_headers: Vec<String>,
     /// The connection's parameters, if the call is granted them: decided when

@@ -108,4 +108,6 @@ pub struct Usage {
     pub log_lines_dropped: u32,
     /// Connection parameters that were read inside the worker.
     pub parameter_reads: u32,
+    /// Request bodies that were refused inside the worker for their length.
+    pub bodies_refused: u32,
 }

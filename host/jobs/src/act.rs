@@ -27,9 +27,9 @@ pub(crate) struct Prepared {
 pub(crate) enum Called {
     /// A value or a failure, and what the guest did.
     Ended(Box<(Result<Json, Failure>, Ended)>),
-    /// The worker ended, and an effect that must not be repeated may have
-    /// happened.
-    Unknown,
+    /// It was cut off, for this reason, and an effect that must not be repeated may
+    /// have happened.
+    Unknown(String),
 }
 
 impl Jobs {
@@ -116,7 +116,7 @@ impl Jobs {
                 .run(&invocation, prepared.entrance.clone())
                 .await;
             if !prepared.effect.repeats() && is_unsure(&ended, &invocation) {
-                return Ok(Called::Unknown);
+                return Ok(Called::Unknown(why(&ended.outcome)));
             }
             match &ended.outcome {
                 CallOutcome::Trap(Trap::WorkerGone) => {}
@@ -140,6 +140,16 @@ fn looked_into(act: &Act) -> Result<Value, Failure> {
             act.connector, act.action
         ))
     })
+}
+
+/// Why a call did not do what it was to do, for people.
+fn why(outcome: &CallOutcome) -> String {
+    match outcome {
+        CallOutcome::Trap(trap) => trap.to_string(),
+        CallOutcome::Failure(failure) => failure.to_string(),
+        CallOutcome::LogicError(text) => text.clone(),
+        CallOutcome::Value(_) | CallOutcome::Batch(_) => String::new(),
+    }
 }
 
 /// Whether an effect may have happened that the outcome does not tell of: a

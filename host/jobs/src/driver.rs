@@ -58,6 +58,8 @@ pub(crate) struct Run {
     /// Lines of the journal that are not in the unit yet.
     pub(crate) lines: Vec<JournalRow>,
     pub(crate) caller: Option<oneshot::Sender<Answer>>,
+    /// Why nobody knows what the last call has done, where that is so.
+    pub(crate) unsure: Option<String>,
 }
 
 /// Why a job does not go on.
@@ -167,6 +169,7 @@ impl Jobs {
             machine,
             lines: Vec::new(),
             caller: answers.then_some(caller),
+            unsure: None,
         };
         self.spawn(run);
         Ok(Accepted {
@@ -244,11 +247,14 @@ impl Jobs {
                 Next::Evaluate { request } => self.evaluate(run, request).await?,
                 Next::Act(act) => match self.act(run, act).await? {
                     Went::On => {}
-                    Went::Unknown => self.look_again(run).await?,
+                    Went::Unknown(why) => {
+                        self.look_again(run).await?;
+                        run.unsure = Some(why);
+                    }
                 },
                 Next::Finished { outcome } => {
                     self.write_journal(run).await?;
-                    let summary = JobSummary::of(&outcome);
+                    let summary = JobSummary::of(&outcome, run.unsure.as_deref());
                     let store = self.gate.store().tenant(run.scope);
                     run.unit.push(
                         store
@@ -305,7 +311,7 @@ impl Jobs {
         // Durable with the call's first intent, and so before its first effect.
         self.write_journal(run).await?;
         match self.call(run, &prepared).await? {
-            Called::Unknown => Ok(Went::Unknown),
+            Called::Unknown(why) => Ok(Went::Unknown(why)),
             Called::Ended(ended) => {
                 let (result, ended) = *ended;
                 let result = result.map_err(|failure| ended.seen.explained(failure));
@@ -367,5 +373,5 @@ impl Jobs {
 /// Whether a job went on.
 enum Went {
     On,
-    Unknown,
+    Unknown(String),
 }

@@ -75,8 +75,9 @@ pub struct JobSummary {
 }
 
 impl JobSummary {
-    /// The summary of `outcome`, unless there is nothing to say.
-    pub fn of(outcome: &Outcome) -> Option<Self> {
+    /// The summary of `outcome`, unless there is nothing to say; `unsure` is why a
+    /// call was cut off of which nobody knows what it has done.
+    pub fn of(outcome: &Outcome, unsure: Option<&str>) -> Option<Self> {
         match outcome {
             Outcome::Succeeded { .. } => None,
             Outcome::Failed(failed) => Some(Self {
@@ -91,8 +92,10 @@ impl JobSummary {
             }),
             Outcome::Review(review) => Some(Self {
                 failure: Some(format!(
-                    "{}: attempt {} may or may not have had its effect; look at the outside system, then rerun or leave it",
-                    review.key, review.attempt
+                    "{}: attempt {} may or may not have had its effect{}; look at the outside system, then rerun or leave it",
+                    review.key,
+                    review.attempt,
+                    unsure.map(|why| format!(" ({why})")).unwrap_or_default()
                 )),
                 kind: Some(format!(
                     "{}: it is not known whether it had its effect",

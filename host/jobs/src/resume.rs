@@ -73,6 +73,7 @@ impl Jobs {
             machine,
             lines: Vec::new(),
             caller,
+            unsure: None,
         })
     }
 

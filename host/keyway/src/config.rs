@@ -94,7 +94,7 @@ pub struct WorkersConfig {
     /// Threads in each.
     pub threads: usize,
     /// Linear memory of all guests of one process together, in bytes.
-    pub memory_bytes_max: u64,
+    pub worker_memory_bytes_max: u64,
     /// Time on a processor for compiling one component, in seconds.
     pub compile_cpu_seconds_max: u64,
     /// Time from start to end for compiling one component, in seconds.
@@ -120,7 +120,7 @@ impl Default for WorkersConfig {
         Self {
             processes: 0,
             threads: 1,
-            memory_bytes_max: WORKER_MEMORY_BYTES_MAX,
+            worker_memory_bytes_max: WORKER_MEMORY_BYTES_MAX,
             compile_cpu_seconds_max: COMPILE_CPU_SECONDS_MAX,
             compile_wall_seconds_max: COMPILE_WALL_SECONDS_MAX,
             compile_memory_bytes_max: COMPILE_MEMORY_BYTES_MAX,

@@ -12,7 +12,6 @@ mod confined;
 mod demo;
 pub mod deployment;
 mod local;
-mod rate;
 pub mod routes;
 mod scaffold;
 pub mod serve;

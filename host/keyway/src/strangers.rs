@@ -15,11 +15,11 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use keyway_authz::DenialReason;
+use keyway_fair::Spent;
 use keyway_model::limit::ADDRESSES_KEPT_MAX;
 use parking_lot::Mutex;
 
 use crate::api::told;
-use crate::rate::Spent;
 
 const LIMIT: &str = "calls_without_token_per_second_max";
 

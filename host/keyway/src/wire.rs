@@ -105,9 +105,8 @@ impl Runner {
             () = presence.gone() => return Err(EvaluateError::Cancelled),
         };
         let lane = lane?;
-        let (tenant, limits) = (scope.tenant, limits.call);
-        let (outcome, _) =
-            run_logic(&lane, tenant, self.expressions, entrance, limits, presence).await;
+        let (tenant, component) = (scope.tenant, self.expressions);
+        let (outcome, _) = run_logic(&lane, tenant, component, entrance, &limits, presence).await;
         match outcome {
             CallOutcome::Value(answer) => Ok(answer),
             CallOutcome::Trap(Trap::Cancelled(_)) => Err(EvaluateError::Cancelled),
@@ -231,6 +230,8 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
         compile: CompileLimits {
             cpu_seconds_max: config.workers.compile_cpu_seconds_max,
             memory_bytes_max: config.workers.compile_memory_bytes_max,
+            guest_memory_bytes_max: limits.ceiling.call.memory_bytes_max,
+            guest_table_elements_max: limits.ceiling.call.table_elements_max.into(),
         },
         compile_wall_seconds_max: config.workers.compile_wall_seconds_max,
         is_weaker: config.workers.dangerous_weaker_worker,
@@ -260,7 +261,7 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
         lanes: config.workers.lanes(),
         room,
         limits: limits.ceiling.call,
-        memory_total_bytes_max: config.workers.memory_bytes_max,
+        worker_memory_bytes_max: config.workers.worker_memory_bytes_max,
     };
     let (workers, verdicts) = Workers::start(plan, config.workers.processes(), expressions).await?;
     let runner = Arc::new(Runner {

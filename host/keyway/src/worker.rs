@@ -36,8 +36,14 @@ pub(crate) fn main(options: &WorkerOptions) -> Result<ExitCode> {
         let limits = CompileLimits {
             cpu_seconds_max: options.cpu_seconds_max.unwrap_or(default.cpu_seconds_max),
             memory_bytes_max: options
-                .memory_total_bytes_max
+                .worker_memory_bytes_max
                 .unwrap_or(default.memory_bytes_max),
+            guest_memory_bytes_max: options
+                .memory_bytes_max
+                .map_or(default.guest_memory_bytes_max, |bytes| bytes as u64),
+            guest_table_elements_max: options
+                .table_elements_max
+                .map_or(default.guest_table_elements_max, |elements| elements as u64),
         };
         let (input, output) = (io::stdin().lock(), io::stdout().lock());
         keyway_runtime::compile_process(confinement, &limits, weaker, input, output)?;
@@ -53,9 +59,9 @@ pub(crate) fn main(options: &WorkerOptions) -> Result<ExitCode> {
         table_elements_max: options
             .table_elements_max
             .unwrap_or(default.table_elements_max),
-        memory_total_bytes_max: options
-            .memory_total_bytes_max
-            .unwrap_or(default.memory_total_bytes_max),
+        worker_memory_bytes_max: options
+            .worker_memory_bytes_max
+            .unwrap_or(default.worker_memory_bytes_max),
         ..default
     };
     keyway_runtime::run_process(lanes, &pool, confinement)?;

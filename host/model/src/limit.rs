@@ -90,6 +90,8 @@ limits! {
         guest_calls_per_workspace_max: u32 = 256, Count, Workspace, "further calls wait their turn";
         /// Guest calls of one connector at once.
         guest_calls_per_connector_max: u32 = 128, Count, Manifest, "further calls wait their turn";
+        /// Linear memory of all guest calls of one workspace in one worker process; one workspace holds at most as much as is free.
+        memory_bytes_per_workspace_max: u64 = 1 << 30, Bytes, Workspace, "the call that exceeds it ends";
         /// Connectors that one workspace has installed, each version, over all its environments.
         connectors_per_workspace_max: u32 = 1_000, Count, Workspace, "further installs are refused";
         /// Jobs of one workspace that run or wait.
@@ -102,6 +104,8 @@ limits! {
         state_writes_per_second_max: u32 = 5_000, PerSecond, Manifest, "further ones wait, then fail";
         /// Reads of state of one connector a second.
         state_reads_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then fail";
+        /// Reads of the connection of one connector a second, those that its worker answers by itself not among them.
+        connection_reads_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then the call ends";
         /// Calls of scratch files of one connector a second.
         scratch_calls_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then fail";
         /// Log lines of one connector a second.

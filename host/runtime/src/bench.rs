@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use keyway_ipc::{CallId, CallOutcome, Entrance, Invoke, ToWorker, Trap, in_process};
 use keyway_model::Digest;
-use keyway_model::limit::CallLimits;
+use keyway_model::limit::{CallLimits, Quotas, WORKER_MEMORY_BYTES_MAX};
 use wasmtime::component::Linker;
 use wasmtime::{Engine, Store};
 
@@ -20,6 +20,7 @@ use crate::engine::{EngineError, PoolSize, Runner};
 use crate::linker::Linkers;
 use crate::live::LiveCall;
 use crate::load::{self, LoadError, Loaded};
+use crate::memory::{Memory, Share};
 use crate::run;
 use crate::sealed::seal;
 
@@ -72,9 +73,12 @@ pub async fn instance_cost(component: &[u8], rounds: usize) -> Result<InstanceCo
     let loaded = load::load(&runner, &linkers, file, code.len() as u64)?;
     let bare = bare_pre(&runner, &code)?;
     let mut cost = InstanceCost::default();
+    let memory = Arc::new(Memory::new(WORKER_MEMORY_BYTES_MAX));
+    let quota = Quotas::default().memory_bytes_per_workspace_max;
     for round in 0..rounds {
         let start = Instant::now();
-        in_worker(&engine, &loaded, CallId(round as u64)).await?;
+        let share = memory.share(0, quota);
+        in_worker(&engine, &loaded, CallId(round as u64), share).await?;
         cost.worker_ns.push(elapsed_ns(start));
         let start = Instant::now();
         in_wasmtime(&engine, &bare)
@@ -91,10 +95,16 @@ fn elapsed_ns(start: Instant) -> u64 {
 
 const INPUT: &str = r#"{"order":1}"#;
 
-async fn in_worker(engine: &Engine, loaded: &Loaded, call: CallId) -> Result<(), BenchError> {
+async fn in_worker(
+    engine: &Engine,
+    loaded: &Loaded,
+    call: CallId,
+    memory: Share,
+) -> Result<(), BenchError> {
     let (ours, _theirs) = in_process::<_, ToWorker>();
     let limits = CallLimits::default();
-    let live = Arc::new(LiveCall::new(call, limits, Arc::default(), ours.sender));
+    let live = LiveCall::new(call, limits, memory, ours.sender);
+    let live = Arc::new(live);
     let entrance = Entrance::Run {
         input: INPUT.to_owned(),
     };
@@ -105,6 +115,7 @@ async fn in_worker(engine: &Engine, loaded: &Loaded, call: CallId) -> Result<(),
         artifact,
         entrance,
         limits,
+        memory_bytes_per_workspace_max: Quotas::default().memory_bytes_per_workspace_max,
         reserved_headers: Vec::new(),
         parameters: None,
     };

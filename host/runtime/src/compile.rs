@@ -7,19 +7,23 @@ use std::io::{self, Read, Write};
 use std::process;
 
 use keyway_confine::Confinement;
-use keyway_model::limit::{ARTIFACT_BYTES_MAX, COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX};
+use keyway_model::limit::{
+    ARTIFACT_BYTES_MAX, COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX, CallLimits,
+};
 
 use crate::answer::Compiled;
 use crate::confine;
 use crate::engine::{self, EngineError};
-use crate::shape;
+use crate::shape::{self, Shape};
 
 /// Why a component is not compiled.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
     /// Over the size limit.
-    #[error("the component has {0} bytes; at most {ARTIFACT_BYTES_MAX} are allowed")]
+    #[error(
+        "the component has {0} bytes; at most {ARTIFACT_BYTES_MAX} are allowed (`ARTIFACT_BYTES_MAX`)"
+    )]
     TooLong(usize),
     /// Not WebAssembly, or broken.
     #[error("this is not a WebAssembly component: {0}")]
@@ -38,12 +42,28 @@ pub enum CompileError {
     )]
     Strings,
     /// Too many parts.
-    #[error("this component has more than {max} {what}")]
+    #[error("this component has more than {max} {what} (`{name}`)")]
     TooMany {
         /// Of what.
         what: &'static str,
-        /// How many are allowed.
+        /// The limit.
+        name: &'static str,
+        /// Its value.
         max: usize,
+    },
+    /// It begins with more than any call may have.
+    #[error(
+        "this component begins with {begins} {what}; no call may have more than `{name}` ({value})"
+    )]
+    Begins {
+        /// How much.
+        begins: u64,
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        name: &'static str,
+        /// Its value.
+        value: u64,
     },
     /// The compiler refuses it.
     #[error("this component cannot be compiled: {0}")]
@@ -62,16 +82,22 @@ pub fn imports(component: &[u8]) -> Result<Vec<String>, CompileError> {
     Ok(shape::read(component)?.imports)
 }
 
-/// Compiles `component`.
+/// Compiles `component`, under the limits that hold where nobody sets any.
 ///
 /// # Errors
 ///
 /// [`CompileError`], which says what to change in the component.
 pub fn compile(component: &[u8]) -> Result<Compiled, CompileError> {
+    compile_for(component, &CompileLimits::default())
+}
+
+/// The same for calls under the ceiling in `limits`.
+fn compile_for(component: &[u8], limits: &CompileLimits) -> Result<Compiled, CompileError> {
     if component.len() > ARTIFACT_BYTES_MAX {
         return Err(CompileError::TooLong(component.len()));
     }
     let shape = shape::read(component)?;
+    limits.let_begin(&shape)?;
     let code = engine::compiler()?
         .precompile_component(component)
         .map_err(|error| CompileError::Invalid(format!("{error:#}")))?;
@@ -121,7 +147,7 @@ pub fn compile_process(
                 Err(error) if error.kind() == io::ErrorKind::OutOfMemory => process::abort(),
                 read => read?,
             };
-            compile(&component).map_err(|error| error.to_string())
+            compile_for(&component, limits).map_err(|error| error.to_string())
         }
     };
     let bytes = postcard::to_stdvec(&compiled).map_err(io::Error::other)?;
@@ -136,13 +162,50 @@ pub struct CompileLimits {
     pub cpu_seconds_max: u64,
     /// Writable memory beside what the compiler has when it starts, in bytes.
     pub memory_bytes_max: u64,
+    /// Linear memory that any call may have, in bytes.
+    pub guest_memory_bytes_max: u64,
+    /// Elements over all tables that any call may have.
+    pub guest_table_elements_max: u64,
+}
+
+impl CompileLimits {
+    /// Whether any call could begin: a worker has no room for more.
+    fn let_begin(&self, shape: &Shape) -> Result<(), CompileError> {
+        for (begins, what, name, value) in [
+            (
+                shape.memory_bytes,
+                "bytes of memory",
+                "memory_bytes_max",
+                self.guest_memory_bytes_max,
+            ),
+            (
+                shape.table_elements,
+                "elements of tables",
+                "table_elements_max",
+                self.guest_table_elements_max,
+            ),
+        ] {
+            if begins > value {
+                return Err(CompileError::Begins {
+                    begins,
+                    what,
+                    name,
+                    value,
+                });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Default for CompileLimits {
     fn default() -> Self {
+        let guest = CallLimits::default();
         Self {
             cpu_seconds_max: COMPILE_CPU_SECONDS_MAX,
             memory_bytes_max: COMPILE_MEMORY_BYTES_MAX,
+            guest_memory_bytes_max: guest.memory_bytes_max,
+            guest_table_elements_max: guest.table_elements_max.into(),
         }
     }
 }

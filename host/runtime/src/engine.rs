@@ -75,7 +75,7 @@ pub struct PoolSize {
     /// The most table elements that any call may be allowed.
     pub table_elements_max: usize,
     /// Linear memory of all calls together, in bytes.
-    pub memory_total_bytes_max: u64,
+    pub worker_memory_bytes_max: u64,
 }
 
 /// Writable memory that a worker has beside what its guests may grow: its own,
@@ -102,7 +102,7 @@ impl Default for PoolSize {
             instances_max: GUEST_CALLS_PER_WORKER_MAX,
             memory_bytes_max: usize::try_from(limits.memory_bytes_max).unwrap_or(usize::MAX),
             table_elements_max: limits.table_elements_max as usize,
-            memory_total_bytes_max: WORKER_MEMORY_BYTES_MAX,
+            worker_memory_bytes_max: WORKER_MEMORY_BYTES_MAX,
         }
     }
 }

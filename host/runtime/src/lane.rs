@@ -150,7 +150,8 @@ impl Lane {
 
     fn invoke(&mut self, invoke: Invoke) {
         let broker = self.broker.clone();
-        let memory = Arc::clone(self.worker.memory());
+        let bytes_max = invoke.memory_bytes_per_workspace_max;
+        let memory = self.worker.memory().share(invoke.group, bytes_max);
         let live = LiveCall::new(invoke.call, invoke.limits, memory, broker);
         let call = Arc::new(live);
         self.calls.lock().insert(invoke.call, Arc::clone(&call));

@@ -53,9 +53,7 @@ impl ResourceLimiter for Limiter {
             return Err(self.call.end(over("memory_bytes_max", limit)));
         }
         if let Err(full) = self.call.memory.take(sum - self.memory_bytes) {
-            return Err(self
-                .call
-                .end(over("memory_total_bytes_max", full.bytes_max)));
+            return Err(self.call.end(over(full.name, full.bytes_max)));
         }
         self.memory_bytes = sum;
         Ok(true)

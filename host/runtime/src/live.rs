@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 use crate::ledger::Ledger;
 use crate::log_book::LogBook;
 use crate::mailbox::Mailbox;
-use crate::memory::Memory;
+use crate::memory::Share;
 use crate::meter::Meter;
 
 /// The error by which a host function ends the guest.
@@ -42,7 +42,7 @@ pub(crate) fn over(name: &str, value: u64) -> Trap {
 pub(crate) struct LiveCall {
     id: CallId,
     pub(crate) limits: CallLimits,
-    pub(crate) memory: Arc<Memory>,
+    pub(crate) memory: Share,
     pub(crate) meter: Meter,
     pub(crate) log: Mutex<LogBook>,
     pub(crate) ledger: Ledger,
@@ -50,6 +50,7 @@ pub(crate) struct LiveCall {
     mailboxes: Mutex<Vec<(RequestId, Arc<Mailbox>)>>,
     requests: AtomicU32,
     parameter_reads: AtomicU32,
+    bodies_refused: AtomicU32,
     is_ended: AtomicBool,
     verdict: Mutex<Option<Trap>>,
     ending: Notify,
@@ -59,7 +60,7 @@ impl LiveCall {
     pub(crate) fn new(
         id: CallId,
         limits: CallLimits,
-        memory: Arc<Memory>,
+        memory: Share,
         broker: Sender<ToBroker>,
     ) -> Self {
         Self {
@@ -73,6 +74,7 @@ impl LiveCall {
             mailboxes: Mutex::default(),
             requests: AtomicU32::new(0),
             parameter_reads: AtomicU32::new(0),
+            bodies_refused: AtomicU32::new(0),
             is_ended: AtomicBool::new(false),
             verdict: Mutex::default(),
             ending: Notify::new(),
@@ -235,6 +237,16 @@ impl LiveCall {
     /// How many parameters were read.
     pub(crate) fn parameter_reads(&self) -> u32 {
         self.parameter_reads.load(Ordering::Relaxed)
+    }
+
+    /// Counts one request body that is longer than it may be.
+    pub(crate) fn refuse_body(&self) {
+        self.bodies_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many request bodies were.
+    pub(crate) fn bodies_refused(&self) -> u32 {
+        self.bodies_refused.load(Ordering::Relaxed)
     }
 
     /// How many host calls there were.

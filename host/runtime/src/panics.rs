@@ -14,6 +14,7 @@ use crate::engine::{PoolSize, Runner};
 use crate::linker::Linkers;
 use crate::live::LiveCall;
 use crate::load::{self, Loaded};
+use crate::memory::Memory;
 use crate::run;
 use crate::sealed::seal;
 
@@ -52,10 +53,14 @@ pub(crate) const GUEST: &str = r#"(component
   (instance $logic (export "run" (func $run)))
   (export "keyway:guest/logic@0.1.0" (instance $logic)))"#;
 
+/// More than one call takes.
+const MEMORY_BYTES: u64 = 1 << 30;
+
 pub(crate) async fn call(engine: &Engine, loaded: &Loaded, input: &str) -> CallOutcome {
     let (ours, _theirs) = in_process::<_, ToWorker>();
     let (call, limits) = (CallId(1), CallLimits::default());
-    let live = Arc::new(LiveCall::new(call, limits, Arc::default(), ours.sender));
+    let memory = Arc::new(Memory::new(MEMORY_BYTES)).share(0, MEMORY_BYTES);
+    let live = Arc::new(LiveCall::new(call, limits, memory, ours.sender));
     let input = input.to_owned();
     let invoke = Invoke {
         call,
@@ -63,6 +68,7 @@ pub(crate) async fn call(engine: &Engine, loaded: &Loaded, input: &str) -> CallO
         artifact: Digest::from_bytes([0; 32]),
         entrance: Entrance::Run { input },
         limits,
+        memory_bytes_per_workspace_max: MEMORY_BYTES,
         reserved_headers: Vec::new(),
         parameters: None,
     };

@@ -53,6 +53,7 @@ pub(crate) fn usage(call: &LiveCall, memory_bytes: u64) -> Usage {
         log_lines,
         log_lines_dropped,
         parameter_reads: call.parameter_reads(),
+        bodies_refused: call.bodies_refused(),
     }
 }
 

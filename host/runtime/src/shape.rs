@@ -9,8 +9,9 @@
 )]
 
 use keyway_model::limit::{
-    COMPONENT_INSTANCES_MAX, CORE_MODULES_MAX, EXPORTS_MAX, FUNCTION_BYTES_MAX, FUNCTIONS_MAX,
-    IMPORT_NAME_BYTES_MAX, IMPORTS_MAX, INSTANCES_MAX, NESTED_COMPONENTS_MAX, SEGMENTS_MAX,
+    self, COMPONENT_INSTANCES_MAX, CORE_MODULES_MAX, EXPORTS_MAX, FUNCTION_BYTES_MAX,
+    FUNCTIONS_MAX, IMPORT_NAME_BYTES_MAX, IMPORTS_MAX, INSTANCES_MAX, NESTED_COMPONENTS_MAX,
+    SEGMENTS_MAX,
 };
 use wasmparser::{
     CanonicalFunction, CanonicalOption, ComponentTypeRef, Encoding, Instance, Parser, Payload,
@@ -19,8 +20,13 @@ use wasmparser::{
 
 use crate::compile::CompileError;
 
-/// Instances of core modules: what a worker has room for.
-const CORE_INSTANCES_MAX: usize = keyway_model::limit::CORE_INSTANCES_MAX as usize;
+/// Parts of core modules: what a worker has room for.
+const CORE_INSTANCES_MAX: usize = limit::CORE_INSTANCES_MAX as usize;
+const MEMORIES_MAX: usize = limit::MEMORIES_MAX as usize;
+const TABLES_MAX: usize = limit::TABLES_MAX as usize;
+
+/// Bytes of a page of linear memory; pages of another size are not allowed.
+const PAGE_BYTES: u64 = 64 << 10;
 
 /// What a component imports and exports, by name.
 #[derive(Default)]
@@ -38,15 +44,46 @@ pub(crate) struct Shape {
     functions: usize,
     data_segments: usize,
     table_segments: usize,
+    memories: usize,
+    tables: usize,
+    /// Of linear memory and tables, what it begins with.
+    pub(crate) memory_bytes: u64,
+    pub(crate) table_elements: u64,
 }
 
-/// Adds `more`, or says that there is too much.
-fn count(sum: &mut usize, more: u32, what: &'static str, max: usize) -> Result<(), CompileError> {
-    *sum = sum.saturating_add(more as usize);
-    if *sum > max {
-        return Err(CompileError::TooMany { what, max });
+/// A limit of `keyway_model::limit`, and what it is over.
+#[derive(Clone, Copy)]
+struct Most {
+    what: &'static str,
+    name: &'static str,
+    max: usize,
+}
+
+/// So that no limit is told by another's name.
+macro_rules! most {
+    ($limit:ident, $what:literal) => {
+        Most {
+            what: $what,
+            name: stringify!($limit),
+            max: $limit,
+        }
+    };
+}
+
+impl Most {
+    const fn exceeded(self) -> CompileError {
+        let Self { what, name, max } = self;
+        CompileError::TooMany { what, name, max }
     }
-    Ok(())
+
+    /// Adds `more` to `sum`, or says that there is too much.
+    fn count(self, sum: &mut usize, more: u32) -> Result<(), CompileError> {
+        *sum = sum.saturating_add(more as usize);
+        if *sum > self.max {
+            return Err(self.exceeded());
+        }
+        Ok(())
+    }
 }
 
 /// Reads the shape of `component`, or says why it is refused.
@@ -65,10 +102,11 @@ fn malformed(error: wasmparser::BinaryReaderError) -> CompileError {
 /// The name of an import or export, unless it is too long.
 fn name(name: &str) -> Result<String, CompileError> {
     if name.len() > IMPORT_NAME_BYTES_MAX {
-        return Err(CompileError::TooMany {
-            what: "bytes in the name of an import or export",
-            max: IMPORT_NAME_BYTES_MAX,
-        });
+        let what = most!(
+            IMPORT_NAME_BYTES_MAX,
+            "bytes in the name of an import or export"
+        );
+        return Err(what.exceeded());
     }
     Ok(name.to_owned())
 }
@@ -76,6 +114,7 @@ fn name(name: &str) -> Result<String, CompileError> {
 impl Shape {
     fn add(&mut self, payload: &Payload<'_>) -> Result<(), CompileError> {
         self.measure(payload)?;
+        self.begins_with(payload)?;
         match payload {
             Payload::Version {
                 encoding: Encoding::Module,
@@ -120,62 +159,79 @@ impl Shape {
 
     /// Counts what takes a compiler far more than the bytes that it is written in.
     fn measure(&mut self, payload: &Payload<'_>) -> Result<(), CompileError> {
-        let (sum, more, what, max) = match payload {
+        let (sum, more, most) = match payload {
             Payload::CodeSectionEntry(body) if body.range().len() > FUNCTION_BYTES_MAX => {
-                return Err(CompileError::TooMany {
-                    what: "bytes in one function",
-                    max: FUNCTION_BYTES_MAX,
-                });
+                return Err(most!(FUNCTION_BYTES_MAX, "bytes in one function").exceeded());
             }
             Payload::InstanceSection(instances) => {
                 self.core_instances(instances)?;
                 (
                     &mut self.instances,
                     instances.count(),
-                    "instances",
-                    INSTANCES_MAX,
+                    most!(INSTANCES_MAX, "instances"),
                 )
             }
             Payload::ComponentInstanceSection(instances) => (
                 &mut self.component_instances,
                 instances.count(),
-                "component instances",
-                COMPONENT_INSTANCES_MAX,
+                most!(COMPONENT_INSTANCES_MAX, "component instances"),
             ),
             Payload::ComponentImportSection(imports) => (
                 &mut self.import_count,
                 imports.count(),
-                "imports",
-                IMPORTS_MAX,
+                most!(IMPORTS_MAX, "imports"),
             ),
             // Those of a nested component are what an interface has.
             Payload::ComponentExportSection(exports) if self.depth == 0 => (
                 &mut self.export_count,
                 exports.count(),
-                "exports",
-                EXPORTS_MAX,
+                most!(EXPORTS_MAX, "exports"),
             ),
             Payload::FunctionSection(functions) => (
                 &mut self.functions,
                 functions.count(),
-                "functions",
-                FUNCTIONS_MAX,
+                most!(FUNCTIONS_MAX, "functions"),
             ),
             Payload::DataSection(segments) => (
                 &mut self.data_segments,
                 segments.count(),
-                "segments of data",
-                SEGMENTS_MAX,
+                most!(SEGMENTS_MAX, "segments of data"),
             ),
             Payload::ElementSection(segments) => (
                 &mut self.table_segments,
                 segments.count(),
-                "segments of tables",
-                SEGMENTS_MAX,
+                most!(SEGMENTS_MAX, "segments of tables"),
             ),
             _ => return Ok(()),
         };
-        count(sum, more, what, max)
+        most.count(sum, more)
+    }
+
+    /// Adds up what a call has before its first instruction.
+    fn begins_with(&mut self, payload: &Payload<'_>) -> Result<(), CompileError> {
+        match payload {
+            Payload::MemorySection(memories) => {
+                // More than one in one module is a feature that the compiler refuses.
+                let more = memories.count().min(1);
+                most!(MEMORIES_MAX, "linear memories").count(&mut self.memories, more)?;
+                for memory in memories.clone() {
+                    let bytes = memory
+                        .map_err(malformed)?
+                        .initial
+                        .saturating_mul(PAGE_BYTES);
+                    self.memory_bytes = self.memory_bytes.saturating_add(bytes);
+                }
+            }
+            Payload::TableSection(tables) => {
+                most!(TABLES_MAX, "tables").count(&mut self.tables, tables.count())?;
+                for table in tables.clone() {
+                    let elements = table.map_err(malformed)?.ty.initial;
+                    self.table_elements = self.table_elements.saturating_add(elements);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Counts those instances that a worker needs room for.
@@ -186,7 +242,7 @@ impl Shape {
         for instance in instances.clone() {
             if let Instance::Instantiate { .. } = instance.map_err(malformed)? {
                 let sum = &mut self.core_instances;
-                count(sum, 1, "core instances", CORE_INSTANCES_MAX)?;
+                most!(CORE_INSTANCES_MAX, "core instances").count(sum, 1)?;
             }
         }
         Ok(())
@@ -197,7 +253,7 @@ impl Shape {
             return Err(CompileError::Composed);
         }
         self.depth += 1;
-        count(&mut self.core_modules, 1, "core modules", CORE_MODULES_MAX)
+        most!(CORE_MODULES_MAX, "core modules").count(&mut self.core_modules, 1)
     }
 
     fn component(&mut self) -> Result<(), CompileError> {
@@ -206,7 +262,7 @@ impl Shape {
         }
         self.depth += 1;
         let sum = &mut self.nested_components;
-        count(sum, 1, "nested components", NESTED_COMPONENTS_MAX)
+        most!(NESTED_COMPONENTS_MAX, "nested components").count(sum, 1)
     }
 
     /// A nested component has no functions of its own, and strings are UTF-8.

@@ -53,7 +53,7 @@ impl Worker {
             runner,
             components: Mutex::default(),
             slots: Semaphore::new(size.instances_max as usize),
-            memory: Arc::new(Memory::new(size.memory_total_bytes_max)),
+            memory: Arc::new(Memory::new(size.worker_memory_bytes_max)),
             standing: OnceLock::new(),
         }))
     }

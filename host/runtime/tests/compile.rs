@@ -71,27 +71,30 @@ fn a_component_of_many_instances_is_refused() {
         let text = format!("(component {module} {})", instance.repeat(times));
         compile(&wat::parse_str(text).unwrap()).map(drop)
     };
-    for (part, instance, max, what) in [
+    for (part, instance, max, what, name) in [
         (
             "(core module)",
             "(core instance (instantiate 0))",
             4,
             "core instances",
+            "CORE_INSTANCES_MAX",
         ),
         (
             "(component)",
             "(instance (instantiate 0))",
             8,
             "component instances",
+            "COMPONENT_INSTANCES_MAX",
         ),
     ] {
         of(part, instance, max).unwrap();
         match of(part, instance, max + 1) {
             Err(CompileError::TooMany {
                 what: said,
-                max: limit,
+                name: limit,
+                max: value,
             }) => {
-                assert_eq!((said, limit), (what, max));
+                assert_eq!((said, limit, value), (what, name, max));
             }
             other => panic!("{what}: {other:?}"),
         }
@@ -107,14 +110,24 @@ fn what_takes_a_compiler_more_than_its_bytes_is_counted() {
         );
         compile(&wat::parse_str(text).unwrap())
     };
-    for (piece, max, what) in [
-        ("(func)", 1 << 16, "functions"),
-        ("(data (i32.const 0) \"\")", 1 << 12, "segments of data"),
-        ("(elem (i32.const 0))", 1 << 12, "segments of tables"),
+    for (piece, max, what, name) in [
+        ("(func)", 1 << 16, "functions", "FUNCTIONS_MAX"),
+        (
+            "(data (i32.const 0) \"\")",
+            1 << 12,
+            "segments of data",
+            "SEGMENTS_MAX",
+        ),
+        (
+            "(elem (i32.const 0))",
+            1 << 12,
+            "segments of tables",
+            "SEGMENTS_MAX",
+        ),
     ] {
         let refused = of(piece, max + 1).unwrap_err().to_string();
         assert!(
-            refused.contains(&format!("more than {max} {what}")),
+            refused.contains(&format!("more than {max} {what} (`{name}`)")),
             "{refused}"
         );
     }
@@ -123,10 +136,33 @@ fn what_takes_a_compiler_more_than_its_bytes_is_counted() {
         .collect();
     let component = wat::parse_str(format!("(component {imports})")).unwrap();
     let refused = compile(&component).unwrap_err().to_string();
-    assert!(refused.contains("more than 256 imports"), "{refused}");
+    assert!(
+        refused.contains("more than 256 imports (`IMPORTS_MAX`)"),
+        "{refused}"
+    );
     let long = format!("(func {})", "nop ".repeat((1 << 20) + 1));
     let refused = of(&long, 1).unwrap_err().to_string();
-    assert!(refused.contains("bytes in one function"), "{refused}");
+    assert!(refused.contains("`FUNCTION_BYTES_MAX`"), "{refused}");
+}
+
+#[test]
+fn what_begins_with_more_than_any_call_may_have_is_refused_by_the_limits_name_and_value() {
+    let of = |parts: &str| {
+        let component = wat::parse_str(format!("(component (core module {parts}))"));
+        compile(&component.unwrap()).map(drop)
+    };
+    assert!(of("(memory 1024) (table 20000 funcref)").is_ok());
+    let refused = of("(memory 1025)").unwrap_err().to_string();
+    assert!(
+        refused.contains("`memory_bytes_max` (67108864)"),
+        "{refused}"
+    );
+    let refused = of("(table 10001 funcref) (table 10000 funcref)").unwrap_err();
+    let refused = refused.to_string();
+    assert!(
+        refused.contains("`table_elements_max` (20000)"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -172,7 +208,10 @@ fn more_exports_than_a_connector_can_need_and_names_without_an_end_are_refused()
     };
     assert!(exports(256, "a").is_ok());
     let refused = exports(257, "a").unwrap_err().to_string();
-    assert!(refused.contains("more than 256 exports"), "{refused}");
+    assert!(
+        refused.contains("more than 256 exports (`EXPORTS_MAX`)"),
+        "{refused}"
+    );
     let refused = exports(1, &"a".repeat(512)).unwrap_err().to_string();
     assert!(
         refused.contains("more than 512 bytes in the name"),

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use keyway_ipc::{CallOutcome, HostReply, LogLevel, ToWorker, Trap};
 use keyway_model::limit::{CallLimits, STACK_BYTES_MAX};
+use keyway_runtime::PoolSize;
 use support::{Broker, Done, limits, value};
 
 /// Runs a hostile action; asserts that the worker still serves afterwards.
@@ -289,4 +290,54 @@ async fn a_huge_output_ends_the_guest() {
         hostile("huge-output", limits()).await.outcome,
         over("value_bytes_max", 1 << 20)
     );
+}
+
+/// Starts so many calls that wait for ever; those for which there is no room end for
+/// `limit`.
+async fn sleepers(broker: &mut Broker, room: usize, beyond: usize, limit: CallOutcome) {
+    for _ in 0..room + beyond {
+        broker.start_action("sleep", "").await;
+    }
+    for _ in 0..beyond {
+        assert_eq!(broker.finish().await.outcome, limit);
+    }
+}
+
+#[tokio::test]
+async fn calls_of_one_group_that_hold_memory_leave_another_group_as_much() {
+    let short = CallLimits {
+        wall_ms_max: 1,
+        ..limits()
+    };
+    let each = hostile("sleep", short).await.usage.memory_bytes;
+    let size = PoolSize {
+        instances_max: 40,
+        worker_memory_bytes_max: 20 * each,
+        ..PoolSize::default()
+    };
+    let mut broker = Broker::of_pool("hostile", &size).await;
+    broker.limits.wall_ms_max = 600_000;
+    broker.memory_bytes_per_workspace_max = u64::MAX;
+    let all = || over("worker_memory_bytes_max", 20 * each);
+    for (group, room) in [(1, 10), (2, 5), (3, 2)] {
+        broker.group = group;
+        sleepers(&mut broker, room, 4, all()).await;
+        broker.group = 4;
+        let beside = broker.act("none", "").await.outcome;
+        assert!(matches!(beside, CallOutcome::Failure(_)), "{beside:?}");
+    }
+}
+
+#[tokio::test]
+async fn calls_of_one_group_hold_no_more_memory_together_than_its_quota() {
+    let mut broker = Broker::of_size("hostile", 20).await;
+    let each = broker.act("none", "").await.usage.memory_bytes;
+    broker.limits.wall_ms_max = 600_000;
+    broker.group = 1;
+    broker.memory_bytes_per_workspace_max = 3 * each;
+    let quota = over("memory_bytes_per_workspace_max", 3 * each);
+    sleepers(&mut broker, 3, 4, quota).await;
+    broker.group = 2;
+    let beside = broker.act("none", "").await.outcome;
+    assert!(matches!(beside, CallOutcome::Failure(_)), "{beside:?}");
 }

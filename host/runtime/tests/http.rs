@@ -127,11 +127,12 @@ async fn a_body_over_its_limit_is_refused_in_the_worker() {
         request_body_bytes_max: 1_000,
         ..limits()
     };
-    let outcome = broker.act("post", &"x".repeat(1_001)).await.outcome;
-    let CallOutcome::Failure(Failure::Permanent(text)) = outcome else {
-        panic!("{outcome:?}")
+    let done = broker.act("post", &"x".repeat(1_001)).await;
+    let CallOutcome::Failure(Failure::Permanent(text)) = done.outcome else {
+        panic!("{:?}", done.outcome)
     };
     assert!(text.contains("HttpRequestBodySize"), "{text}");
+    assert_eq!(done.usage.bodies_refused, 1);
 }
 
 #[tokio::test]

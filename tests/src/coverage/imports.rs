@@ -11,6 +11,7 @@ use keyway_model::manifest::imports::{ImportClass, table};
 use serde_json::{Value, json};
 
 use crate::harness::{CALL_IMPORT, Stage, artifact, root};
+use crate::limits::tells;
 
 /// What is expected of one function.
 struct Case {
@@ -25,6 +26,8 @@ struct Case {
     denied: &'static str,
     /// Where its record tells of it: an operation, or a count of the invocation's record.
     record: &'static str,
+    /// How many a second the broker serves of it.
+    rate: &'static str,
 }
 
 #[derive(Clone, Copy)]
@@ -42,6 +45,7 @@ const CASES: [Case; 12] = [
         allowed: "status 200",
         denied: "is not granted",
         record: "http.send",
+        rate: "http_calls_per_second_max",
     },
     Case {
         function: "keyway:host/state@0.1.0#set",
@@ -51,6 +55,7 @@ const CASES: [Case; 12] = [
         allowed: "Ok(())",
         denied: "Err(Denied)",
         record: "state.set",
+        rate: "state_writes_per_second_max",
     },
     Case {
         function: "keyway:host/state@0.1.0#get",
@@ -60,6 +65,7 @@ const CASES: [Case; 12] = [
         allowed: "Ok(Some(\"a word\"))",
         denied: "Err(Denied)",
         record: "state_reads",
+        rate: "state_reads_per_second_max",
     },
     Case {
         function: "keyway:host/state@0.1.0#delete",
@@ -69,6 +75,7 @@ const CASES: [Case; 12] = [
         allowed: "Ok(())",
         denied: "Err(Denied)",
         record: "state.delete",
+        rate: "state_writes_per_second_max",
     },
     Case {
         function: "keyway:host/scratch@0.1.0#open",
@@ -78,6 +85,7 @@ const CASES: [Case; 12] = [
         allowed: "Ok(0)",
         denied: "Err(Denied)",
         record: "scratch.open",
+        rate: "scratch_calls_per_second_max",
     },
     Case {
         function: "keyway:host/scratch@0.1.0#write",
@@ -87,6 +95,7 @@ const CASES: [Case; 12] = [
         allowed: "Ok(())",
         denied: "Err(Denied)",
         record: "scratch.write",
+        rate: "scratch_calls_per_second_max",
     },
     Case {
         function: "keyway:host/scratch@0.1.0#read",
@@ -96,6 +105,7 @@ const CASES: [Case; 12] = [
         allowed: "Ok(Ok(\"a word\"))",
         denied: "Err(Denied)",
         record: "scratch_reads",
+        rate: "scratch_calls_per_second_max",
     },
     Case {
         function: "keyway:host/scratch@0.1.0#list",
@@ -105,6 +115,7 @@ const CASES: [Case; 12] = [
         allowed: "Ok([])",
         denied: "Err(Denied)",
         record: "scratch_reads",
+        rate: "scratch_calls_per_second_max",
     },
     Case {
         function: "keyway:host/scratch@0.1.0#remove",
@@ -114,6 +125,7 @@ const CASES: [Case; 12] = [
         allowed: "Ok(())",
         denied: "Err(Denied)",
         record: "scratch.remove",
+        rate: "scratch_calls_per_second_max",
     },
     Case {
         function: "keyway:host/connection@0.1.0#parameter",
@@ -123,6 +135,7 @@ const CASES: [Case; 12] = [
         allowed: "Some(\"localhost\")",
         denied: "None",
         record: "connection_reads",
+        rate: "connection_reads_per_second_max",
     },
     Case {
         function: "keyway:host/connection@0.1.0#scopes",
@@ -132,6 +145,7 @@ const CASES: [Case; 12] = [
         allowed: "[]",
         denied: "[]",
         record: "connection_reads",
+        rate: "connection_reads_per_second_max",
     },
     Case {
         function: "keyway:host/log@0.1.0#write",
@@ -141,6 +155,7 @@ const CASES: [Case; 12] = [
         allowed: "written",
         denied: "written",
         record: "log_lines",
+        rate: "log_lines_per_second_max",
     },
 ];
 
@@ -308,14 +323,37 @@ fn every_function_of_the_host_counts_toward_a_limit_that_ends_the_call() {
         assert_eq!(status, 502, "{}: {reply}", case.function);
         let job = caller.stage.last_job();
         let failure = job["failure"].as_str().unwrap();
+        let named = failure.contains("host_calls_max (20)");
+        assert!(named, "{}: {job}", case.function);
         // Requests had left when the call was cut off, and the action may not be repeated.
-        let expected = if case.record == "http.send" {
-            "may or may not have had its effect"
-        } else {
-            "host_calls_max"
-        };
-        assert!(failure.contains(expected), "{}: {job}", case.function);
+        let unsure = failure.contains("may or may not have had its effect");
+        assert_eq!(unsure, case.record == "http.send", "{failure}");
     }
+}
+
+#[test]
+fn every_function_that_the_broker_serves_has_a_rate_and_people_are_told_it_by_name() {
+    let caller = Caller::new("");
+    let flood = |case: &Case| {
+        let limits = |value: &str, patience: &str| {
+            let rate = case.rate;
+            caller.stage.ok(&format!(
+                "workspace limits set acme {rate}={value} throttle_ms_max={patience}"
+            ));
+        };
+        limits("1", "10");
+        caller.call(case, 3);
+        let told = caller.stage.last_job().to_string();
+        assert!(tells(&told, case.rate, 1), "{}: {told}", case.function);
+        limits("default", "default");
+    };
+    // A parameter that is granted is told by the worker, for nothing.
+    let (parameter, others): (Vec<&Case>, Vec<&Case>) = CASES
+        .iter()
+        .partition(|case| case.function.ends_with("#parameter"));
+    others.into_iter().for_each(flood);
+    caller.approve_all_but("connection");
+    parameter.into_iter().for_each(flood);
 }
 
 #[test]

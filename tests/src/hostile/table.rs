@@ -112,7 +112,7 @@ pub(crate) const ROWS: &[Row] = &[
         cases: &[
             rust("memory", Limit("memory_bytes_max")),
             text("memory_grow", Limit("memory_bytes_max")),
-            text("huge_memory", Trap("cannot be called")),
+            text("huge_memory", Refused("`memory_bytes_max` (67108864)")),
         ],
         also: Nothing,
         tests: &["memory_bombs_leave_no_memory_behind"],
@@ -122,7 +122,7 @@ pub(crate) const ROWS: &[Row] = &[
         attack: "more table than allowed",
         cases: &[
             text("table_bomb", Limit("table_elements_max")),
-            text("huge_table", Trap("cannot be called")),
+            text("huge_table", Refused("`table_elements_max` (20000)")),
             text("table_64", Refused("64-bit")),
             text("memory_64", Refused("64-bit")),
         ],

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use keyway_model::limit::Quotas;
 use serde_json::{Value, json};
 
-use super::{Call, GET, HTTP, LIST, LOG, OPEN, SET, Subject, WRITE, names, tells};
+use super::{Call, GET, HTTP, LIST, LOG, OPEN, SCOPES, SET, Subject, WRITE, names, tells};
 use crate::code;
 use crate::harness::{Stage, order, with_manifest};
 use crate::routes::Api;
@@ -98,6 +98,35 @@ fn reads_of_state_and_calls_of_scratch_files_over_their_rates_are_refused_by_nam
     assert!(!told.contains("state_reads_per_second_max"), "{told}");
 }
 
+#[test]
+fn reads_of_the_connection_over_their_rate_wait_and_then_end_the_call_by_name() {
+    let subject = Subject::new("");
+    let call = |times| subject.call(Call::Import(SCOPES, times, 6));
+    // Two a second: four reads wait for two tokens, and all are answered.
+    subject.set("connection_reads_per_second_max=2");
+    let started = std::time::Instant::now();
+    let told = call(4);
+    assert!(told.contains(r#"{"seen":"[]"}"#), "{told}");
+    assert!(
+        started.elapsed().as_millis() >= 900,
+        "{:?}",
+        started.elapsed()
+    );
+    // Without patience, the same flood ends its call.
+    subject.set("connection_reads_per_second_max=1 throttle_ms_max=10");
+    let told = call(3);
+    assert!(told.contains("the call exceeded"), "{told}");
+    assert!(tells(&told, "connection_reads_per_second_max", 1), "{told}");
+    let recorded = subject.stage.until("the record of its end", |stage| {
+        let audit = stage.audit();
+        let tally = audit.iter().rev().find(|line| line["kind"] == "tally")?;
+        let ended = tally["record"]["ended"].as_str()?.to_owned();
+        Some((ended, tally["record"]["denied"].as_u64()))
+    });
+    let ended = "it exceeded connection_reads_per_second_max (1)".to_owned();
+    assert_eq!(recorded, (ended, Some(1)));
+}
+
 /// Records of denials for a limit.
 fn denials(stage: &Stage) -> usize {
     let audit = stage.audit();
@@ -182,6 +211,24 @@ fn calls_over_the_workspaces_or_the_connectors_number_wait_and_run_after_those_b
             started.elapsed()
         );
     }
+}
+
+#[test]
+fn a_call_over_its_workspaces_memory_ends_by_name_and_is_recorded() {
+    let subject = Subject::new("");
+    let limit = "memory_bytes_per_workspace_max";
+    let before = subject.call(Call::Check);
+    assert!(!before.contains(limit), "{before}");
+    // Less than one guest begins with.
+    subject.set(&format!("{limit}=65536"));
+    let told = subject.call(Call::Check);
+    assert!(tells(&told, limit, 65_536), "{told}");
+    let recorded = format!("it exceeded {limit} (65536)");
+    subject.stage.until("the record of its end", |stage| {
+        let audit = stage.audit();
+        let is_of_it = |line: &Value| line["record"]["ended"] == recorded.as_str();
+        audit.iter().any(is_of_it).then_some(())
+    });
 }
 
 #[test]

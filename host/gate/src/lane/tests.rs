@@ -18,6 +18,7 @@ fn invoke() -> Invoke {
         artifact: Digest::of(b"component"),
         entrance: Entrance::Check,
         limits: CallLimits::default(),
+        memory_bytes_per_workspace_max: 1 << 30,
         reserved_headers: Vec::new(),
         parameters: None,
     }

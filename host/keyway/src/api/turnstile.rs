@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keyway_authz::Principal;
+use keyway_fair::Spent;
 use keyway_model::TenantId;
 use keyway_model::limit::{API_CALLERS_KEPT_MAX, ApiLimits};
 use parking_lot::Mutex;
-
-use crate::rate::Spent;
 
 /// A refusal of one operation is recorded once in so long, or a flood of calls
 /// would be one of records.

@@ -62,8 +62,16 @@ fn start(confined: &Confined) -> io::Result<Child> {
         .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
         .arg(format!("--cpu-seconds-max={}", limits.cpu_seconds_max))
         .arg(format!(
-            "--memory-total-bytes-max={}",
+            "--worker-memory-bytes-max={}",
             limits.memory_bytes_max
+        ))
+        .arg(format!(
+            "--memory-bytes-max={}",
+            limits.guest_memory_bytes_max
+        ))
+        .arg(format!(
+            "--table-elements-max={}",
+            limits.guest_table_elements_max
         ))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use keyway_gate::{Lane, Presence, Readiness, run_logic};
 use keyway_ipc::Entrance;
 use keyway_model::Digest;
-use keyway_model::limit::CallLimits;
+use keyway_model::limit::Limits;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -90,10 +90,8 @@ async fn wedged(deployment: &Deployment) -> Result<Duration> {
     let before = lane(deployment).await?;
     let mut readiness = before.readiness();
     signal(deployment, Signal::STOP)?;
-    let limits = CallLimits {
-        wall_ms_max: WALL_MS_MAX,
-        ..CallLimits::default()
-    };
+    let mut limits = Limits::default();
+    limits.call.wall_ms_max = WALL_MS_MAX;
     let entrance = Entrance::Run {
         input: "{}".to_owned(),
     };
@@ -101,7 +99,7 @@ async fn wedged(deployment: &Deployment) -> Result<Duration> {
     let call = async move {
         let tenant = keyway_store::PLATFORM.tenant;
         let waits = Presence::always();
-        run_logic(&before, tenant, component, entrance, limits, &waits).await
+        run_logic(&before, tenant, component, entrance, &limits, &waits).await
     };
     let noticed = async {
         let noticed = readiness.wait_for(|state| *state == Readiness::Wedged);

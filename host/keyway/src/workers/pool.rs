@@ -42,7 +42,7 @@ pub(crate) struct WorkerPlan {
     /// Components that each lane has.
     pub(crate) room: Room,
     pub(crate) limits: CallLimits,
-    pub(crate) memory_total_bytes_max: u64,
+    pub(crate) worker_memory_bytes_max: u64,
 }
 
 /// Who hears of a worker that ended, with the components that it ran.
@@ -190,8 +190,8 @@ impl Pool {
                 limits.table_elements_max
             ))
             .arg(format!(
-                "--memory-total-bytes-max={}",
-                self.plan.memory_total_bytes_max
+                "--worker-memory-bytes-max={}",
+                self.plan.worker_memory_bytes_max
             ))
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())

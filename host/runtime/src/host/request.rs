@@ -44,6 +44,13 @@ fn ended(_: wasmtime::Error) -> Error {
     Error::InternalError(None)
 }
 
+/// The error of a body that is longer than it may be; people are told by the limit's
+/// name.
+pub(super) fn too_long(call: &LiveCall) -> Error {
+    call.refuse_body();
+    Error::HttpRequestBodySize(Some(call.limits.request_body_bytes_max))
+}
+
 /// Sends the head, with as much of the body as is there. An upload is left if
 /// that was not all.
 pub(super) async fn begin(
@@ -52,12 +59,11 @@ pub(super) async fn begin(
     options: RequestOptions,
 ) -> Result<(Wanted, Option<Upload>), Error> {
     let (head, mut body) = request.into_parts();
-    let bytes_max = call.limits.request_body_bytes_max;
     let (first, is_whole) = poll_fn(|cx| Poll::Ready(gather(&mut body, cx))).await?;
     call.ledger.release(first.len());
     let sent_bytes = first.len() as u64;
-    if sent_bytes > bytes_max {
-        return Err(Error::HttpRequestBodySize(Some(bytes_max)));
+    if sent_bytes > call.limits.request_body_bytes_max {
+        return Err(too_long(call));
     }
     let (method, url) = (head.method.as_str(), head.uri.to_string());
     if method.len() > METHOD_BYTES_MAX {

@@ -11,7 +11,7 @@ use keyway_ipc::{PART_BYTES, ToBroker};
 use keyway_model::limit::STREAM_WINDOW_BYTES;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::request::Line;
+use super::request::{Line, too_long};
 
 /// The rest of a request body. It sends no more than the broker gave credit
 /// for.
@@ -57,8 +57,8 @@ impl Upload {
                 self.line.call.ledger.release(self.unsent.len());
                 let length = self.unsent.len() as u64;
                 let Some(left) = self.bytes_left.checked_sub(length) else {
-                    let bytes_max = self.line.call.limits.request_body_bytes_max;
-                    return Poll::Ready(self.end(Err(Error::HttpRequestBodySize(Some(bytes_max)))));
+                    let error = too_long(&self.line.call);
+                    return Poll::Ready(self.end(Err(error)));
                 };
                 self.bytes_left = left;
                 continue;

@@ -11,7 +11,7 @@ use keyway_ipc::{
     ToBroker, ToWorker, Usage, in_process,
 };
 use keyway_model::Digest;
-use keyway_model::limit::CallLimits;
+use keyway_model::limit::{CallLimits, Quotas};
 use keyway_runtime::{PoolSize, Worker, compile, seal, serve_lane};
 use parking_lot::Mutex;
 
@@ -75,6 +75,7 @@ pub(crate) struct Broker {
     /// Whose calls the next ones are.
     pub(crate) group: u64,
     pub(crate) limits: CallLimits,
+    pub(crate) memory_bytes_per_workspace_max: u64,
     pub(crate) reserved_headers: Vec<String>,
     pub(crate) parameters: Option<Vec<(String, String)>>,
 }
@@ -89,12 +90,17 @@ impl Broker {
 
     /// The same with room for so many calls.
     pub(crate) async fn of_size(name: &str, instances_max: u32) -> Self {
-        let (ours, theirs) = in_process();
         let size = PoolSize {
             instances_max,
             ..PoolSize::default()
         };
-        let worker = Worker::new(&size).unwrap();
+        Self::of_pool(name, &size).await
+    }
+
+    /// The same with such a pool.
+    pub(crate) async fn of_pool(name: &str, size: &PoolSize) -> Self {
+        let (ours, theirs) = in_process();
+        let worker = Worker::new(size).unwrap();
         worker.start_clock().unwrap();
         tokio::spawn(serve_lane(worker, theirs));
         Self::over(ours, name).await
@@ -109,6 +115,7 @@ impl Broker {
             next: 0,
             group: 0,
             limits: limits(),
+            memory_bytes_per_workspace_max: Quotas::default().memory_bytes_per_workspace_max,
             reserved_headers: Vec::new(),
             parameters: None,
         };
@@ -159,6 +166,7 @@ impl Broker {
             artifact: self.artifact,
             entrance,
             limits: self.limits,
+            memory_bytes_per_workspace_max: self.memory_bytes_per_workspace_max,
             reserved_headers: self.reserved_headers.clone(),
             parameters: self.parameters.clone(),
         })))

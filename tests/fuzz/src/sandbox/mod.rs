@@ -18,7 +18,7 @@ use keyway_ipc::{
     CallId, CallOutcome, Entrance, Invoke, Link, ToBroker, ToWorker, Trap, in_process,
 };
 use keyway_model::Digest;
-use keyway_model::limit::CallLimits;
+use keyway_model::limit::{CallLimits, Quotas};
 use keyway_runtime::{PoolSize, Worker, compile, seal, serve_lane};
 use tokio::runtime::Runtime;
 
@@ -169,6 +169,7 @@ impl Sandbox {
             artifact,
             entrance,
             limits: limits(),
+            memory_bytes_per_workspace_max: Quotas::default().memory_bytes_per_workspace_max,
             reserved_headers: vec!["authorization".to_owned()],
             parameters,
         })));

@@ -17,7 +17,7 @@ pub(crate) struct Worker {
     pub(crate) table_elements_max: Option<usize>,
     /// Linear memory of all guests together, or memory of the compiler, in bytes
     #[arg(long, value_name = "BYTES")]
-    pub(crate) memory_total_bytes_max: Option<u64>,
+    pub(crate) worker_memory_bytes_max: Option<u64>,
     /// Time of the compiler on a processor, in seconds
     #[arg(long, value_name = "SECONDS")]
     pub(crate) cpu_seconds_max: Option<u64>,

@@ -10,26 +10,32 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Until when time is used up by the calls that were let through.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Spent(Instant);
+pub struct Spent(Instant);
 
 impl Spent {
     /// Nothing yet.
-    pub(crate) const fn nothing(now: Instant) -> Self {
+    pub const fn nothing(now: Instant) -> Self {
         Self(now)
     }
 
     /// Whether one more call fits into a rate.
-    pub(crate) fn has_room(&self, now: Instant, per_second: u32) -> bool {
-        self.after(now, per_second) <= now + SECOND
+    pub fn has_room(&self, now: Instant, per_second: u32) -> bool {
+        self.wait(now, per_second).is_zero()
+    }
+
+    /// How long it is until one more call fits into a rate.
+    pub fn wait(&self, now: Instant, per_second: u32) -> Duration {
+        let ahead = now + SECOND;
+        self.after(now, per_second).saturating_duration_since(ahead)
     }
 
     /// Counts one call.
-    pub(crate) fn spend(&mut self, now: Instant, per_second: u32) {
+    pub fn spend(&mut self, now: Instant, per_second: u32) {
         self.0 = self.after(now, per_second);
     }
 
     /// Whether all is given back, so that nothing is lost with this.
-    pub(crate) fn is_nothing(&self, now: Instant) -> bool {
+    pub fn is_nothing(&self, now: Instant) -> bool {
         self.0 <= now
     }
 
@@ -57,6 +63,7 @@ mod tests {
         let start = Instant::now();
         let mut spent = Spent::nothing(start);
         assert_eq!(passing(&mut spent, start, 4), 4);
+        assert_eq!(spent.wait(start, 4), SECOND / 4);
         assert_eq!(passing(&mut spent, start + SECOND / 4, 4), 1);
         assert_eq!(passing(&mut spent, start + SECOND, 4), 3);
         let later = start + SECOND * 60;
