@@ -126,8 +126,9 @@ async fn the_thread_of_long_calls_rests_after_each_long_turn_and_no_other() {
     let [before, short, long] = counts[..] else {
         unreachable!("three counts");
     };
-    assert!(short - before < 10, "{counts:?}");
-    assert!(long - short >= 20, "{counts:?}");
+    // A turn in which the thread was put aside is shorter than it looks.
+    assert!(short - before < 5, "{counts:?}");
+    assert!(long - short >= 10, "{counts:?}");
 }
 
 #[tokio::test]
