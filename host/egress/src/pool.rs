@@ -5,6 +5,7 @@
 //! settings with a memory of sessions of its own, so neither a socket nor a
 //! session crosses from one to another.
 
+use keyway_model::limit::{UPSTREAM_CONNECTION_WINDOW_BYTES, UPSTREAM_STREAM_WINDOW_BYTES};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -26,10 +27,6 @@ use crate::identity::{TlsId, TlsSettings};
 use crate::quota::{Account, Accounts, Owner};
 use crate::tls::{Known, TlsTemplate};
 use crate::vet::Vetting;
-
-/// Bytes of one HTTP/2 reply, and of all on one connection, on the way unread.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
 /// Whose connections, and where to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -243,8 +240,8 @@ impl Pool {
                     .max(8 << 10),
             )
             .http2_max_header_list_size(header_bytes)
-            .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .http2_initial_stream_window_size(UPSTREAM_STREAM_WINDOW_BYTES)
+            .http2_initial_connection_window_size(UPSTREAM_CONNECTION_WINDOW_BYTES)
             .build(Connector(Arc::new(dialer)))
     }
 }

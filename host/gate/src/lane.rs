@@ -9,6 +9,7 @@ mod event;
 mod held;
 mod running;
 
+use keyway_model::limit::{CALL_EVENTS_MAX, LANE_EVENT_BYTES_MAX, LANE_SENDING_MS_MAX};
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -37,16 +38,6 @@ use crate::presence::Presence;
 /// calls may reach their ends at once, on a machine that has other things to do.
 pub(crate) const END_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a worker may read nothing while megabytes wait for it.
-const SENDING_MAX: Duration = Duration::from_secs(5);
-
-/// Events of one guest call that may wait unread: a worker that exceeds this
-/// is not keeping the protocol and loses the call.
-const EVENTS_MAX: usize = 4_096;
-
-/// Bytes of all events of a lane that may wait unread: more than the windows of
-/// all its bodies and the ends of all its calls take.
-const EVENT_BYTES_MAX: usize = 256 << 20;
 /// The group of a tenant's calls. A worker sees no id: only which of its calls
 /// belong together.
 pub(crate) fn group_of(tenant: TenantId) -> u64 {
@@ -288,7 +279,7 @@ impl Lane {
         &self,
         sending: impl Future<Output = Result<(), Closed>>,
     ) -> Result<(), WorkerGone> {
-        match tokio::time::timeout(SENDING_MAX, sending).await {
+        match tokio::time::timeout(Duration::from_millis(LANE_SENDING_MS_MAX), sending).await {
             Ok(sent) => sent.map_err(|_| WorkerGone),
             Err(_) => {
                 tracing::error!("a worker does not read what it is sent");
@@ -403,11 +394,11 @@ impl Lane {
         let waiting = queue.said.waiting.fetch_add(1, Ordering::Relaxed);
         let bytes = event.bytes();
         let waiting_bytes = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if waiting_bytes + bytes > EVENT_BYTES_MAX || event.is_swollen() {
+        if waiting_bytes + bytes > LANE_EVENT_BYTES_MAX || event.is_swollen() {
             drop(calls);
             tracing::error!("a worker does not keep the protocol: it says more than it was let");
             self.give_up();
-        } else if waiting >= EVENTS_MAX || queue.events.send(event).is_err() {
+        } else if waiting >= CALL_EVENTS_MAX || queue.events.send(event).is_err() {
             self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             calls.remove(&call);
         }

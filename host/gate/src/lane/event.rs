@@ -3,9 +3,7 @@
 
 use bytes::Bytes;
 use keyway_ipc::{CallOutcome, HostCall, RequestId, Usage};
-
-/// Headers of one request that a worker may pass on.
-const HEADERS_MAX: usize = 4_096;
+use keyway_model::limit::FRAME_HEADERS_MAX;
 
 /// What a guest call's worker says about it.
 #[derive(Debug)]
@@ -28,7 +26,7 @@ impl Event {
     /// Whether no guest could have caused it: a section of headers that a worker
     /// takes has far fewer.
     pub(super) fn is_swollen(&self) -> bool {
-        matches!(self, Self::Host(_, HostCall::Http(request)) if request.headers.len() > HEADERS_MAX)
+        matches!(self, Self::Host(_, HostCall::Http(request)) if request.headers.len() > FRAME_HEADERS_MAX)
     }
 
     /// What it holds of this process's memory, about.

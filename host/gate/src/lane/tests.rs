@@ -161,7 +161,7 @@ async fn a_call_ends_once_whatever_a_worker_says() {
 
 #[tokio::test]
 async fn a_worker_that_fills_the_broker_is_given_up() {
-    let pieces = EVENT_BYTES_MAX / (4 << 20) + 1;
+    let pieces = LANE_EVENT_BYTES_MAX / (4 << 20) + 1;
     let (lane, _) = after(|call| {
         let numbers = 0_u32..;
         let pieces = numbers.take(pieces);
