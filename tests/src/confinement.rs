@@ -3,6 +3,7 @@
 //! apart from one that has it.
 
 mod attempts;
+mod every_call;
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -120,14 +121,39 @@ pub(crate) fn without(
 
 #[test]
 fn without_a_layer_of_confinement_nothing_is_served_and_the_layer_is_named() {
-    for (layer, name) in [("landlock", "landlock"), ("filter", "system-call-filter")] {
+    for (layer, name) in [
+        ("descriptors", "descriptors"),
+        ("user-and-capabilities", "user"),
+        ("no-new-privileges", "no-new-privileges"),
+        ("not-dumpable", "not-dumpable"),
+        ("parent-death", "parent-death"),
+        ("landlock", "landlock"),
+        ("limits", "limits"),
+        ("filter", "system-call-filter"),
+    ] {
+        if name == "user" && !rustix::process::geteuid().is_root() {
+            continue;
+        }
         let (_stage, started) = without(layer, "");
         let Err(said) = started else {
             panic!("it serves without {layer}")
         };
-        assert!(said.contains(name), "{said}");
+        let named = format!("cannot be confined: {name}: ");
+        assert!(said.contains(&named), "{said}");
         assert!(said.contains("dangerous_weaker_worker"), "{said}");
     }
+}
+
+#[test]
+fn without_the_switch_for_written_memory_the_filter_covers_it_and_readyz_says_so() {
+    let (mut stage, started) = without("write-xor-execute", "");
+    let (serve, ready) = started.unwrap();
+    stage.serve = Some(serve);
+    stage.ready = ready;
+    let said = readyz(&stage);
+    let covered = "worker write-xor-execute: covered: ";
+    assert!(said.contains(covered), "{said}");
+    assert_eq!(stage.json("alarm list"), json!([]));
 }
 
 #[test]
@@ -229,18 +255,20 @@ fn a_worker_is_replaced_and_its_job_goes_on_with_another() {
 
 #[test]
 fn the_documentation_lists_the_system_calls_there_are() {
-    let text = std::fs::read_to_string(crate::harness::root().join("docs/confinement.md")).unwrap();
-    let listed = |mark: &str| -> Vec<String> {
-        let (_, rest) = text.split_once(mark).unwrap();
-        let (list, _) = rest.trim_start().split_once("\n\n").unwrap();
-        list.split(',').map(|name| name.trim().to_owned()).collect()
-    };
     assert_eq!(
-        listed("<!-- allowed -->"),
+        documented("allowed"),
         keyway_confine::allowed_system_calls()
     );
     assert_eq!(
-        listed("<!-- refused -->"),
+        documented("refused"),
         keyway_confine::refused_system_calls()
     );
+}
+
+/// A list of system calls of `docs/confinement.md`, by its mark.
+fn documented(mark: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(crate::harness::root().join("docs/confinement.md")).unwrap();
+    let (_, rest) = text.split_once(&format!("<!-- {mark} -->")).unwrap();
+    let (list, _) = rest.trim_start().split_once("\n\n").unwrap();
+    list.split(',').map(|name| name.trim().to_owned()).collect()
 }

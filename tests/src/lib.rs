@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod advisories;
 mod attacks;
 mod authoring;
 mod bad_input;

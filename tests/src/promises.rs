@@ -271,18 +271,29 @@ fn a_worker_has_given_up_what_it_never_needs() {
     let limits = String::from_utf8(read("limits")).unwrap();
     for (limit, most) in [
         ("Max core file size", 0),
+        ("Max file size", 0),
         // Thirty-two, and eight for each of its two lanes or more.
         ("Max open files", 32 + 8 * 64),
         ("Max locked memory", 0),
         ("Max processes", 0),
+        ("Max pending signals", 0),
+        ("Max msgqueue size", 0),
+        // What it has when it starts, and what its slots may grow to.
+        ("Max data size", 32 << 30),
     ] {
         let line = limits.lines().find(|line| line.starts_with(limit)).unwrap();
         let mut numbers = line[limit.len()..].split_whitespace().take(2);
         assert!(
-            numbers.all(|number| number.parse::<u32>().is_ok_and(|number| number <= most)),
+            numbers.all(|number| number.parse::<u64>().is_ok_and(|number| number <= most)),
             "{line}"
         );
     }
+    // Each of its calls has a limit of time; it has none over its life.
+    let cpu = limits.lines().find(|line| line.starts_with("Max cpu time"));
+    assert!(
+        cpu.is_some_and(|line| line.contains("unlimited")),
+        "{cpu:?}"
+    );
     // Nothing that has a name but the map of its own memory and the empty device.
     for descriptor in std::fs::read_dir(format!("/proc/{}/fd", worker(&stage))).unwrap() {
         let target = std::fs::read_link(descriptor.unwrap().path()).unwrap();

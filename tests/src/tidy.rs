@@ -126,3 +126,239 @@ fn nothing_is_left_to_be_done_in_the_code() {
         }
     }
 }
+
+/// Numbers that bound something and do not stand in `limit.rs`, by file and
+/// name, each with why not: what of a text is told, how much of a cache is kept,
+/// how often the host itself tries something, and whatever nobody outside can
+/// reach.
+const NO_LIMITS: [(&str, &str, &str); 38] = [
+    (
+        "model/src/recipe/error.rs",
+        "ERRORS_MAX",
+        "errors that are told at once",
+    ),
+    (
+        "runtime/src/answer.rs",
+        "REFUSAL_CHARS_MAX",
+        "what of a text is told",
+    ),
+    (
+        "runtime/src/run.rs",
+        "FAULT_BYTES_MAX",
+        "what of a text is told",
+    ),
+    (
+        "runtime/src/host/reply.rs",
+        "CREDIT_BYTES_MIN",
+        "when a window is opened again",
+    ),
+    (
+        "jobs/src/labels.rs",
+        "TRAVELLING_BYTES_MIN",
+        "what is looked for in displays",
+    ),
+    (
+        "gate/src/lane/held.rs",
+        "LOAD_FAILURE_CHARS_MAX",
+        "what of a text is told",
+    ),
+    (
+        "gate/src/schema.rs",
+        "PROBLEMS_MAX",
+        "errors that are told at once",
+    ),
+    (
+        "gate/src/seen.rs",
+        "SEEN_HEADERS_MAX",
+        "what of a request is told",
+    ),
+    (
+        "gate/src/identities.rs",
+        "KEPT_MAX",
+        "a cache, which reads again what it let go",
+    ),
+    (
+        "gate/src/identities.rs",
+        "KEPT_OF_ONE_MAX",
+        "a cache, which reads again what it let go",
+    ),
+    (
+        "gate/src/mask.rs",
+        "STEPS_PER_BYTE_MAX",
+        "when the search goes another way",
+    ),
+    (
+        "gate/src/mask/forms.rs",
+        "FORM_BYTES_MIN",
+        "what can be looked for",
+    ),
+    (
+        "gate/src/mask/search.rs",
+        "CHARACTER_BYTES_MAX",
+        "how a character is written",
+    ),
+    (
+        "gate/src/mask/search.rs",
+        "BROKEN_BYTES_MAX",
+        "how a character is written",
+    ),
+    ("vault/src/suite.rs", "NONCE_BYTES_MAX", "a cipher's own"),
+    (
+        "vault/src/item.rs",
+        "ITEM_BYTES_MAX",
+        "far above what any limit lets be sealed",
+    ),
+    (
+        "vault/src/frame.rs",
+        "OVERHEAD_BYTES_MAX",
+        "a sum of lengths",
+    ),
+    (
+        "keyway/src/cli/client.rs",
+        "ANSWER_BYTES_MAX",
+        "what the command line reads of its own server",
+    ),
+    (
+        "keyway/src/confined.rs",
+        "ERROR_LINE_BYTES_MAX",
+        "what of a text is told",
+    ),
+    (
+        "keyway/src/workers/pool.rs",
+        "WITHOUT_LANES_MAX",
+        "how the host tries again",
+    ),
+    (
+        "keyway/src/bench/replace.rs",
+        "REPLACED_MAX",
+        "a measurement",
+    ),
+    (
+        "keyway/src/bench/replace.rs",
+        "WALL_MS_MAX",
+        "a measurement",
+    ),
+    (
+        "egress/src/tls.rs",
+        "SESSIONS_MAX",
+        "a cache, which agrees anew on what it let go",
+    ),
+    (
+        "store/src/cache.rs",
+        "CREDENTIALS_MAX",
+        "a cache, which reads again what it let go",
+    ),
+    (
+        "store/src/audit/checkpoint.rs",
+        "RECORDS_MAX",
+        "when a checkpoint is written",
+    ),
+    (
+        "store/src/audit/checkpoint.rs",
+        "INTERVAL_MAX",
+        "when a checkpoint is written",
+    ),
+    (
+        "store/src/scratch/room.rs",
+        "REMOVALS_MAX",
+        "how the host tries again",
+    ),
+    (
+        "roles/src/roles.rs",
+        "REMEMBERED_MAX",
+        "a cache, which judges again what it let go",
+    ),
+    ("ipc/src/bounded.rs", "LAYERS_MAX", "more than there are"),
+    (
+        "egress/src/frames.rs",
+        "CONTENT_BYTES_MIN",
+        "how frames are counted; their limit stands there",
+    ),
+    (
+        "ipc/src/fair.rs",
+        "IDLE_GROUPS_MAX",
+        "a cache of groups that owe nothing",
+    ),
+    (
+        "ipc/src/log_line.rs",
+        "LOG_LINES_TOGETHER_MAX",
+        "how lines travel; their limits stand there",
+    ),
+    (
+        "ipc/src/pipe.rs",
+        "DESCRIPTORS_TOGETHER_MAX",
+        "how code travels; its limits stand there",
+    ),
+    (
+        "fair/src/lib.rs",
+        "WAITING_LOOKED_AT_MIN",
+        "how the host tidies up",
+    ),
+    (
+        "keyway/src/artifacts/compiler.rs",
+        "ANSWER_BYTES_MAX",
+        "a sum of lengths",
+    ),
+    (
+        "store/src/writer.rs",
+        "CROWD_MIN",
+        "when the writer waits for others",
+    ),
+    (
+        "store/src/writer.rs",
+        "CROWD_PAUSE_MAX",
+        "when the writer waits for others",
+    ),
+    (
+        "store/src/writer/connection.rs",
+        "SQLITE_VERSION_MIN",
+        "a version",
+    ),
+];
+
+/// The name of a constant that a line declares, if it bounds something by a
+/// number of its own.
+fn bound(line: &str) -> Option<&str> {
+    let (before, declared) = line.split_once("const ")?;
+    let is_item = before.is_empty() || before.trim_start().starts_with("pub");
+    let (name, rest) = declared.split_once(": ")?;
+    let (_, value) = rest.split_once(" = ").unwrap_or((rest, "0"));
+    let ends = ["_MAX", "_MIN", "_WINDOW_BYTES"];
+    let counts = value.contains(|c: char| c.is_ascii_digit());
+    (is_item && counts && ends.iter().any(|end| name.ends_with(end))).then_some(name)
+}
+
+#[test]
+fn every_limit_stands_in_the_one_file() {
+    let mut files = Vec::new();
+    sources(&root().join("host"), &mut files);
+    let mut found = Vec::new();
+    for file in files {
+        let place = file.strip_prefix(root().join("host")).unwrap();
+        let place = place.to_str().unwrap().to_owned();
+        if place == "model/src/limit.rs" || place.ends_with("tests.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let names = text.lines().filter_map(bound);
+        found.extend(names.map(|name| (place.clone(), name.to_owned())));
+    }
+    for (place, name) in &found {
+        assert!(
+            NO_LIMITS
+                .iter()
+                .any(|(file, known, _)| file == place && known == name),
+            "host/{place}: `{name}` belongs into host/model/src/limit.rs"
+        );
+    }
+    for (file, name, _) in NO_LIMITS {
+        assert!(
+            found
+                .iter()
+                .any(|(place, known)| place == file && known == name),
+            "{file} has no `{name}` any more"
+        );
+    }
+    assert_eq!(bound("pub const A_MAX: u32 = 7;"), Some("A_MAX"));
+    assert_eq!(bound("    const A_MAX: u32 = OTHER_MAX;"), None);
+}

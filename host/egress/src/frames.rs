@@ -12,14 +12,12 @@
 
 use std::io;
 
+use keyway_model::limit::UPSTREAM_CONTROL_FRAMES_MAX;
+
 use crate::watched::{Watch, Watched};
 
 /// A connection that speaks HTTP/2, whose frames are counted.
 pub(crate) type Framed<T> = Watched<T, Frames>;
-
-/// Frames without content that may come in a row. Each request and each frame
-/// with content allows for more, up to this.
-const CONTROL_FRAMES_MAX: u32 = 10_000;
 
 /// What a frame that we send allows for, beside what its length does.
 const ALLOWED_BY_OURS: u32 = 4;
@@ -44,7 +42,7 @@ const FLAG_PADDED: u8 = 8;
 /// Why a connection is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Flood {
-    #[error("more than {CONTROL_FRAMES_MAX} frames without content came in a row")]
+    #[error("more than {UPSTREAM_CONTROL_FRAMES_MAX} frames without content came in a row")]
     Control,
     #[error("too many interim replies came before a reply")]
     Interims,
@@ -101,7 +99,7 @@ impl Frames {
         Self {
             received: Follow::after(0),
             sent: Follow::after(PREFACE_BYTES),
-            control_left: CONTROL_FRAMES_MAX,
+            control_left: UPSTREAM_CONTROL_FRAMES_MAX,
             interims_max,
             heads: Vec::new(),
         }
@@ -145,7 +143,7 @@ impl Frames {
     }
 
     fn allow(&mut self, frames: u32) {
-        self.control_left = CONTROL_FRAMES_MAX.min(self.control_left + frames);
+        self.control_left = UPSTREAM_CONTROL_FRAMES_MAX.min(self.control_left + frames);
     }
 
     /// The heads of a stream that do not end it are those of its interim replies
@@ -274,7 +272,7 @@ mod tests {
         let mut frames = Frames::new(16);
         let ping = frame(8, KIND_PING, 0, 0);
         frames.wrote(&[b'p'; 24]);
-        for _ in 0..CONTROL_FRAMES_MAX {
+        for _ in 0..UPSTREAM_CONTROL_FRAMES_MAX {
             frames.wrote(&frame(10, KIND_HEADERS, 5, 1));
             frames
                 .read(&frame(CONTENT_BYTES_MIN, KIND_DATA, 0, 1))

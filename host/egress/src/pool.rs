@@ -14,6 +14,7 @@ use http::uri::{Authority, Scheme as UriScheme};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use keyway_fair::Admission;
+use keyway_model::limit::{UPSTREAM_CONNECTION_WINDOW_BYTES, UPSTREAM_STREAM_WINDOW_BYTES};
 use keyway_model::net::{HostName, Origin, Scheme};
 use keyway_model::{ConnectionId, Digest, Scope, TenantId};
 use parking_lot::Mutex;
@@ -27,10 +28,6 @@ use crate::identity::{TlsId, TlsSettings};
 use crate::quota::{Account, Accounts, Owner};
 use crate::tls::{Known, TlsTemplate};
 use crate::vet::Vetting;
-
-/// Bytes of one HTTP/2 reply, and of all on one connection, on the way unread.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 
 /// Whose connections, and where to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -264,8 +261,8 @@ impl Pool {
                     .max(8 << 10),
             )
             .http2_max_header_list_size(header_bytes)
-            .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .http2_initial_stream_window_size(UPSTREAM_STREAM_WINDOW_BYTES)
+            .http2_initial_connection_window_size(UPSTREAM_CONNECTION_WINDOW_BYTES)
             .build(Connector(Arc::new(dialer)))
     }
 }

@@ -11,6 +11,7 @@ mod route;
 mod running;
 mod stray;
 
+use keyway_model::limit::LANE_SENDING_MS_MAX;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -38,9 +39,6 @@ use crate::presence::Presence;
 /// to end before its worker is given up, and all other calls with it. Many
 /// calls may reach their ends at once, on a machine that has other things to do.
 pub(crate) const END_GRACE: Duration = Duration::from_secs(1);
-
-/// How long a worker may read nothing while megabytes wait for it.
-const SENDING_MAX: Duration = Duration::from_secs(5);
 
 /// The group of a tenant's calls. A worker sees no id: only which of its calls
 /// belong together.
@@ -282,7 +280,7 @@ impl Lane {
         &self,
         sending: impl Future<Output = Result<(), Closed>>,
     ) -> Result<(), WorkerGone> {
-        match tokio::time::timeout(SENDING_MAX, sending).await {
+        match tokio::time::timeout(Duration::from_millis(LANE_SENDING_MS_MAX), sending).await {
             Ok(sent) => sent.map_err(|_| WorkerGone),
             Err(_) => {
                 tracing::error!("a worker does not read what it is sent");

@@ -111,6 +111,11 @@ impl View {
         all
     }
 
+    /// How many connections there are.
+    pub fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+
     /// The connection of this name.
     pub fn connection(&self, name: &Name) -> Option<&Arc<ConnectionRecord>> {
         self.connections
@@ -128,6 +133,11 @@ impl View {
         let mut all: Vec<_> = self.recipes.values().cloned().collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
+    }
+
+    /// How many recipes there are, started or not.
+    pub fn recipe_count(&self) -> usize {
+        self.recipes.len()
     }
 
     /// The recipe of this name, in its current version.

@@ -9,6 +9,7 @@
 //! next thing is put.
 
 use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use keyway_model::limit::{CODE_HELD_BYTES_MAX, COMPONENTS_HELD_MAX};
@@ -62,7 +63,16 @@ pub struct Shelf<V> {
     held: HashMap<Digest, Piece<V>>,
     all: Holding,
     /// What each workspace that holds something holds.
-    holdings: HashMap<TenantId, Holding>,
+    holders: HashMap<TenantId, Holder>,
+}
+
+/// One workspace that holds something.
+#[derive(Debug, Default)]
+struct Holder {
+    holding: Holding,
+    /// What of it is not in use, in the order of its last use: kept so, since
+    /// whoever makes room has others wait for it.
+    unused: BTreeMap<u64, Digest>,
 }
 
 /// Pieces that count for one workspace, or for all of them.
@@ -106,7 +116,7 @@ impl<V> Shelf<V> {
             uses: 0,
             held: HashMap::new(),
             all: Holding::default(),
-            holdings: HashMap::new(),
+            holders: HashMap::new(),
         }
     }
 
@@ -114,7 +124,13 @@ impl<V> Shelf<V> {
     pub fn find(&mut self, digest: &Digest) -> Option<&mut V> {
         self.uses += 1;
         let piece = self.held.get_mut(digest)?;
-        piece.used = self.uses;
+        let before = std::mem::replace(&mut piece.used, self.uses);
+        if piece.users == 0
+            && let Some(holder) = self.holders.get_mut(&piece.owner)
+        {
+            holder.unused.remove(&before);
+            holder.unused.insert(self.uses, *digest);
+        }
         Some(&mut piece.value)
     }
 
@@ -126,18 +142,26 @@ impl<V> Shelf<V> {
     /// Takes a thing into use, if it is there: it stays until it is given back.
     pub(crate) fn take(&mut self, digest: &Digest) -> bool {
         self.uses += 1;
-        let piece = self.held.get_mut(digest);
-        piece.is_some_and(|piece| {
-            piece.used = self.uses;
-            piece.users += 1;
-            true
-        })
+        let Some(piece) = self.held.get_mut(digest) else {
+            return false;
+        };
+        if let Some(holder) = self.holders.get_mut(&piece.owner) {
+            holder.unused.remove(&piece.used);
+        }
+        piece.used = self.uses;
+        piece.users += 1;
+        true
     }
 
     /// Ends a use that [`Shelf::take`] began.
     pub(crate) fn give_back(&mut self, digest: &Digest) {
         if let Some(piece) = self.held.get_mut(digest) {
             piece.users = piece.users.saturating_sub(1);
+            if piece.users == 0
+                && let Some(holder) = self.holders.get_mut(&piece.owner)
+            {
+                holder.unused.insert(piece.used, *digest);
+            }
         }
     }
 
@@ -145,12 +169,8 @@ impl<V> Shelf<V> {
     /// answers with what had to go.
     pub(crate) fn make_room(&mut self, comer: TenantId, bytes: u64) -> Vec<Gone<V>> {
         let mut gone = Vec::new();
-        if self.has_room(bytes) {
-            return gone;
-        }
-        let mut unused = self.unused();
         while !self.has_room(bytes) {
-            let Some(digest) = self.next_to_go(&mut unused, comer, bytes) else {
+            let Some(digest) = self.next_to_go(comer, bytes) else {
                 break;
             };
             gone.extend(self.remove(&digest));
@@ -163,38 +183,25 @@ impl<V> Shelf<V> {
             && self.all.bytes.saturating_add(bytes) <= self.room.bytes_max
     }
 
-    /// What is not in use, by its owners, each in the order of its last use.
-    fn unused(&self) -> HashMap<TenantId, BTreeMap<u64, Digest>> {
-        let mut unused: HashMap<_, BTreeMap<_, _>> = HashMap::new();
-        for (digest, piece) in self.held.iter().filter(|(_, piece)| piece.users == 0) {
-            let of_owner = unused.entry(piece.owner).or_default();
-            of_owner.insert(piece.used, *digest);
-        }
-        unused
-    }
-
     /// Of those who hold something that is not in use, the largest holder's piece
     /// that it has not used for longest. What `comer` is about to put counts, and
-    /// among equals it is `comer` who gives way.
-    fn next_to_go(
-        &self,
-        unused: &mut HashMap<TenantId, BTreeMap<u64, Digest>>,
-        comer: TenantId,
-        bytes: u64,
-    ) -> Option<Digest> {
-        let share = |owner: TenantId| {
-            let holding = self.holdings.get(&owner).copied().unwrap_or_default();
+    /// among equals it is `comer` who gives way. Looks at every holder, and at one
+    /// piece of each.
+    fn next_to_go(&self, comer: TenantId, bytes: u64) -> Option<Digest> {
+        let share = |owner: TenantId, holding: Holding| {
             self.room.share(match owner == comer {
                 true => holding.with(bytes),
                 false => holding,
             })
         };
-        let holders = unused.iter_mut().filter(|(_, pieces)| !pieces.is_empty());
-        let (_, pieces) = holders.max_by_key(|(owner, pieces)| {
-            let oldest = pieces.keys().next().copied();
-            (share(**owner), **owner == comer, Reverse(oldest))
-        })?;
-        pieces.pop_first().map(|(_, digest)| digest)
+        let oldest = self.holders.iter().filter_map(|(owner, holder)| {
+            let (used, digest) = holder.unused.first_key_value()?;
+            let share = share(*owner, holder.holding);
+            Some(((share, *owner == comer, Reverse(*used)), *digest))
+        });
+        oldest
+            .max_by_key(|(rank, _)| *rank)
+            .map(|(_, digest)| digest)
     }
 
     /// Puts a thing on the shelf, where there is room or what is there is in
@@ -205,8 +212,9 @@ impl<V> Shelf<V> {
         let gone = self.make_room(owner, bytes);
         self.uses += 1;
         self.all = self.all.with(bytes);
-        let holding = self.holdings.entry(owner).or_default();
-        *holding = holding.with(bytes);
+        let holder = self.holders.entry(owner).or_default();
+        holder.holding = holder.holding.with(bytes);
+        holder.unused.insert(self.uses, digest);
         let piece = Piece {
             value,
             owner,
@@ -222,10 +230,12 @@ impl<V> Shelf<V> {
     pub fn remove(&mut self, digest: &Digest) -> Option<Gone<V>> {
         let piece = self.held.remove(digest)?;
         self.all = self.all.without(piece.bytes);
-        if let Some(holding) = self.holdings.get_mut(&piece.owner) {
-            *holding = holding.without(piece.bytes);
-            if holding.pieces == 0 {
-                self.holdings.remove(&piece.owner);
+        if let Entry::Occupied(mut holder) = self.holders.entry(piece.owner) {
+            let its = holder.get_mut();
+            its.holding = its.holding.without(piece.bytes);
+            its.unused.remove(&piece.used);
+            if its.holding.pieces == 0 {
+                holder.remove();
             }
         }
         Some(Gone {

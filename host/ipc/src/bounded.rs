@@ -9,16 +9,8 @@ use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 
-/// Headers of one request: many times as many as a worker lets a guest set.
-pub(crate) const HEADERS_MAX: usize = 4_096;
-
 /// Layers of confinement: more than there are.
 pub(crate) const LAYERS_MAX: usize = 32;
-
-/// Bytes of the method and of the URL of one request: a worker sends no longer ones.
-pub const METHOD_BYTES_MAX: usize = 64;
-/// See [`METHOD_BYTES_MAX`].
-pub const URL_BYTES_MAX: usize = 64 << 10;
 
 /// What one part of a request body takes of the body's window beside its
 /// content: a window full of single bytes would be many times its size here.
@@ -58,11 +50,11 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Elements<T, MA
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use keyway_model::limit::POLL_EVENTS_MAX;
+    use keyway_model::limit::{FRAME_HEADERS_MAX, POLL_EVENTS_MAX};
     use serde::Serialize;
     use serde::de::DeserializeOwned;
 
-    use super::{HEADERS_MAX, LAYERS_MAX};
+    use super::LAYERS_MAX;
     use crate::{BodyStart, HttpRequest, LayerReport, LayerState, PollBatch, PollEvent, Standing};
 
     fn is_read<T: Serialize + DeserializeOwned>(message: &T) -> bool {
@@ -104,8 +96,8 @@ mod tests {
 
     #[test]
     fn a_message_holds_some_headers_and_events_and_layers_and_not_millions() {
-        assert!(is_read(&request(0)) && is_read(&request(HEADERS_MAX)));
-        assert!(!is_read(&request(HEADERS_MAX + 1)) && !is_read(&request(1 << 20)));
+        assert!(is_read(&request(0)) && is_read(&request(FRAME_HEADERS_MAX)));
+        assert!(!is_read(&request(FRAME_HEADERS_MAX + 1)) && !is_read(&request(1 << 20)));
         assert!(is_read(&batch(0)) && is_read(&batch(POLL_EVENTS_MAX)));
         assert!(!is_read(&batch(POLL_EVENTS_MAX + 1)) && !is_read(&batch(1 << 20)));
         assert!(is_read(&standing(0)) && is_read(&standing(LAYERS_MAX)));

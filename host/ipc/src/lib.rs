@@ -21,7 +21,7 @@ pub mod processor;
 mod scratch;
 mod state;
 
-pub use bounded::{METHOD_BYTES_MAX, PART_BYTES, URL_BYTES_MAX};
+pub use bounded::PART_BYTES;
 pub use end::{End, pair};
 pub use link::{Closed, Incoming, Link, Receiver, Sender, in_process};
 pub use log_line::{LOG_LINES_TOGETHER_MAX, LogLevel, LogLine};

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use keyway_model::Digest;
-use keyway_model::limit::CallLimits;
+use keyway_model::limit::{CallLimits, FRAME_HEADERS_MAX};
 use serde::{Deserialize, Serialize};
 
-use crate::bounded::{self, HEADERS_MAX, LAYERS_MAX};
+use crate::bounded::{self, LAYERS_MAX};
 use crate::log_line::{self, LogLine};
 use crate::outcome::{CallOutcome, Trap, Usage};
 use crate::scratch::{ScratchCall, ScratchRefusal};
@@ -350,7 +350,7 @@ pub struct HttpRequest {
     /// The URL, as the guest wrote it.
     pub url: String,
     /// Header names and values, as the guest wrote them.
-    #[serde(deserialize_with = "bounded::at_most::<_, _, HEADERS_MAX>")]
+    #[serde(deserialize_with = "bounded::at_most::<_, _, FRAME_HEADERS_MAX>")]
     pub headers: Vec<(String, Bytes)>,
     /// The body, or its beginning.
     pub body: BodyStart,

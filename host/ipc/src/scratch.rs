@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use keyway_model::limit::SCRATCH_CHUNK_BYTES_MAX;
-use keyway_model::scratch::{SCRATCH_NAME_BYTES_MAX, ScratchNameError};
+use keyway_model::limit::SCRATCH_NAME_BYTES_MAX;
+use keyway_model::scratch::ScratchNameError;
 use serde::{Deserialize, Serialize};
 
 /// What a guest asks of its scratch files. Names are as the guest wrote them.

@@ -1,5 +1,6 @@
 //! One action of a job: found, checked, opened at the gate, run.
 
+use keyway_model::limit::ACTION_ATTEMPTS_MAX;
 use std::sync::Arc;
 
 use keyway_authz::{Actor, Principal};
@@ -11,9 +12,6 @@ use serde_json::Value;
 
 use crate::driver::{DriveError, Jobs, Run};
 use crate::machine::Act;
-
-/// Attempts at one action when workers end under it.
-const ATTEMPTS_MAX: u32 = 3;
 
 /// An action that is ready to be called.
 pub(crate) struct Prepared {
@@ -101,7 +99,7 @@ impl Jobs {
     /// Calls the action; again on another worker if the first ended and
     /// repeating is safe.
     pub(crate) async fn call(&self, run: &Run, prepared: &Prepared) -> Result<Called, DriveError> {
-        for _ in 0..ATTEMPTS_MAX {
+        for _ in 0..ACTION_ATTEMPTS_MAX {
             let opened = self.gate.open(
                 prepared.basis.clone(),
                 run.unit.clone(),
@@ -127,7 +125,7 @@ impl Jobs {
             }
         }
         Ok(Called::failed(Failure::Transient(format!(
-            "the worker ended {ATTEMPTS_MAX} times during this call; the component may be made to end it"
+            "the worker ended {ACTION_ATTEMPTS_MAX} times during this call; the component may be made to end it"
         ))))
     }
 }

@@ -14,7 +14,7 @@ use keyway_fair::{Admission, Wish};
 use keyway_gate::Gate;
 use keyway_gate::resource::RecipeRecord;
 use keyway_ipc::fair::Groups;
-use keyway_model::limit::{JOBS_AT_ONCE_MAX, JOBS_MAX, LimitSet};
+use keyway_model::limit::{JOBS_AT_ONCE_MAX, JOBS_MAX, LimitSet, SEGMENT_ATTEMPTS_MAX};
 use keyway_model::{JobId, Json, RecipeId, Scope, TenantId};
 use keyway_store::{StoreError, Unit};
 use parking_lot::Mutex;
@@ -27,9 +27,6 @@ use crate::job::{JobRecord, JobSummary, JournalRow};
 use crate::journal::About;
 use crate::machine::{Machine, MachineError, Next};
 use crate::runner::{EvaluateError, StepRunner};
-
-/// Attempts at one segment when workers end under it.
-const SEGMENT_ATTEMPTS_MAX: u32 = 5;
 
 /// How long a job that could not be written waits before it goes on.
 pub(crate) const STALL_PAUSE: Duration = Duration::from_secs(1);

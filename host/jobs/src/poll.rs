@@ -9,7 +9,7 @@ use std::time::Duration;
 use keyway_gate::resource::RecipeRecord;
 use keyway_gate::{Basis, Purpose};
 use keyway_ipc::{CallOutcome, Entrance, PollBatch, PollEvent};
-use keyway_model::limit::{POLL_EVENTS_MAX, POLL_KEY_BYTES_MAX};
+use keyway_model::limit::{POLL_EVENTS_MAX, POLL_KEY_BYTES_MAX, POLLS_IN_A_ROW_MAX};
 use keyway_model::recipe::{Poll, Trigger};
 use keyway_model::{InvocationId, JobId, RecipeId, Scope};
 use serde_json::{Value, json};
@@ -17,10 +17,6 @@ use serde_json::{Value, json};
 use crate::definition::Definition;
 use crate::driver::{DriveError, Jobs};
 use crate::job::JobRecord;
-
-/// Polls in a row of a trigger that says that there is more; then it waits as
-/// long as after any other.
-const MORE_IN_A_ROW_MAX: u32 = 100;
 
 /// Events of one poll, at most.
 const EVENTS_MAX: usize = POLL_EVENTS_MAX;
@@ -65,7 +61,7 @@ impl Jobs {
                 .cloned();
             let Some(recipe) = current else { return };
             let every = match self.poll_once(scope, &recipe).await {
-                Ok((Polled::More(_), _)) if in_a_row < MORE_IN_A_ROW_MAX => {
+                Ok((Polled::More(_), _)) if in_a_row < POLLS_IN_A_ROW_MAX => {
                     in_a_row += 1;
                     continue;
                 }

@@ -10,6 +10,7 @@ mod hooks;
 mod jobs;
 mod limits;
 mod load;
+mod making;
 mod recipes;
 mod shown;
 mod strangers;
@@ -31,9 +32,9 @@ use crate::config::Config;
 use crate::strangers::Strangers;
 use crate::workers::Workers;
 
-pub(crate) use connections::CREDENTIAL_BYTES_MAX;
 use held::Held;
 pub(crate) use load::cache_key;
+use making::Making;
 pub(crate) use shown::masked_call;
 
 /// A deployment that is put together.
@@ -51,6 +52,7 @@ pub struct Deployment {
     body_limits: Mutex<HashMap<(RecipeId, u32), usize>>,
     /// The tokens that have rights.
     tokens: Mutex<Held>,
+    making: Making,
     /// Callers without a token.
     strangers: Strangers,
 }
@@ -104,6 +106,7 @@ impl Deployment {
             webhook_base: RwLock::default(),
             body_limits: Mutex::default(),
             tokens: Mutex::default(),
+            making: Making::default(),
             strangers,
         })
     }

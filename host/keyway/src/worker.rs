@@ -4,6 +4,7 @@
 //! What comes before the lock-down must stay short, start no thread and open
 //! nothing: the process is not confined yet.
 
+use keyway_model::limit::WORKER_LANES_MAX;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,9 +17,6 @@ use keyway_runtime::{CompileLimits, PoolSize, Weaker};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use crate::cli::WorkerOptions;
-
-/// Lanes of one worker, at most.
-const LANES_MAX: usize = 64;
 
 /// Runs a worker, or compiles one component.
 pub(crate) fn main(options: &WorkerOptions) -> Result<ExitCode> {
@@ -81,7 +79,7 @@ fn receive_lanes(control: &OwnedFd) -> io::Result<Vec<End>> {
             &mut message,
             RecvFlags::CMSG_CLOEXEC,
         )?;
-        if received.bytes == 0 || lanes.len() == LANES_MAX {
+        if received.bytes == 0 || lanes.len() == WORKER_LANES_MAX {
             return Ok(lanes);
         }
         for part in message.drain() {

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use keyway_gate::Lane;
 use keyway_ipc::LayerState;
-use keyway_model::limit::SUSPECTS_MAX;
+use keyway_model::limit::{SUSPECTS_MAX, WORKER_LEAVING_SECONDS_MAX};
 use keyway_model::{Digest, TenantId};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OnceCell, mpsc};
@@ -28,9 +28,6 @@ use suspicion::{Crash, PROBATION, Suspicion};
 
 /// How often a worker that is no longer needed is looked at.
 const LEAVING_PAUSE: Duration = Duration::from_millis(500);
-
-/// How long calls of a worker that is no longer needed may still take.
-const LEAVING_MAX: Duration = Duration::from_secs(120);
 
 /// Whose calls a pool serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -270,7 +267,7 @@ impl Workers {
         let Some(pool) = cell.and_then(|cell| cell.get().cloned()) else {
             return;
         };
-        let until = Instant::now() + LEAVING_MAX;
+        let until = Instant::now() + Duration::from_secs(WORKER_LEAVING_SECONDS_MAX);
         while pool.busy() > 0 && Instant::now() < until {
             tokio::time::sleep(LEAVING_PAUSE).await;
         }

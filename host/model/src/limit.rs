@@ -94,6 +94,10 @@ limits! {
         memory_bytes_per_workspace_max: u64 = 1 << 30, Bytes, Workspace, "the call that exceeds it ends";
         /// Connectors that one workspace has installed, each version, over all its environments.
         connectors_per_workspace_max: u32 = 1_000, Count, Workspace, "further installs are refused";
+        /// Connections that one workspace has, over all its environments.
+        connections_per_workspace_max: u32 = 1_000, Count, Workspace, "further ones are not made";
+        /// Recipes that one workspace has, those that are stopped among them, over all its environments.
+        recipes_per_workspace_max: u32 = 1_000, Count, Workspace, "further ones are refused";
         /// Jobs of one workspace that run or wait.
         jobs_per_workspace_max: u32 = 2_048, Count, Workspace, "further events are refused";
         /// Host calls (requests, changes of state, calls of scratch files) of one connector under way at once.
@@ -316,4 +320,64 @@ constants! {
     LISTENER_HEAD_MS_MAX: u64 = 15_000, Milliseconds, "the connection is cut off";
     /// Bytes of an encoded response that are not held to `response_expansion_max`.
     RESPONSE_EXPANSION_FREE_BYTES: u64 = 64 << 10, Bytes, "the ratio holds for the rest";
+    /// Bytes of the headers that a guest builds for one request, as the engine counts them in memory; `field_bytes_max` where people are told.
+    FIELD_BYTES_MAX: usize = 32 << 10, Bytes, "the call ends";
+    /// Pieces of a request's body that a guest may write before it sends the request: enough for a body of one frame in the smallest pieces that libraries use.
+    BODY_CHUNKS_MAX: usize = 32, Count, "the guest waits";
+    /// Bytes of one of them.
+    BODY_CHUNK_BYTES_MAX: usize = 64 << 10, Bytes, "the guest writes more pieces";
+    /// Bytes that a guest prints at once.
+    PRINT_BYTES_MAX: usize = 16 << 10, Bytes, "the call ends";
+    /// Bytes of the name of a scratch file.
+    SCRATCH_NAME_BYTES_MAX: usize = 255, Bytes, "the scratch call fails";
+    /// Segments between slashes of such a name.
+    SCRATCH_NAME_DEPTH_MAX: usize = 8, Count, "the scratch call fails";
+    /// Bytes of a credential: a shorter one cannot be told from ordinary text where it comes back.
+    CREDENTIAL_BYTES_MIN: usize = 8, Bytes, "the connection is refused";
+    /// Bytes of a credential: replies are searched for every form of it, at a cost that grows with its length.
+    CREDENTIAL_BYTES_MAX: usize = 64 << 10, Bytes, "the connection is refused";
+    /// The longest life of a token.
+    TOKEN_SECONDS_MAX: u64 = 366 * 86_400, Seconds, "the token is not made";
+    /// Jobs, records or alarms in one answer of the API.
+    LISTED_MAX: u32 = 1_000, Count, "the rest is not listed";
+    /// Tables inside tables of a schema in a manifest, `properties` and the like included.
+    SCHEMA_DEPTH_MAX: usize = 32, Count, "the manifest is refused";
+    /// Levels of lists and maps in one recipe.
+    DOCUMENT_LEVELS_MAX: usize = 64, Count, "the recipe is refused";
+    /// Values of one recipe, those that aliases repeat included.
+    DOCUMENT_NODES_MAX: usize = 100_000, Count, "the recipe is refused";
+    /// Polls in a row of a trigger that says that there is more.
+    POLLS_IN_A_ROW_MAX: u32 = 100, Count, "the next waits as long as after any other";
+    /// Attempts at one action when workers end under it.
+    ACTION_ATTEMPTS_MAX: u32 = 3, Count, "the job fails";
+    /// Further attempts at one piece of a recipe's expressions when workers end under it.
+    SEGMENT_ATTEMPTS_MAX: u32 = 5, Count, "the job fails";
+    /// Bytes of one HTTP/2 reply of an upstream on the way unread.
+    UPSTREAM_STREAM_WINDOW_BYTES: u32 = 1 << 20, Bytes, "the sender waits";
+    /// Bytes of all such replies on one connection.
+    UPSTREAM_CONNECTION_WINDOW_BYTES: u32 = 4 << 20, Bytes, "the senders wait";
+    /// Headers of one request that a worker may pass on.
+    FRAME_HEADERS_MAX: usize = 4_096, Count, "the worker is given up";
+    /// Bytes of the names and values of these headers.
+    FRAME_HEADER_BYTES_MAX: usize = 64 << 10, Bytes, "the worker is given up";
+    /// Bytes of the method of one request.
+    METHOD_BYTES_MAX: usize = 64, Bytes, "the request is refused";
+    /// Bytes of the URL of one request.
+    URL_BYTES_MAX: usize = 64 << 10, Bytes, "the request is refused";
+    /// Frames without content that an upstream of HTTP/2 sends in a row.
+    UPSTREAM_CONTROL_FRAMES_MAX: u32 = 10_000, Count, "the connection is ended";
+    /// Bytes that the host calls under way of one worker's guests hold: more than one workspace's can.
+    LANE_UNDER_WAY_BYTES_MAX: usize = 1 << 30, Bytes, "the call ends";
+    /// Bytes of what a worker says in a second that belongs to no call, each message counted with what it takes beside its content.
+    STRAY_BYTES_PER_SECOND_MAX: usize = 8 << 20, Bytes, "the worker is given up";
+    /// Events of one guest call that wait for the broker.
+    CALL_EVENTS_MAX: usize = 4_096, Count, "the call ends";
+    /// Bytes of all events of one thread of a worker that wait for the broker: more than the windows of all its bodies and the ends of all its calls take.
+    LANE_EVENT_BYTES_MAX: usize = 256 << 20, Bytes, "the worker is given up";
+    /// How long a worker may read nothing while megabytes wait for it.
+    LANE_SENDING_MS_MAX: u64 = 5_000, Milliseconds, "the worker is given up";
+    /// Threads of one worker that run guests.
+    WORKER_LANES_MAX: usize = 64, Count, "there are no more";
+    /// How long the calls of a worker that is no longer needed may still take.
+    WORKER_LEAVING_SECONDS_MAX: u64 = 120, Seconds, "the worker is ended";
 }

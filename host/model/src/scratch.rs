@@ -8,11 +8,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Bytes of a name, at most.
-pub const SCRATCH_NAME_BYTES_MAX: usize = 255;
-
-/// Segments between slashes, at most.
-pub const SCRATCH_NAME_DEPTH_MAX: usize = 8;
+use crate::limit::{SCRATCH_NAME_BYTES_MAX, SCRATCH_NAME_DEPTH_MAX};
 
 /// Names that are devices on some systems, beside numbered ports.
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];

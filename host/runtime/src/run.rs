@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use keyway_ipc::{CallOutcome, Entrance, Invoke, Trap, Usage};
-use keyway_model::limit::STACK_BYTES_MAX;
+use keyway_model::limit::{FIELD_BYTES_MAX, STACK_BYTES_MAX};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 
 use crate::convert;
-use crate::host::{FIELD_BYTES_MAX, Guest};
+use crate::host::Guest;
 use crate::live::{Ended, LiveCall, over};
 use crate::load::Loaded;
 use crate::meter::{cpu_is_over, metered};

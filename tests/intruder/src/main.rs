@@ -4,6 +4,7 @@
 //! it before it can say anything.
 
 mod attempts;
+mod sweep;
 mod watch;
 mod without;
 
@@ -21,7 +22,8 @@ const LIMITS: Limits = Limits {
 /// `intruder MODE ATTEMPT [PATH]`, where MODE is `locked` or `free`; or
 /// `intruder without LAYER PROGRAM [ARGUMENT…]`, which runs a program on a
 /// kernel that seems to lack a layer; or `intruder watch FILE PROGRAM
-/// [ARGUMENT…]`, which counts its scans of page maps.
+/// [ARGUMENT…]`, which counts its scans of page maps; or `intruder sweep
+/// CALL…`, which tries system calls by number.
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [mode, layer, program @ ..] = arguments.as_slice()
@@ -37,6 +39,17 @@ fn main() -> ExitCode {
         let error = watch::run(file, program);
         eprintln!("{error}");
         return ExitCode::from(2);
+    }
+    if let [mode, calls @ ..] = arguments.as_slice()
+        && mode == "sweep"
+    {
+        return match sweep::run(calls, &LIMITS) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::from(2)
+            }
+        };
     }
     let [mode, attempt, rest @ ..] = arguments.as_slice() else {
         eprintln!("usage: intruder MODE ATTEMPT [PATH]");

@@ -9,25 +9,95 @@ use std::process::Command;
 /// `ioctl(PAGEMAP_SCAN)`, by which instances are reset the quick way.
 pub(crate) const PAGEMAP_SCAN: u32 = 0xC060_6610;
 
-/// The filter over what a layer needs, which answers as a kernel does that does
-/// not have it.
-fn filter_over(layer: &str) -> Option<Vec<libc::sock_filter>> {
-    let errno = |errno: libc::c_int| libc::SECCOMP_RET_ERRNO | errno.unsigned_abs();
-    let (call, answer) = match layer {
-        "landlock" => (libc::SYS_landlock_create_ruleset, libc::ENOSYS),
-        "filter" => (libc::SYS_seccomp, libc::ENOSYS),
-        "user" => (libc::SYS_setresuid, libc::EPERM),
-        "scan" => return steps_over_ioctl(PAGEMAP_SCAN, errno(libc::ENOTTY)),
+/// A call that is answered as a kernel does that does not have it, where every
+/// condition on its arguments holds.
+struct Refusal {
+    call: libc::c_long,
+    conditions: &'static [Condition],
+    errno: libc::c_int,
+}
+
+/// What the low half of an argument must be.
+enum Condition {
+    Is(u32, u32),
+    IsNot(u32, u32),
+}
+
+use Condition::{Is, IsNot};
+
+const fn refusal(
+    call: libc::c_long,
+    conditions: &'static [Condition],
+    errno: libc::c_int,
+) -> Refusal {
+    Refusal {
+        call,
+        conditions,
+        errno,
+    }
+}
+
+/// What a kernel or a container answers that refuses a layer, by its name here.
+fn refusals_of(layer: &str) -> Option<Vec<Refusal>> {
+    /// `prctl`'s first argument.
+    const SET_DUMPABLE: u32 = libc::PR_SET_DUMPABLE.unsigned_abs();
+    const PARENT_DEATH: u32 = libc::PR_SET_PDEATHSIG.unsigned_abs();
+    const NO_NEW_PRIVILEGES: u32 = libc::PR_SET_NO_NEW_PRIVS.unsigned_abs();
+    const MDWE: u32 = 65;
+    let own_user = refusal(libc::SYS_setresuid, &[], libc::EPERM);
+    Some(match layer {
+        "descriptors" => vec![refusal(libc::SYS_close_range, &[], libc::ENOSYS)],
+        "user" => vec![own_user],
+        "user-and-capabilities" => {
+            vec![own_user, refusal(libc::SYS_capset, &[], libc::EPERM)]
+        }
+        "no-new-privileges" => vec![refusal(
+            libc::SYS_prctl,
+            &[Is(0, NO_NEW_PRIVILEGES)],
+            libc::EPERM,
+        )],
+        "not-dumpable" => vec![refusal(
+            libc::SYS_prctl,
+            &[Is(0, SET_DUMPABLE), Is(1, 0)],
+            libc::EPERM,
+        )],
+        "parent-death" => vec![refusal(
+            libc::SYS_prctl,
+            &[Is(0, PARENT_DEATH)],
+            libc::EPERM,
+        )],
+        "landlock" => vec![refusal(
+            libc::SYS_landlock_create_ruleset,
+            &[],
+            libc::ENOSYS,
+        )],
+        // Not where limits are only asked for.
+        "limits" => vec![refusal(libc::SYS_prlimit64, &[IsNot(2, 0)], libc::EPERM)],
+        "write-xor-execute" => vec![refusal(libc::SYS_prctl, &[Is(0, MDWE)], libc::EINVAL)],
+        "filter" => vec![refusal(libc::SYS_seccomp, &[], libc::ENOSYS)],
+        "scan" => vec![refusal(
+            libc::SYS_ioctl,
+            &[Is(1, PAGEMAP_SCAN)],
+            libc::ENOTTY,
+        )],
         _ => return None,
-    };
-    Some(steps_over(u32::try_from(call).ok()?, errno(answer)))
+    })
 }
 
 /// Runs `program` in this process's place. Comes back only with an error.
 pub(crate) fn run(layer: &str, program: &[String]) -> io::Error {
-    let Some(filter) = filter_over(layer) else {
+    let Some(refusals) = refusals_of(layer) else {
         return io::Error::other("there is no such layer");
     };
+    let filter = refusals.iter().map(|refusal| {
+        let answer = libc::SECCOMP_RET_ERRNO | refusal.errno.unsigned_abs();
+        steps_over(refusal.call, refusal.conditions, answer)
+    });
+    let filter: Option<Vec<Vec<libc::sock_filter>>> = filter.collect();
+    let Some(mut filter) = filter.map(|steps| steps.concat()) else {
+        return io::Error::other("no filter can be written");
+    };
+    filter.push(ALLOW);
     let [program, arguments @ ..] = program else {
         return io::Error::other("usage: intruder without LAYER PROGRAM [ARGUMENT…]");
     };
@@ -45,29 +115,42 @@ const fn step(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
     libc::sock_filter { code, jt, jf, k }
 }
 
-/// `if nr == call { answer } else { allow }`.
-fn steps_over(call: u32, answer: u32) -> Vec<libc::sock_filter> {
-    vec![
+const ALLOW: libc::sock_filter = step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW);
+
+/// `if nr == call && conditions { answer }`; whatever else goes on behind it.
+fn steps_over(
+    call: libc::c_long,
+    conditions: &[Condition],
+    answer: u32,
+) -> Option<Vec<libc::sock_filter>> {
+    /// Where the low half of the first argument is, and how far it is to the next.
+    const ARGUMENTS_AT: u32 = 16;
+    const ARGUMENT_BYTES: u32 = 8;
+    // How many steps of this block are left behind one.
+    let mut left = u8::try_from(2 * conditions.len() + 1).ok()?;
+    let mut steps = vec![
         step(LOAD, 0, 0, 0),
-        step(JUMP_EQUAL, 0, 1, call),
-        step(RETURN, 0, 0, answer),
-        step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ]
+        step(JUMP_EQUAL, 0, left, u32::try_from(call).ok()?),
+    ];
+    for condition in conditions {
+        let (Is(argument, value) | IsNot(argument, value)) = condition;
+        left = left.checked_sub(2)?;
+        let (equal, other) = match condition {
+            Is(..) => (0, left),
+            IsNot(..) => (left, 0),
+        };
+        steps.push(step(LOAD, 0, 0, ARGUMENTS_AT + argument * ARGUMENT_BYTES));
+        steps.push(step(JUMP_EQUAL, equal, other, *value));
+    }
+    steps.push(step(RETURN, 0, 0, answer));
+    Some(steps)
 }
 
 /// `if nr == ioctl && args[1] == request { answer } else { allow }`.
 pub(crate) fn steps_over_ioctl(request: u32, answer: u32) -> Option<Vec<libc::sock_filter>> {
-    /// Where the low half of the second argument is.
-    const REQUEST_AT: u32 = 24;
-    let call = u32::try_from(libc::SYS_ioctl).ok()?;
-    Some(vec![
-        step(LOAD, 0, 0, 0),
-        step(JUMP_EQUAL, 0, 3, call),
-        step(LOAD, 0, 0, REQUEST_AT),
-        step(JUMP_EQUAL, 0, 1, request),
-        step(RETURN, 0, 0, answer),
-        step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ])
+    let mut steps = steps_over(libc::SYS_ioctl, &[Is(1, request)], answer)?;
+    steps.push(ALLOW);
+    Some(steps)
 }
 
 /// Puts a filter over this process. By `prctl`, so that it can be put over

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Call, GET, HTTP, LIST, LOG, OPEN, SCOPES, SET, Subject, WRITE, names, tells};
 use crate::code;
-use crate::harness::{Stage, order, with_manifest};
+use crate::harness::{INTAKE, Stage, order, with_manifest};
 use crate::routes::Api;
 
 #[test]
@@ -312,8 +312,96 @@ fn a_workspace_has_so_many_connectors_and_an_install_beyond_them_is_refused_by_n
     ));
 }
 
+/// The denial of `operation` that names a limit, in what the audit says.
+fn denied_by(stage: &Stage, operation: &str, told: &str) -> bool {
+    stage.audit().iter().any(|line| {
+        let record = &line["record"];
+        record["operation"] == operation
+            && record["decision"] == "denied"
+            && record["reason"] == "limit"
+            && record["remedy"]
+                .as_str()
+                .is_some_and(|why| why.contains(told))
+    })
+}
+
+#[test]
+fn a_workspace_has_so_many_connections_and_the_next_is_not_made() {
+    let stage = Stage::with_shop();
+    let told = "`connections_per_workspace_max` (2)";
+    stage.ok("workspace limits set acme connections_per_workspace_max=2");
+    let create = |name: &str| {
+        format!(
+            "connection create {name} --connector orders --parameter host=localhost --parameter port={} --parameter scheme=http --credential-file token.txt",
+            stage.upstream.port
+        )
+    };
+    stage.ok(&create("second"));
+    let said = stage.refused(&create("third"));
+    assert!(said.contains(told) && said.contains("[limits]"), "{said}");
+    assert!(denied_by(&stage, "connection:create", told));
+    // What is wrong with it is told first, and takes no place.
+    assert!(stage.refused(&create("second")).contains("already"));
+    let admin = Api::of(&stage, "acme", "admin");
+    let path = "/api/v1/workspaces/acme/development/connections";
+    let parameters =
+        json!({ "host": "localhost", "port": stage.upstream.port.to_string(), "scheme": "http" });
+    let body = json!({ "name": "third", "connector": "orders", "parameters": parameters, "credential": "a-long-credential" });
+    let (status, reply) = admin.send("POST", path, body.to_string().as_bytes());
+    assert_eq!(status, 429, "{reply}");
+    assert!(
+        reply.contains("\"too-many\"") && reply.contains(told),
+        "{reply}"
+    );
+    assert_eq!(stage.json("connection list").as_array().unwrap().len(), 2);
+    stage.ok("workspace limits set acme connections_per_workspace_max=3");
+    stage.ok(&create("third"));
+}
+
+#[test]
+fn a_workspace_has_so_many_recipes_and_a_new_version_is_no_further_one() {
+    let stage = Stage::with_shop();
+    let told = "`recipes_per_workspace_max` (2)";
+    stage.ok("workspace limits set acme recipes_per_workspace_max=2");
+    let named = |name: &str| INTAKE.replace("recipe: intake", &format!("recipe: {name}"));
+    for name in ["first", "second", "first"] {
+        stage.apply(name, &named(name)).unwrap();
+    }
+    stage.ok("recipe stop first");
+    stage.write("third.yaml", named("third"));
+    let said = stage.refused("recipe apply third.yaml");
+    assert!(said.contains(told) && said.contains("[limits]"), "{said}");
+    assert!(denied_by(&stage, "recipe:apply", told));
+    assert_eq!(stage.json("recipe list").as_array().unwrap().len(), 2);
+    // In each environment together.
+    stage.ok("--environment production workspace limits set acme recipes_per_workspace_max=2");
+    stage.write(
+        "elsewhere.yaml",
+        "recipe: elsewhere\ntrigger: { webhook: {} }\nsteps:\n  - respond: { status: 200, body: \"${ trigger.body }\" }\n",
+    );
+    let said = stage.refused("--environment production recipe apply elsewhere.yaml");
+    assert!(said.contains(told), "{said}");
+    stage.ok("workspace limits set acme recipes_per_workspace_max=3");
+    stage.apply("third", &named("third")).unwrap();
+}
 /// Each quota, and the test that goes beyond it.
-const TESTED: [(&str, fn()); 11] = [
+const TESTED: [(&str, fn()); 15] = [
+    (
+        "memory_bytes_per_workspace_max",
+        a_call_over_its_workspaces_memory_ends_by_name_and_is_recorded,
+    ),
+    (
+        "connections_per_workspace_max",
+        a_workspace_has_so_many_connections_and_the_next_is_not_made,
+    ),
+    (
+        "recipes_per_workspace_max",
+        a_workspace_has_so_many_recipes_and_a_new_version_is_no_further_one,
+    ),
+    (
+        "connection_reads_per_second_max",
+        reads_of_the_connection_over_their_rate_wait_and_then_end_the_call_by_name,
+    ),
     (
         "guest_calls_per_workspace_max",
         calls_over_the_workspaces_or_the_connectors_number_wait_and_run_after_those_before,

@@ -2,17 +2,10 @@
 //! keep until it is read.
 
 use bytes::Bytes;
-use keyway_ipc::{
-    BodyStart, CallOutcome, HostCall, METHOD_BYTES_MAX, RequestId, URL_BYTES_MAX, Usage,
+use keyway_ipc::{BodyStart, CallOutcome, HostCall, RequestId, Usage};
+use keyway_model::limit::{
+    FRAME_BODY_BYTES_MAX, FRAME_HEADER_BYTES_MAX, METHOD_BYTES_MAX, URL_BYTES_MAX,
 };
-use keyway_model::limit::FRAME_BODY_BYTES_MAX;
-
-/// Bytes of the names and values of one request's headers that a worker may pass
-/// on: it lets a guest make fewer.
-const HEADER_BYTES_MAX: usize = 64 << 10;
-
-/// Bytes of the beginning of a request's body: a frame, and a chunk of a guest's.
-const BODY_BYTES_MAX: usize = 2 * FRAME_BODY_BYTES_MAX;
 
 /// What a guest call's worker says about it.
 #[derive(Debug)]
@@ -38,12 +31,13 @@ impl Event {
             Self::Host(_, HostCall::Http(request)) => {
                 let (body, body_bytes_max) = match &request.body {
                     BodyStart::Whole(body) => (body, FRAME_BODY_BYTES_MAX),
-                    BodyStart::Stream { first, .. } => (first, BODY_BYTES_MAX),
+                    // It begins with a frame and a chunk of a guest's.
+                    BodyStart::Stream { first, .. } => (first, 2 * FRAME_BODY_BYTES_MAX),
                 };
                 request.method.len() > METHOD_BYTES_MAX
                     || request.url.len() > URL_BYTES_MAX
                     || body.len() > body_bytes_max
-                    || request.header_bytes() > HEADER_BYTES_MAX
+                    || request.header_bytes() > FRAME_HEADER_BYTES_MAX
             }
             Self::Host(_, HostCall::Scratch(call)) => call.refusal().is_some(),
             Self::Host(

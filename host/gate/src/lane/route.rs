@@ -5,19 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use keyway_ipc::{CallId, Receiver, Standing, ToBroker};
+use keyway_model::limit::{CALL_EVENTS_MAX, LANE_EVENT_BYTES_MAX};
 
 use super::{Event, Lane, Readiness};
 
-/// Events of one guest call that may wait unread: a worker that exceeds this
-/// is not keeping the protocol and loses the call.
-pub(super) const EVENTS_MAX: usize = 4_096;
-
 /// What a report of a worker's standing takes, about.
 const STANDING_BYTES: usize = 1 << 10;
-
-/// Bytes of all events of a lane that may wait unread: more than the windows of
-/// all its bodies and the ends of all its calls take.
-pub(super) const EVENT_BYTES_MAX: usize = 256 << 20;
 
 /// What becomes of a worker's word that a call has ended.
 enum End {
@@ -149,11 +142,11 @@ impl Lane {
         let waiting = queue.said.waiting.fetch_add(1, Ordering::Relaxed);
         let bytes = event.bytes();
         let waiting_bytes = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if waiting_bytes + bytes > EVENT_BYTES_MAX || event.is_swollen() {
+        if waiting_bytes + bytes > LANE_EVENT_BYTES_MAX || event.is_swollen() {
             drop(calls);
             tracing::error!("a worker does not keep the protocol: it says more than it was let");
             self.give_up();
-        } else if waiting >= EVENTS_MAX || queue.events.send(event).is_err() {
+        } else if waiting >= CALL_EVENTS_MAX || queue.events.send(event).is_err() {
             self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             if !queue.is_over {
                 self.ending.lock().insert(call, queue.artifact);

@@ -5,15 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use keyway_ipc::{CallId, CallOutcome, HostCall, HostReply, RequestId, Sender, ToWorker, Trap};
-use keyway_model::limit::RETAINED_BYTES_MAX;
+use keyway_model::limit::{LANE_UNDER_WAY_BYTES_MAX, RETAINED_BYTES_MAX};
 use tokio::sync::mpsc;
 
 use super::{Event, Lane};
 use crate::over::within;
-
-/// Bytes that the host calls under way of one worker's guests hold: more than
-/// one workspace's can.
-pub(super) const UNDER_WAY_BYTES_MAX: usize = 1 << 30;
 
 /// What both sides have said in one call that the other has to be held to.
 #[derive(Debug, Default)]
@@ -108,9 +104,9 @@ impl RunningCall {
             bytes,
         };
         within("RETAINED_BYTES_MAX", own as u64, RETAINED_BYTES_MAX)?;
-        if all > UNDER_WAY_BYTES_MAX {
+        if all > LANE_UNDER_WAY_BYTES_MAX {
             let why = format!(
-                "host calls of its worker hold {UNDER_WAY_BYTES_MAX} bytes: it may be made again when some have ended"
+                "host calls of its worker hold {LANE_UNDER_WAY_BYTES_MAX} bytes: it may be made again when some have ended"
             );
             return Err(Trap::Host(why));
         }

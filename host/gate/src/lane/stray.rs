@@ -6,9 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Bytes of such messages in a second, each counted with what it takes beside
-/// its content: some tens of thousands of small ones.
-pub(super) const STRAY_BYTES_PER_SECOND_MAX: usize = 8 << 20;
+use keyway_model::limit::STRAY_BYTES_PER_SECOND_MAX;
 
 const SECOND: Duration = Duration::from_secs(1);
 

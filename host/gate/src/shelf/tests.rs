@@ -87,7 +87,7 @@ fn what_is_put_again_counts_once_and_for_whom_it_did() {
     assert_eq!(shelf.owner(&digest("a")), Some(ACME));
     shelf.remove(&digest("a"));
     assert_eq!(shelf.all, Holding::default());
-    assert!(shelf.holdings.is_empty());
+    assert!(shelf.holders.is_empty());
 }
 
 #[test]
@@ -142,4 +142,62 @@ fn what_the_largest_holder_has_in_use_does_not_keep_others_from_making_room() {
     assert!(shelf.take(&digest("used")));
     put(&mut shelf, "r", RIVAL, 20);
     assert_eq!(put(&mut shelf, "s", RIVAL, 20), [digest("r")]);
+}
+
+/// What a walk over all there is says goes next: slow, and held to be right.
+fn next_by_walking(shelf: &Shelf<()>, comer: TenantId, bytes: u64) -> Option<Digest> {
+    let share = |owner: TenantId| {
+        let its = shelf.held.values().filter(|piece| piece.owner == owner);
+        let holding = its.fold(Holding::default(), |sum, piece| sum.with(piece.bytes));
+        shelf.room.share(match owner == comer {
+            true => holding.with(bytes),
+            false => holding,
+        })
+    };
+    let unused = shelf.held.iter().filter(|(_, piece)| piece.users == 0);
+    let largest = unused.max_by_key(|(_, piece)| {
+        let owner = piece.owner;
+        (share(owner), owner == comer, Reverse(piece.used))
+    });
+    largest.map(|(digest, _)| *digest)
+}
+
+const fn one_of(number: u64) -> TenantId {
+    match number {
+        0 => ACME,
+        1 => RIVAL,
+        _ => THIRD,
+    }
+}
+
+#[test]
+fn what_goes_next_is_what_a_walk_over_all_there_is_finds() {
+    let mut shelf = wide(20);
+    let mut state = 7_u64;
+    let mut drawn = move |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) % below
+    };
+    let (mut gone, mut in_use) = (0, Vec::new());
+    for _ in 0..5_000 {
+        let name = digest(&drawn(40).to_string());
+        let owner = one_of(drawn(3));
+        let bytes = 1 + drawn(12);
+        match drawn(6) {
+            0 if shelf.take(&name) => in_use.push(name),
+            1 if !in_use.is_empty() => shelf.give_back(&in_use.swap_remove(0)),
+            2 => drop(shelf.remove(&name)),
+            3 => drop(shelf.find(&name)),
+            _ => {
+                let owner = shelf.owner(&name).unwrap_or(owner);
+                gone += shelf.put(name, owner, (), bytes).len();
+            }
+        }
+        let comer = one_of(drawn(3));
+        let next = shelf.next_to_go(comer, bytes);
+        assert_eq!(next, next_by_walking(&shelf, comer, bytes));
+    }
+    assert!(gone > 500, "{gone}");
 }

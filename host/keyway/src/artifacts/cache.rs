@@ -111,13 +111,25 @@ impl Cache {
 
     /// The code, if its MAC holds for this digest and engine. What is foreign is
     /// deleted, and so is met once.
-    pub(super) fn read(&self, digest: Digest) -> Cached {
+    ///
+    /// # Errors
+    ///
+    /// The operating system's, where it has no descriptor or no memory to read
+    /// with: the file is there for the next.
+    pub(super) fn read(&self, digest: Digest) -> io::Result<Cached> {
         let Some(path) = self.in_use(digest) else {
-            return Cached::Nothing;
+            return Ok(Cached::Nothing);
         };
-        let Ok(mut file) = fs::read(&path) else {
-            self.files.lock().remove(&digest);
-            return Cached::Nothing;
+        let mut file = match fs::read(&path) {
+            Ok(file) => file,
+            Err(error) if is_of_the_moment(&error) => return Err(error),
+            Err(error) => {
+                self.files.lock().remove(&digest);
+                if error.kind() != io::ErrorKind::NotFound {
+                    tracing::error!(%digest, %error, "code in the cache cannot be read; compiling again");
+                }
+                return Ok(Cached::Nothing);
+            }
         };
         let parts = file.split_at_checked(MAC_BYTES);
         let is_ours = parts.is_some_and(|(mac, code)| {
@@ -126,13 +138,13 @@ impl Cache {
         if is_ours {
             note_on_disk(&path);
             file.drain(..MAC_BYTES);
-            return Cached::Code(file);
+            return Ok(Cached::Code(file));
         }
         self.files.lock().remove(&digest);
         if let Err(error) = fs::remove_file(&path) {
             tracing::error!(%digest, %error, "foreign code in the cache cannot be deleted");
         }
-        Cached::Foreign
+        Ok(Cached::Foreign)
     }
 
     /// Whether there is a file of this digest, as far as memory knows: one that is
@@ -204,6 +216,24 @@ impl Cache {
         ]
         .concat()
     }
+}
+
+/// Whether an error says nothing of the file: this process, or the machine, is
+/// short of something.
+fn is_of_the_moment(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let short_of = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::AGAIN,
+        Errno::INTR,
+    ];
+    let is = error.raw_os_error();
+    error.kind() == io::ErrorKind::OutOfMemory
+        || short_of
+            .iter()
+            .any(|errno| is == Some(errno.raw_os_error()))
 }
 
 /// The time of a file's last change is that of its last use.

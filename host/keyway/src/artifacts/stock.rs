@@ -128,7 +128,7 @@ impl Stock {
 
     /// Waits for the disk.
     fn read_now(&self, tenant: TenantId, digest: Digest) -> io::Result<Option<Arc<Code>>> {
-        match self.cache.read(digest) {
+        match self.cache.read(digest)? {
             Cached::Code(bytes) => self.put_at_hand(digest, tenant, &bytes).map(Some),
             Cached::Nothing => Ok(None),
             Cached::Foreign => {

@@ -7,12 +7,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use keyway_model::limit::CREDENTIAL_BYTES_MAX;
 use keyway_vault::Secret;
 
 use super::args::CredentialSource;
-
-/// Bytes of a credential, at most.
-const CREDENTIAL_BYTES_MAX: u64 = crate::deployment::CREDENTIAL_BYTES_MAX as u64;
 
 /// The credential that `source` names; `None` if it says that none is needed.
 pub(crate) fn read(source: &CredentialSource) -> Result<Option<Secret>> {
@@ -65,9 +63,9 @@ pub(crate) fn read_secret_file(path: &Path) -> Result<Secret> {
 
 fn take(file: File) -> Result<Secret> {
     let mut bytes = Vec::new();
-    file.take(CREDENTIAL_BYTES_MAX + 1)
+    file.take(CREDENTIAL_BYTES_MAX as u64 + 1)
         .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > CREDENTIAL_BYTES_MAX {
+    if bytes.len() > CREDENTIAL_BYTES_MAX {
         bail!("the credential is longer than {CREDENTIAL_BYTES_MAX} bytes");
     }
     while bytes.last().is_some_and(u8::is_ascii_whitespace) {

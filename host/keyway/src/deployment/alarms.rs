@@ -1,6 +1,7 @@
 //! Alarms: raised by the deployment itself, listed and acknowledged by the
 //! platform administrator.
 
+use keyway_model::limit::LISTED_MAX;
 use std::sync::Arc;
 
 use keyway_authz::{Principal, Resource};
@@ -12,9 +13,6 @@ use tokio::sync::mpsc;
 use super::Deployment;
 use crate::api::types::Alarm;
 use crate::workers::Verdict;
-
-/// Alarms that are listed: the newest.
-const ALARMS_SHOWN_MAX: usize = 1_000;
 
 impl Deployment {
     /// Raises an alarm for each component that is put into quarantine.
@@ -116,7 +114,7 @@ impl Deployment {
         let store = self.gate.store().tenant(PLATFORM);
         let mut alarms = AlarmRecord::all(&store).await?;
         alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.raised_at));
-        alarms.truncate(ALARMS_SHOWN_MAX);
+        alarms.truncate(LISTED_MAX as usize);
         call.done(Vec::new()).await?;
         Ok(alarms.into_iter().map(shown).collect())
     }

@@ -2,14 +2,12 @@
 
 use keyway_authz::DenialReason;
 use keyway_gate::ControlError;
+use keyway_model::limit::LISTED_MAX;
 use keyway_roles::Environments;
 
 use super::{Caller, Deployment};
 use crate::api::AuditFilter;
 use crate::api::types::AuditLine;
-
-/// Records in one answer, at most.
-const RECORDS_MAX: u32 = 1_000;
 
 impl Deployment {
     /// Lists records of the environment, the oldest first: the newest ones, or
@@ -20,7 +18,7 @@ impl Deployment {
         filter: AuditFilter,
     ) -> Result<Vec<AuditLine>, ControlError> {
         let allowed = self.begin(&caller, "audit:list", "audit", None).await?;
-        let limit = filter.limit.unwrap_or(50).min(RECORDS_MAX);
+        let limit = filter.limit.unwrap_or(50).min(LISTED_MAX);
         let wanted = keyway_store::AuditFilter {
             environment: Some(allowed.scope.environment),
             after: filter.after,

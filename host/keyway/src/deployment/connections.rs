@@ -1,5 +1,6 @@
 //! Connections: create, list, check.
 
+use keyway_model::limit::{CREDENTIAL_BYTES_MAX, CREDENTIAL_BYTES_MIN};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -12,16 +13,9 @@ use keyway_model::{ConnectionId, CredentialSlot, Name};
 use keyway_vault::Secret;
 use zeroize::Zeroizing;
 
+use super::making::Kind;
 use super::{Allowed, Caller, Deployment};
 use crate::api::types::{Checked, Connection, NewConnection, NewTls};
-
-/// A shorter credential cannot be told from ordinary text where it comes back
-/// (MSK-07).
-const CREDENTIAL_BYTES_MIN: usize = 8;
-
-/// Replies are searched for every form of a credential, at a cost that grows
-/// with its length.
-pub(crate) const CREDENTIAL_BYTES_MAX: usize = 64 << 10;
 
 impl Deployment {
     /// Creates a connection. Its credential is sealed and never comes back.
@@ -42,6 +36,10 @@ impl Deployment {
         let record = match self.new_record(&view, &new, &allowed) {
             Ok(record) => record,
             Err(error) => return allowed.fail(error).await,
+        };
+        let _place = match self.place_for(Kind::Connection, &allowed) {
+            Ok(place) => place,
+            Err(over) => return Err(allowed.call.over(over).await),
         };
         let (scope, store) = (allowed.scope, self.gate.store().tenant(allowed.scope));
         let mut changes = vec![record.change(&store).await?];

@@ -1,5 +1,6 @@
 //! Jobs: list, show, rerun.
 
+use keyway_model::limit::LISTED_MAX;
 use std::sync::Arc;
 
 use keyway_gate::ControlError;
@@ -13,9 +14,6 @@ use super::shown::Shown;
 use super::{Caller, Deployment};
 use crate::api::JobFilter;
 use crate::api::types::{Job, JobDetail, Rerun, RerunFrom};
-
-/// Jobs in one answer, at most.
-const JOBS_MAX: u32 = 1_000;
 
 impl Deployment {
     /// Lists jobs, newest first.
@@ -47,7 +45,7 @@ impl Deployment {
             Ok(state) => state,
             Err(error) => return allowed.fail(error).await,
         };
-        let limit = filter.limit.unwrap_or(50).min(JOBS_MAX);
+        let limit = filter.limit.unwrap_or(50).min(LISTED_MAX);
         let store = self.gate.store().tenant(allowed.scope);
         let stored: Vec<StoredJob<JobRecord, JobSummary>> =
             store.jobs(recipe, state, limit).await?;

@@ -13,6 +13,7 @@ use keyway_model::recipe::{
 };
 use keyway_model::{Digest, Name, RecipeId, Scope};
 
+use super::making::Kind;
 use super::{Allowed, Caller, Deployment};
 use crate::api::types::{self, RecipeDetail, RecipeText};
 
@@ -52,6 +53,12 @@ impl Deployment {
         let (recipe, definition) = match compiled {
             Ok(compiled) => compiled,
             Err(error) => return allowed.fail(error).await,
+        };
+        let is_new = view.recipe(&recipe.name).is_none();
+        let place = is_new.then(|| self.place_for(Kind::Recipe, &allowed));
+        let _place = match place.transpose() {
+            Ok(place) => place,
+            Err(over) => return Err(allowed.call.over(over).await),
         };
         let record = self.next_version(&view, &recipe, definition, text.text, &allowed)?;
         let store = self.gate.store().tenant(scope);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use keyway_authz::{DenialReason, Judgement, PolicyRequest, Principal, Resource};
 use keyway_gate::ControlError;
-use keyway_model::limit::{ApiLimits, LimitSet};
+use keyway_model::limit::{ApiLimits, LimitSet, TOKEN_SECONDS_MAX};
 use keyway_model::{Digest, Environment, Name, Scope, TenantId, TokenId};
 use keyway_roles::{Environments, Membership, Role};
 use keyway_store::Token as TokenRow;
@@ -13,9 +13,6 @@ use keyway_store::Token as TokenRow;
 use super::Deployment;
 use super::held::Place;
 use crate::api::types::{CreatedToken, NewToken, Token};
-
-/// The longest life of a token.
-const TOKEN_SECONDS_MAX: u64 = 366 * 86_400;
 
 /// Random bytes in a token.
 const TOKEN_BYTES: usize = 32;

@@ -5,6 +5,7 @@
 //! because a schema with a keyword that nobody acts on promises what it does
 //! not keep. `sensitive = true` marks a value that is masked for people.
 
+use crate::limit::SCHEMA_DEPTH_MAX;
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 use toml::de::DeValue;
@@ -33,9 +34,6 @@ impl Schema {
         }
     }
 }
-
-/// How many tables a schema may nest, `properties` and the like included.
-const DEPTH_MAX: usize = 32;
 
 const TYPES: [&str; 7] = [
     "object", "array", "string", "number", "integer", "boolean", "null",
@@ -158,10 +156,10 @@ struct Walk {
 
 impl Walk {
     fn schema(&mut self, node: &Node<'_>) -> Result<(), ManifestError> {
-        if node.path.matches('.').count() > DEPTH_MAX {
+        if node.path.matches('.').count() > SCHEMA_DEPTH_MAX {
             return Err(node.error_at_key(
                 "the schema nests too deeply",
-                format!("nest at most {DEPTH_MAX} tables"),
+                format!("nest at most {SCHEMA_DEPTH_MAX} tables"),
             ));
         }
         if matches!(node.value, DeValue::Boolean(_)) {

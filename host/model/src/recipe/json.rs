@@ -3,6 +3,7 @@
 //! Each value is first taken as raw text, whose address tells where it stands,
 //! and then read one level deep.
 
+use crate::limit::DOCUMENT_LEVELS_MAX;
 use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -10,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::{Place, RecipeError, RecipeErrors};
-use super::tree::{Content, Key, LEVELS_MAX, Located};
+use super::tree::{Content, Key, Located};
 
 pub(super) fn read(text: &str) -> Result<Located, RecipeErrors> {
     let lines = Lines::of(text);
@@ -74,11 +75,11 @@ impl<'t> Lines<'t> {
     fn value(&self, raw: &'t RawValue, level: usize) -> Result<Located, RecipeError> {
         let text = raw.get();
         let place = self.place(text);
-        if level > LEVELS_MAX {
+        if level > DOCUMENT_LEVELS_MAX {
             return Err(RecipeError::new(
                 place,
                 "",
-                format!("lists and maps are nested more than {LEVELS_MAX} levels deep"),
+                format!("lists and maps are nested more than {DOCUMENT_LEVELS_MAX} levels deep"),
                 "build the value in several steps",
             ));
         }

@@ -5,9 +5,6 @@ use serde_json::{Number, Value};
 
 use super::error::{Errors, Place};
 
-/// Levels of lists and maps in one document.
-pub(super) const LEVELS_MAX: usize = 64;
-
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Located {

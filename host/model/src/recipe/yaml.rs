@@ -5,6 +5,7 @@
 //! The parser calls itself for each level and takes up to 40 kB of stack for
 //! one in a build without optimization, so it runs on a stack of its own.
 
+use crate::limit::{DOCUMENT_LEVELS_MAX, DOCUMENT_NODES_MAX};
 use std::fmt;
 
 use serde::Deserialize;
@@ -14,12 +15,9 @@ use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Options, SnippetMode, Spanned};
 
 use super::error::{Place, RecipeError, RecipeErrors};
-use super::tree::{Content, Key, LEVELS_MAX, Located};
+use super::tree::{Content, Key, Located};
 
-/// Values of one document, those that aliases repeat included.
-const NODES_MAX: usize = 100_000;
-
-/// Stack for [`LEVELS_MAX`] levels, with room to spare.
+/// Stack for [`DOCUMENT_LEVELS_MAX`] levels, with room to spare.
 const STACK_BYTES: usize = 8 << 20;
 
 pub(super) fn read(text: &str) -> Result<Located, RecipeErrors> {
@@ -61,14 +59,14 @@ fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_documents: 1,
-            max_depth: LEVELS_MAX,
-            max_nodes: NODES_MAX,
-            max_events: 4 * NODES_MAX,
+            max_depth: DOCUMENT_LEVELS_MAX,
+            max_nodes: DOCUMENT_NODES_MAX,
+            max_events: 4 * DOCUMENT_NODES_MAX,
             max_aliases: 1_000,
             max_anchors: 100,
         },
         alias_limits: serde_saphyr::alias_limits! {
-            max_total_replayed_events: NODES_MAX,
+            max_total_replayed_events: DOCUMENT_NODES_MAX,
             max_replay_stack_depth: 8,
             max_alias_expansions_per_anchor: 1_000,
         },

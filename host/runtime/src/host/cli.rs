@@ -1,6 +1,7 @@
 //! `wasi:cli`, which Rust's and other standard libraries import: no arguments,
 //! no environment, no input, no terminal; what is printed becomes log lines.
 
+use keyway_model::limit::PRINT_BYTES_MAX;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,9 +18,6 @@ use wasmtime_wasi::p2::{
 use super::Guest;
 use crate::live::LiveCall;
 use crate::log_book::Stdio;
-
-/// Bytes that a guest may print at once.
-const PRINT_BYTES_MAX: usize = 16 << 10;
 
 impl environment::Host for Guest {
     fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {

@@ -2,6 +2,7 @@
 //! becomes a message to the broker, unread; the reply is what the broker lets
 //! the guest see.
 
+use keyway_model::limit::{BODY_CHUNK_BYTES_MAX, BODY_CHUNKS_MAX};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,13 +15,6 @@ use super::reply::StreamedReply;
 use super::request::{self, Wanted};
 use super::upload::Upload;
 use crate::live::LiveCall;
-
-/// Chunks of a body that a guest may write before it sends the request:
-/// enough for a body of one frame in the smallest pieces that libraries use.
-const BODY_CHUNKS_MAX: usize = 32;
-
-/// Bytes of one chunk.
-const BODY_CHUNK_BYTES_MAX: usize = 64 << 10;
 
 type Driver = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Answer = Result<(http::Response<WasiBody>, Driver), Error>;

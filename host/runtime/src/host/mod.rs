@@ -18,6 +18,7 @@ mod scratch;
 mod state;
 mod upload;
 
+use keyway_model::limit::FIELD_BYTES_MAX;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
@@ -29,11 +30,6 @@ use crate::live::LiveCall;
 
 use self::clocks::Coarse;
 use self::http::Outgoing;
-
-/// The largest header section that a guest can build, as wasmtime counts it
-/// (in memory, not on the wire), in bytes. Times the handles that it may hold,
-/// this is the most that headers can keep.
-pub(crate) const FIELD_BYTES_MAX: usize = 32 << 10;
 
 /// The data of one store: the host's side of one guest call.
 pub(crate) struct Guest {

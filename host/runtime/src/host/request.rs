@@ -13,11 +13,8 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
 use http_body::Body as _;
-use keyway_ipc::{
-    BodyStart, HostCall, HostReply, HttpReply, HttpRequest, METHOD_BYTES_MAX, RequestId, ToBroker,
-    URL_BYTES_MAX,
-};
-use keyway_model::limit::FRAME_BODY_BYTES_MAX;
+use keyway_ipc::{BodyStart, HostCall, HostReply, HttpReply, HttpRequest, RequestId, ToBroker};
+use keyway_model::limit::{FRAME_BODY_BYTES_MAX, METHOD_BYTES_MAX, URL_BYTES_MAX};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::headers;

@@ -1,8 +1,8 @@
 //! Workers that say more than any guest could have them say.
 
-use super::super::route::{EVENT_BYTES_MAX, EVENTS_MAX};
 use super::*;
 use keyway_ipc::ScratchCall;
+use keyway_model::limit::{CALL_EVENTS_MAX, LANE_EVENT_BYTES_MAX};
 
 #[tokio::test]
 async fn a_call_ends_once_whatever_a_worker_says() {
@@ -17,7 +17,7 @@ async fn a_call_ends_once_whatever_a_worker_says() {
 
 #[tokio::test]
 async fn a_worker_that_fills_the_broker_is_given_up() {
-    let pieces = EVENT_BYTES_MAX / (1 << 20) + 1;
+    let pieces = LANE_EVENT_BYTES_MAX / (1 << 20) + 1;
     let (lane, _) = after(|call| {
         let numbers = 0_u32..;
         let pieces = numbers.take(pieces);
@@ -201,7 +201,7 @@ async fn a_worker_is_told_to_end_a_call_that_says_too_much() {
     let (lane, reader) = Lane::over(broker, LaneSetup::default());
     let _reading = tokio::spawn(reader);
     let mut running = lane.start(invoke()).await.unwrap();
-    for number in 0..=u32::try_from(EVENTS_MAX).unwrap() {
+    for number in 0..=u32::try_from(CALL_EVENTS_MAX).unwrap() {
         let forget = ToBroker::Forget {
             call: running.call,
             request: RequestId(number),

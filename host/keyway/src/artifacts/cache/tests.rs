@@ -1,5 +1,7 @@
 //! What is kept, what goes, and whose it is, in a directory of its own.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::*;
 
 const CODE_BYTES: usize = 1_000;
@@ -45,12 +47,12 @@ fn code_on_the_disk_stays_within_its_bytes_and_what_was_used_longest_ago_goes() 
         cache.keep(digest(name), ACME, &[1; CODE_BYTES])?;
     }
     // What is read was used.
-    assert!(matches!(cache.read(digest("a")), Cached::Code(_)));
+    assert!(matches!(cache.read(digest("a"))?, Cached::Code(_)));
     cache.keep(digest("d"), ACME, &[1; CODE_BYTES])?;
-    assert_eq!(cache.read(digest("b")), Cached::Nothing);
+    assert_eq!(cache.read(digest("b"))?, Cached::Nothing);
     for name in ["a", "c", "d"] {
         assert_eq!(
-            cache.read(digest(name)),
+            cache.read(digest(name))?,
             Cached::Code(vec![1; CODE_BYTES]),
             "{name}"
         );
@@ -58,7 +60,7 @@ fn code_on_the_disk_stays_within_its_bytes_and_what_was_used_longest_ago_goes() 
     // What is longer than everything together is kept alone.
     cache.keep(digest("huge"), ACME, &[1; 9_000])?;
     assert_eq!(fs::read_dir(dir.path())?.count(), 1);
-    assert!(matches!(cache.read(digest("huge")), Cached::Code(_)));
+    assert!(matches!(cache.read(digest("huge"))?, Cached::Code(_)));
     Ok(())
 }
 
@@ -117,7 +119,7 @@ fn one_that_has_many_components_compiled_takes_the_place_of_its_own_even_after_a
     after.keep(digest("a"), RIVAL, &[2; CODE_BYTES])?;
     assert!(has(&after, "a"));
     assert_eq!(
-        after.read(digest("a")),
+        after.read(digest("a"))?,
         Cached::Code(vec![2; CODE_BYTES]),
         "it is the newer one"
     );
@@ -151,7 +153,7 @@ fn a_start_deletes_what_is_no_code_of_this_engine_and_what_has_no_room() -> io::
 fn code_that_somebody_else_put_there_is_foreign_and_is_deleted() -> io::Result<()> {
     let dir = tempfile::tempdir()?;
     let first = cache(dir.path(), u64::MAX)?;
-    assert_eq!(first.read(digest("a")), Cached::Nothing);
+    assert_eq!(first.read(digest("a"))?, Cached::Nothing);
     first.keep(digest("a"), ACME, b"code")?;
     let ours = fs::read(first.path(digest("a"), ACME))?;
     // That of another component, one byte more, and less than a MAC.
@@ -159,8 +161,8 @@ fn code_that_somebody_else_put_there_is_foreign_and_is_deleted() -> io::Result<(
     for (name, foreign) in [("b", ours.as_slice()), ("a", &longer), ("a", b"short")] {
         fs::write(first.path(digest(name), ACME), foreign)?;
         let cache = cache(dir.path(), u64::MAX)?;
-        assert_eq!(cache.read(digest(name)), Cached::Foreign, "{name}");
-        assert_eq!(cache.read(digest(name)), Cached::Nothing, "{name}");
+        assert_eq!(cache.read(digest(name))?, Cached::Foreign, "{name}");
+        assert_eq!(cache.read(digest(name))?, Cached::Nothing, "{name}");
     }
     Ok(())
 }
@@ -173,8 +175,50 @@ fn code_for_which_another_is_named_is_still_only_what_its_mac_says() -> io::Resu
     let renamed = before.path(digest("b"), RIVAL);
     fs::rename(before.path(digest("a"), ACME), renamed)?;
     // What is gone without our doing is not missed.
-    assert_eq!(before.read(digest("a")), Cached::Nothing);
+    assert_eq!(before.read(digest("a"))?, Cached::Nothing);
     let after = cache(dir.path(), u64::MAX)?;
-    assert_eq!(after.read(digest("b")), Cached::Foreign);
+    assert_eq!(after.read(digest("b"))?, Cached::Foreign);
+    Ok(())
+}
+
+/// Limits are a whole process's, so it is one of its own that has no descriptor.
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test tells itself that it is the child"
+)]
+fn a_file_that_no_descriptor_is_left_for_is_read_when_there_is_one() -> io::Result<()> {
+    const IS_CHILD: &str = "KEYWAY_TEST_WITHOUT_DESCRIPTORS";
+    const NAME: &str = "a_file_that_no_descriptor_is_left_for_is_read_when_there_is_one";
+    if std::env::var_os(IS_CHILD).is_none() {
+        let (_, module) = module_path!().split_once("::").unwrap_or_default();
+        let output = std::process::Command::new(std::env::current_exe()?)
+            .args(["--exact", &format!("{module}::{NAME}")])
+            .env(IS_CHILD, "1")
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.contains("1 passed"), "{said}");
+        return Ok(());
+    }
+    let dir = tempfile::tempdir()?;
+    let cache = cache(dir.path(), u64::MAX)?;
+    cache.keep(digest("a"), ACME, &[1; CODE_BYTES])?;
+    let enough = getrlimit(Resource::Nofile);
+    let none = Rlimit {
+        current: Some(0),
+        ..enough
+    };
+    setrlimit(Resource::Nofile, none)?;
+    let said = cache.read(digest("a"));
+    setrlimit(Resource::Nofile, enough)?;
+    let errno = said.map_err(|error| error.raw_os_error());
+    assert_eq!(errno, Err(Some(rustix::io::Errno::MFILE.raw_os_error())));
+    assert!(has(&cache, "a"));
+    assert_eq!(cache.read(digest("a"))?, Cached::Code(vec![1; CODE_BYTES]));
+    // What is gone, or is no file, is compiled again.
+    fs::remove_file(cache.path(digest("a"), ACME))?;
+    fs::create_dir(cache.path(digest("a"), ACME))?;
+    assert_eq!(cache.read(digest("a"))?, Cached::Nothing);
+    assert!(!cache.has(digest("a")));
     Ok(())
 }
