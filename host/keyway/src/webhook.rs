@@ -11,7 +11,7 @@ use axum::http::header::ALLOW;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use keyway_authz::DenialReason;
-use keyway_jobs::{Answer, DriveError, Reply};
+use keyway_jobs::{Answer, DriveError, NoRoom, Reply};
 use keyway_model::JobState;
 use keyway_model::limit::{WEBHOOK_BODY_BYTES_MAX, WEBHOOK_BODY_MS_MAX};
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ async fn receive(
         .await
     {
         Ok(accepted) => accepted,
-        Err(error @ DriveError::TooManyJobs { name, .. }) => {
+        Err(error @ DriveError::NoRoom(NoRoom { name, .. })) => {
             deployment
                 .refused(scope, &recipe, (DenialReason::Limit, name))
                 .await;

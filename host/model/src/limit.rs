@@ -93,7 +93,9 @@ limits! {
         /// Connectors that one workspace has installed, each version, over all its environments.
         connectors_per_workspace_max: u32 = 1_000, Count, Workspace, "further installs are refused";
         /// Jobs of one workspace that run or wait.
-        jobs_per_workspace_max: u32 = 2_048, Count, Workspace, "further events are refused";
+        jobs_per_workspace_max: u32 = 2_048, Count, Workspace, "further events and reruns are refused";
+        /// Bytes of what the jobs of one workspace that run or wait hold: events, and the inputs and outputs of steps, as JSON.
+        job_bytes_per_workspace_max: u64 = 512 << 20, Bytes, Workspace, "further events and reruns are refused; a job that is under way fails";
         /// Host calls (requests, changes of state, calls of scratch files) of one connector under way at once.
         host_calls_in_flight_per_connector_max: u32 = 1_024, Count, Manifest, "further ones wait, then fail";
         /// Requests of one connector a second.
@@ -278,8 +280,10 @@ constants! {
     ITERATIONS_MAX: usize = 10_000, Count, "the job fails";
     /// Jobs that run at once, over all workspaces; one workspace holds at most as many as are free.
     JOBS_AT_ONCE_MAX: usize = 512, Count, "further jobs wait their turn";
-    /// Jobs that run or wait, over all workspaces.
-    JOBS_MAX: usize = 8_192, Count, "further events are refused";
+    /// Jobs that run or wait, over all workspaces; one workspace holds at most as many as are free.
+    JOBS_MAX: usize = 8_192, Count, "further events and reruns are refused";
+    /// Bytes of what all jobs that run or wait hold; one workspace holds at most as many as are free.
+    JOB_BYTES_MAX: u64 = 4 << 30, Bytes, "further events and reruns are refused; a job that is under way fails";
     /// Events that one poll brings.
     POLL_EVENTS_MAX: usize = 1_000, Count, "the poll fails";
     /// Bytes of one event's de-duplication key.

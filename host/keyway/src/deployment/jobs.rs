@@ -130,6 +130,17 @@ impl Deployment {
                 (stored.record.keys_of, kept_rows(rows))
             }
         };
+        let kept_bytes: usize = kept.iter().map(|row| row.entry.bytes()).sum();
+        let bytes = stored
+            .record
+            .trigger
+            .text()
+            .len()
+            .saturating_add(kept_bytes);
+        let room = match self.jobs.room(scope, bytes) {
+            Ok(room) => room,
+            Err(error) => return Err(allowed.call.over(error.to_string()).await),
+        };
         let record = JobRecord {
             accepted_at,
             keys_of,
@@ -143,7 +154,7 @@ impl Deployment {
         }
         allowed.call.done(changes).await?;
         self.jobs
-            .resume(scope, new)
+            .resume(scope, new, room)
             .await
             .map_err(|error| ControlError::Internal(error.to_string()))?;
         Ok(Job {
