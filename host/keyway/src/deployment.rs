@@ -10,6 +10,7 @@ mod hooks;
 mod jobs;
 mod limits;
 mod load;
+pub(crate) mod reads;
 mod recipes;
 mod shown;
 mod strangers;
@@ -51,6 +52,7 @@ pub struct Deployment {
     body_limits: Mutex<HashMap<(RecipeId, u32), usize>>,
     /// The tokens that have rights.
     tokens: Mutex<Held>,
+    reads: reads::Reads,
     /// Callers without a token.
     strangers: Strangers,
 }
@@ -104,6 +106,7 @@ impl Deployment {
             webhook_base: RwLock::default(),
             body_limits: Mutex::default(),
             tokens: Mutex::default(),
+            reads: reads::Reads::new(),
             strangers,
         })
     }

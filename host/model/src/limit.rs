@@ -284,6 +284,10 @@ constants! {
     JOBS_MAX: usize = 8_192, Count, "further events and reruns are refused";
     /// Bytes of what all jobs that run or wait hold; one workspace holds at most as many as are free.
     JOB_BYTES_MAX: u64 = 4 << 30, Bytes, "further events and reruns are refused; a job that is under way fails";
+    /// Long answers at once (jobs, the audit log, one job with its steps), over all workspaces; one workspace holds at most as many as are free.
+    READS_MAX: usize = 16, Count, "further ones wait their turn";
+    /// Those of one workspace.
+    READS_PER_WORKSPACE_MAX: usize = 2, Count, "further ones wait their turn";
     /// Events that one poll brings.
     POLL_EVENTS_MAX: usize = 1_000, Count, "the poll fails";
     /// Bytes of one event's de-duplication key.
