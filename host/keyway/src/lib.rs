@@ -13,6 +13,7 @@ mod demo;
 pub mod deployment;
 mod local;
 mod rate;
+mod refusals;
 pub mod routes;
 mod scaffold;
 pub mod serve;

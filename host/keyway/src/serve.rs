@@ -156,7 +156,7 @@ pub async fn start(data: &Path, config: Config) -> Result<Serving> {
         }
     };
     tokio::spawn(checkpoints(Arc::clone(&deployment)));
-    tokio::spawn(records_of_strangers(Arc::clone(&deployment)));
+    tokio::spawn(records_of_refusals(Arc::clone(&deployment)));
     for warning in deployment.own_but_unknown() {
         tracing::warn!("{warning}");
     }
@@ -268,12 +268,14 @@ where
     }
 }
 
-/// Records what was refused to callers without a token, once in a while.
-async fn records_of_strangers(deployment: Arc<Deployment>) {
+/// Records what was refused to callers without a token, and the last of refused
+/// events, once in a while.
+async fn records_of_refusals(deployment: Arc<Deployment>) {
     let mut tick = tokio::time::interval(Duration::from_secs(UNKNOWN_CALLS_RECORD_SECONDS_MIN));
     loop {
         tick.tick().await;
         deployment.record_strangers().await;
+        deployment.record_refused_events().await;
     }
 }
 

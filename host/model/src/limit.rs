@@ -296,7 +296,11 @@ constants! {
     POLL_CURSOR_BYTES_MAX: usize = 64 << 10, Bytes, "the poll fails";
     /// A webhook's body, unless the configuration or the recipe says less.
     WEBHOOK_BODY_BYTES_MAX: usize = 1 << 20, Bytes, "the event is refused";
-    /// How long a webhook's body may take to arrive.
+    /// Webhook bodies that are read at once, over all workspaces; one workspace holds at most as many as are free.
+    WEBHOOK_BODIES_MAX: usize = 512, Count, "further ones wait their turn";
+    /// Those of one recipe.
+    WEBHOOK_BODIES_PER_RECIPE_MAX: usize = 128, Count, "further ones wait their turn";
+    /// How long a webhook's body may take to arrive, its turn included.
     WEBHOOK_BODY_MS_MAX: u64 = 30_000, Milliseconds, "the event is refused";
     /// Connections of one listener at once.
     LISTENER_CONNECTIONS_MAX: usize = 1_024, Count, "further ones wait in the kernel's queue";
