@@ -308,6 +308,8 @@ constants! {
     SOCKET_CONNECTIONS_MAX: usize = 128, Count, "further ones wait in the kernel's queue";
     /// Callers of the API whose rates are kept although they have not called for a second.
     API_CALLERS_KEPT_MAX: usize = 1_024, Count, "they are forgotten, and begin anew";
+    /// Tokens of one workspace that are listed although they are revoked or their time is over.
+    TOKENS_ENDED_KEPT_MAX: u32 = 1_000, Count, "the oldest are forgotten";
     /// Addresses whose calls without a token are counted one by one.
     ADDRESSES_KEPT_MAX: usize = 4_096, Count, "further ones share one rate";
     /// One record at most in so long says how many calls without a token were refused.
