@@ -9,6 +9,7 @@ mod bench;
 pub mod cli;
 pub mod config;
 mod confined;
+mod connections;
 mod demo;
 pub mod deployment;
 mod local;

@@ -302,7 +302,7 @@ constants! {
     WEBHOOK_BODIES_PER_RECIPE_MAX: usize = 128, Count, "further ones wait their turn";
     /// How long a webhook's body may take to arrive, its turn included.
     WEBHOOK_BODY_MS_MAX: u64 = 30_000, Milliseconds, "the event is refused";
-    /// Connections of one listener at once.
+    /// Connections of one listener at once; one address (of the sixth version, its network of 64 bits) holds at most as many as are free, and further ones of it are closed.
     LISTENER_CONNECTIONS_MAX: usize = 1_024, Count, "further ones wait in the kernel's queue";
     /// Connections of the API's socket at once.
     SOCKET_CONNECTIONS_MAX: usize = 128, Count, "further ones wait in the kernel's queue";
@@ -324,6 +324,8 @@ constants! {
     LISTENER_BUFFER_BYTES_MAX: usize = 64 << 10, Bytes, "the request is refused; the rest of the answer waits, and keeps its call's place";
     /// How long a client may take over the head of a request, and how long a connection may be silent.
     LISTENER_HEAD_MS_MAX: u64 = 15_000, Milliseconds, "the connection is cut off";
+    /// How long a connection may bring no request, whatever else it says.
+    LISTENER_IDLE_MS_MAX: u64 = 60_000, Milliseconds, "it is closed after the answers under way";
     /// Bytes of an encoded response that are not held to `response_expansion_max`.
     RESPONSE_EXPANSION_FREE_BYTES: u64 = 64 << 10, Bytes, "the ratio holds for the rest";
 }
