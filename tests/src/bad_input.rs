@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use keyway_model::limit::WEBHOOK_BODIES_PER_RECIPE_MAX;
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -67,6 +68,54 @@ fn a_connection_that_says_nothing_or_half_of_a_version_is_cut_off() {
         );
     }
     assert_eq!(stage.post(&hook, &order(1)).0, 200);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the tests are the callers")]
+fn bodies_of_one_recipe_that_do_not_arrive_take_their_places_and_no_others() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    let [slow, other] = ["slow", "other"].map(|name| {
+        let text = format!(
+            "recipe: {name}\ntrigger: {{ webhook: {{}} }}\nsteps:\n  - respond: {{ status: 200, body: {{ it: came }} }}\n"
+        );
+        stage.apply(name, &text).unwrap()
+    });
+    let (address, path) = split(&slow);
+    let begin = || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    // The server says so when it begins to read a body.
+    let is_read = |stream: &mut TcpStream| {
+        let mut told = [0; 25];
+        stream.read_exact(&mut told).unwrap();
+        assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+    };
+    let mut held: Vec<_> = (0..WEBHOOK_BODIES_PER_RECIPE_MAX)
+        .map(|_| {
+            let mut stream = begin();
+            is_read(&mut stream);
+            stream
+        })
+        .collect();
+    let mut next = begin();
+    assert_eq!(stage.post(&other, &json!({})).0, 200);
+    next.set_nonblocking(true).unwrap();
+    let read = next.read(&mut [0; 64]).map_err(|error| error.kind());
+    assert_eq!(read, Err(std::io::ErrorKind::WouldBlock));
+    next.set_nonblocking(false).unwrap();
+    drop(held.pop());
+    is_read(&mut next);
+    next.write_all(b"{}").unwrap();
+    let mut status = [0; 12];
+    next.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
 }
 
 #[test]

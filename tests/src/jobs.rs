@@ -1,6 +1,6 @@
 //! Jobs, end to end: webhook, poll, failure, rerun, resume.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{INTAKE, Stage, order, silent_intake};
 
@@ -290,6 +290,36 @@ fn a_stopped_recipe_takes_no_events_and_a_started_one_does() {
     assert_eq!(stage.post(&hook, &order(1)).0, 404);
     stage.ok("recipe start intake");
     assert_eq!(stage.post(&hook, &order(1)).0, 200);
+}
+
+#[test]
+fn whoever_starts_and_stops_a_recipe_polls_no_more_often_than_it_says() {
+    let stage = Stage::with_shop();
+    let text = r#"recipe: watch
+trigger:
+  poll: { connector: orders, trigger: new_orders, connection: shop, every: 3s, input: {} }
+steps:
+  - id: seen
+    transform: { id: "${ trigger.body.id }" }
+"#;
+    let polls = || stage.upstream.effects()["requests"].as_u64().unwrap();
+    let (before, started) = (polls(), std::time::Instant::now());
+    stage.apply("watch", text);
+    let first = stage.until("the first poll", |_| (polls() > before).then(polls));
+    stage.until("the second poll", |stage| {
+        stage.ok("recipe start watch");
+        stage.ok("recipe stop watch");
+        stage.ok("recipe start watch");
+        (polls() > first).then_some(())
+    });
+    assert!(started.elapsed().as_secs() >= 3, "{:?}", started.elapsed());
+    // A start that changes nothing is recorded as that.
+    let audit = stage.audit();
+    let is_of_nothing = |line: &Value| {
+        let detail = line["record"]["detail"].as_str();
+        detail.is_some_and(|text| text == "nothing changes: it is started already")
+    };
+    assert!(audit.iter().any(is_of_nothing), "{:?}", audit.last());
 }
 
 #[test]

@@ -151,6 +151,17 @@ impl Call {
         Ok(self.unit.commit().await?)
     }
 
+    /// Ends a call that finds done what it asks for, and says so in its outcome.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn nothing_to_do(self, why: String) -> Result<(), ControlError> {
+        let ending = Ending::of(OutcomeKind::Done).because(why);
+        self.unit.close(self.entry.close(ending));
+        Ok(self.unit.commit().await?)
+    }
+
     /// Ends the call before anything of it is durable, since what it asks for is
     /// over a limit: in the place of its intent, a denial is recorded.
     pub async fn over(self, text: String) -> ControlError {

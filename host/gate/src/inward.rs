@@ -274,14 +274,10 @@ fn ended_by_host(outcome: &CallOutcome) -> Option<String> {
     })
 }
 
-/// Limits that only a worker knows by these names.
-const LIMITS_OF_WORKERS: [&str; 2] = ["memory_total_bytes_max", "field_bytes_max"];
-
 /// The name of a limit, if it is one: what a worker says may be anything.
 fn known_limit(said: &str) -> Option<&'static str> {
-    let known = table().map(|limit| limit.name).chain(LIMITS_OF_WORKERS);
-    known
-        .into_iter()
+    table()
+        .map(|limit| limit.name)
         .find(|name| name.eq_ignore_ascii_case(said))
 }
 
@@ -296,7 +292,7 @@ mod tests {
 
     #[test]
     fn the_record_of_an_end_names_a_limit_and_nothing_else_that_a_worker_says() {
-        for known in ["cpu_ms_max", "STACK_BYTES_MAX", "field_bytes_max"] {
+        for known in ["cpu_ms_max", "STACK_BYTES_MAX", "FIELD_BYTES_MAX"] {
             assert_eq!(ended(known), Some(format!("it exceeded {known} (7)")));
         }
         let made_up = ["", "cpu_ms_max\n", "a password", &"x".repeat(1 << 20)];

@@ -14,8 +14,8 @@ use keyway_fair::{Admission, Wish};
 use keyway_gate::Gate;
 use keyway_gate::resource::RecipeRecord;
 use keyway_ipc::fair::Groups;
-use keyway_model::limit::{JOBS_AT_ONCE_MAX, JOBS_MAX, LimitSet, SEGMENT_ATTEMPTS_MAX};
-use keyway_model::{JobId, Json, RecipeId, Scope, TenantId};
+use keyway_model::limit::{JOBS_AT_ONCE_MAX, LimitSet, SEGMENT_ATTEMPTS_MAX};
+use keyway_model::{JobId, Json, RecipeId, Scope, Timestamp};
 use keyway_store::{StoreError, Unit};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -25,7 +25,9 @@ use crate::act::Called;
 use crate::definition::{Definition, DefinitionError};
 use crate::job::{JobRecord, JobSummary, JournalRow};
 use crate::journal::About;
-use crate::machine::{Machine, MachineError, Next};
+use crate::live::{Live, NoRoom, Room};
+use crate::machine::{Entry, Machine, MachineError, Next};
+use crate::pollers::Pollers;
 use crate::runner::{EvaluateError, StepRunner};
 
 /// How long a job that could not be written waits before it goes on.
@@ -41,7 +43,8 @@ pub struct Jobs {
     /// Jobs of one tenant take turns with those of others.
     turns: Mutex<Groups>,
     definitions: Mutex<HashMap<(Scope, RecipeId, u32), Arc<Definition>>>,
-    pub(crate) live: Mutex<HashMap<JobId, TenantId>>,
+    pub(crate) live: Live,
+    pub(crate) pollers: Pollers,
 }
 
 /// One job that runs.
@@ -57,20 +60,16 @@ pub(crate) struct Run {
     pub(crate) caller: Option<oneshot::Sender<Answer>>,
     /// Why nobody knows what the last call has done, where that is so.
     pub(crate) unsure: Option<String>,
+    pub(crate) room: Room,
 }
 
 /// Why a job does not go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DriveError {
-    /// So many jobs run or wait already.
-    #[error("the event is refused: `{name}` ({value}) is exceeded; send it again later")]
-    TooManyJobs {
-        /// The limit's name.
-        name: &'static str,
-        /// Its value.
-        value: u64,
-    },
+    /// So many jobs run or wait already, or they hold so much.
+    #[error("no further job is taken on: {0}; try again later")]
+    NoRoom(#[from] NoRoom),
     /// Nothing can be recorded, so nothing may happen; the job goes on later.
     #[error("the job cannot go on: {0}")]
     Stalled(String),
@@ -97,7 +96,8 @@ impl Jobs {
             places: Admission::of(JOBS_AT_ONCE_MAX),
             turns: Mutex::default(),
             definitions: Mutex::default(),
-            live: Mutex::default(),
+            live: Live::default(),
+            pollers: Pollers::default(),
         })
     }
 
@@ -108,7 +108,7 @@ impl Jobs {
 
     /// How many jobs run now.
     pub fn running(&self) -> usize {
-        self.live.lock().len()
+        self.live.count()
     }
 
     /// Accepts an event of `recipe`. If the recipe answers its caller, event,
@@ -124,7 +124,7 @@ impl Jobs {
         recipe: &RecipeRecord,
         trigger: Json,
     ) -> Result<Accepted, DriveError> {
-        self.has_room_for(scope)?;
+        let room = self.room(scope, trigger.text().len())?;
         let definition = self.definition_of(scope, recipe)?;
         let accepted_at = self.gate.clock().now();
         let id = JobId::at(accepted_at);
@@ -167,6 +167,7 @@ impl Jobs {
             lines: Vec::new(),
             caller: answers.then_some(caller),
             unsure: None,
+            room,
         };
         self.spawn(run);
         Ok(Accepted {
@@ -176,30 +177,33 @@ impl Jobs {
         })
     }
 
-    /// Whether one more job of this scope may wait.
-    pub(crate) fn has_room_for(&self, scope: Scope) -> Result<(), DriveError> {
-        let (all, own) = {
-            let live = self.live.lock();
-            let own = live.values().filter(|tenant| **tenant == scope.tenant);
-            (live.len(), own.count())
-        };
-        let limits = self.gate.limits(scope, &LimitSet::default());
-        let own_max = limits.quotas.jobs_per_workspace_max;
-        for (name, count, max) in [
-            ("JOBS_MAX", all, JOBS_MAX),
-            ("jobs_per_workspace_max", own, own_max as usize),
-        ] {
-            if count >= max {
-                let value = max as u64;
-                return Err(DriveError::TooManyJobs { name, value });
+    /// Room for one more job of this scope, before it is stored; what is known of it
+    /// already has so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`DriveError::NoRoom`].
+    pub fn room(&self, scope: Scope, bytes: usize) -> Result<Room, DriveError> {
+        let quotas = self.gate.limits(scope, &LimitSet::default()).quotas;
+        Ok(self.live.room(scope.tenant, bytes as u64, &quotas)?)
+    }
+
+    /// Lets the room of a job grow with what its steps gave; a job that has none
+    /// ends. The lines of the journal for it.
+    fn room_grown(&self, run: &mut Run, now: Timestamp) -> Vec<Entry> {
+        let quotas = self.gate.limits(run.scope, &LimitSet::default()).quotas;
+        match run.room.grow(run.machine.bytes() as u64, &quotas) {
+            Err(over) if run.machine.outcome().is_none() => {
+                let text = format!("what the job holds is more than there is room for: {over}");
+                run.machine.over(text, now)
             }
+            Ok(()) | Err(_) => Vec::new(),
         }
-        Ok(())
     }
 
     pub(crate) fn spawn(self: &Arc<Self>, run: Run) {
         let (id, tenant) = (run.id, run.scope.tenant);
-        if self.live.lock().insert(id, tenant).is_none() {
+        if self.live.begin(id) {
             // Half of a random id tells tenants apart well enough.
             let group = u64::try_from(tenant.bits() >> 64).unwrap_or_default();
             self.turns.lock().spawn(group, Arc::clone(self).drive(run));
@@ -235,7 +239,7 @@ impl Jobs {
             }
         }
         drop(place);
-        self.live.lock().remove(&id);
+        self.live.end(id);
     }
 
     async fn steps(&self, run: &mut Run) -> Result<(), DriveError> {
@@ -282,6 +286,8 @@ impl Jobs {
             Err(error) => run.machine.unevaluable(error.to_string(), now),
         };
         run.journal(entries, None);
+        let ended = self.room_grown(run, now);
+        run.journal(ended, None);
         let waits = run.caller.is_some() && run.machine.outcome().is_none();
         if waits && let Some(reply) = run.machine.reply().cloned() {
             self.write_journal(run).await?;
@@ -319,6 +325,8 @@ impl Jobs {
                     seen: ended.seen,
                 };
                 run.journal(entries, Some(about));
+                let ended = self.room_grown(run, now());
+                run.journal(ended, None);
                 Ok(Went::On)
             }
         }

@@ -14,8 +14,10 @@ mod driver;
 pub mod job;
 mod journal;
 pub mod labels;
+mod live;
 pub mod machine;
 mod poll;
+mod pollers;
 mod resume;
 mod runner;
 mod segment;
@@ -27,8 +29,9 @@ pub use accepted::{Accepted, Answer};
 pub use definition::Definition;
 pub use driver::{DriveError, Jobs};
 pub use journal::{JournalPage, read_journal};
+pub use live::{NoRoom, Room};
 pub use machine::{
     Act, Cause, Entry, JobFacts, Machine, Next, Outcome, Record, Reply, completed_before_failure,
 };
-pub use poll::{PollError, Polled, poll_of};
+pub use poll::{PollError, Polled};
 pub use runner::{EvaluateError, StepRunner};

@@ -218,6 +218,19 @@ impl Machine {
         std::mem::take(&mut self.fresh)
     }
 
+    /// Ends the job at the step at hand, because it is over a limit that others
+    /// share; gives the entries to journal.
+    pub fn over(&mut self, why: impl Into<String>, at: Timestamp) -> Vec<Entry> {
+        self.fail(Cause::Limit(why.into()), at);
+        std::mem::take(&mut self.fresh)
+    }
+
+    /// What the job holds, in bytes of JSON: its event, and what its steps took and
+    /// gave.
+    pub fn bytes(&self) -> usize {
+        self.trigger.text().len().saturating_add(self.bytes)
+    }
+
     /// The reply for the webhook's caller, as soon as it is known.
     pub const fn reply(&self) -> Option<&Reply> {
         self.reply.as_ref()

@@ -1,17 +1,17 @@
 //! Poll triggers: ask a connector for new things, and make each a job, once.
 //!
-//! Cursor, de-duplication keys and jobs are one transaction: after a crash a
-//! poll is asked again from the same cursor, and what was seen is known.
+//! A de-duplication key and its job are one transaction, and the cursor moves with
+//! the last of them: after a crash a poll is asked again from the same cursor, and
+//! what was seen is known.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use keyway_gate::resource::RecipeRecord;
 use keyway_gate::{Basis, Purpose};
 use keyway_ipc::{CallOutcome, Entrance, PollBatch, PollEvent};
-use keyway_model::limit::{POLL_EVENTS_MAX, POLL_KEY_BYTES_MAX, POLLS_IN_A_ROW_MAX};
+use keyway_model::limit::{POLL_EVENTS_MAX, POLL_KEY_BYTES_MAX};
 use keyway_model::recipe::{Poll, Trigger};
-use keyway_model::{InvocationId, JobId, RecipeId, Scope};
+use keyway_model::{InvocationId, JobId, Scope};
 use serde_json::{Value, json};
 
 use crate::definition::Definition;
@@ -49,33 +49,6 @@ pub enum PollError {
 }
 
 impl Jobs {
-    /// Polls for a recipe until it changes in any way: whoever changed it
-    /// starts another.
-    pub async fn poll_for_ever(self: Arc<Self>, scope: Scope, id: RecipeId, revision: u64) {
-        let mut in_a_row = 0;
-        loop {
-            let view = self.gate.registry().view(scope);
-            let current = view
-                .recipe_by_id(id)
-                .filter(|r| r.started && r.revision == revision)
-                .cloned();
-            let Some(recipe) = current else { return };
-            let every = match self.poll_once(scope, &recipe).await {
-                Ok((Polled::More(_), _)) if in_a_row < POLLS_IN_A_ROW_MAX => {
-                    in_a_row += 1;
-                    continue;
-                }
-                Ok((_, every)) => every,
-                Err(error) => {
-                    tracing::warn!(recipe = %recipe.name, %error, "a poll gave nothing");
-                    poll_of(&recipe).map_or(Duration::from_secs(60), |poll| poll.every)
-                }
-            };
-            in_a_row = 0;
-            tokio::time::sleep(every).await;
-        }
-    }
-
     /// Polls once.
     ///
     /// # Errors
@@ -85,41 +58,68 @@ impl Jobs {
         self: &Arc<Self>,
         scope: Scope,
         recipe: &RecipeRecord,
-    ) -> Result<(Polled, Duration), PollError> {
+    ) -> Result<Polled, PollError> {
         let poll = poll_of(recipe)
             .ok_or_else(|| PollError::NotReady("the recipe has no poll trigger".to_owned()))?;
-        self.has_room_for(scope)?;
+        // Nothing is asked for while nothing could be made of the answer.
+        drop(self.room(scope, 0)?);
         let store = self.gate.store().tenant(scope);
         let cursor: Option<String> = store
             .poll_cursor(recipe.id)
             .await
             .map_err(DriveError::from)?;
         let batch = self.ask(scope, recipe, &poll, cursor).await?;
-        let unit = self.gate.store().unit(scope);
-        for event in &batch.events {
-            let (id, record) = self.job_of(recipe, event)?;
-            let change = store
-                .job_if_new(&event.deduplication_key, id, record.of(), &record)
-                .await;
-            unit.push(change.map_err(DriveError::from)?);
+        let new = self.make_jobs(scope, recipe, &batch).await?;
+        Ok(if batch.more {
+            Polled::More(new)
+        } else {
+            Polled::Done(new)
+        })
+    }
+
+    /// Makes each event a job that was none before, as many at a time as there is
+    /// room for. The cursor moves with the last of them: if there is no room for
+    /// all, the next poll brings them again, and those that are jobs are known.
+    async fn make_jobs(
+        self: &Arc<Self>,
+        scope: Scope,
+        recipe: &RecipeRecord,
+        batch: &PollBatch,
+    ) -> Result<usize, PollError> {
+        let store = self.gate.store().tenant(scope);
+        let mut events = batch.events.as_slice();
+        let mut new = 0;
+        loop {
+            let mut rooms = Vec::new();
+            let unit = self.gate.store().unit(scope);
+            while let Some((event, rest)) = events.split_first() {
+                let (id, record) = self.job_of(recipe, event)?;
+                match self.room(scope, record.trigger.text().len()) {
+                    Ok(room) => rooms.push(room),
+                    Err(error) if rooms.is_empty() => return Err(PollError::Drive(error)),
+                    Err(_) => break,
+                }
+                let change = store
+                    .job_if_new(&event.deduplication_key, id, record.of(), &record)
+                    .await;
+                unit.push(change.map_err(DriveError::from)?);
+                events = rest;
+            }
+            if events.is_empty() {
+                let change = store
+                    .set_poll_cursor(recipe.id, batch.cursor.as_deref())
+                    .await;
+                unit.push(change.map_err(DriveError::from)?);
+            }
+            let jobs = unit.commit_new_jobs().await.map_err(DriveError::from)?;
+            new += jobs.len();
+            for (id, room) in jobs.into_iter().zip(rooms) {
+                self.resume(scope, id, room).await?;
+            }
+            if events.is_empty() {
+                return Ok(new);
+            }
         }
-        let change = store
-            .set_poll_cursor(recipe.id, batch.cursor.as_deref())
-            .await;
-        unit.push(change.map_err(DriveError::from)?);
-        let jobs = unit.commit_new_jobs().await.map_err(DriveError::from)?;
-        for id in &jobs {
-            self.resume(scope, *id).await?;
-        }
-        let new = jobs.len();
-        Ok((
-            if batch.more {
-                Polled::More(new)
-            } else {
-                Polled::Done(new)
-            },
-            poll.every,
-        ))
     }
 
     async fn ask(
@@ -213,7 +213,7 @@ fn checked(batch: PollBatch) -> Result<PollBatch, PollError> {
 }
 
 /// The poll trigger of a recipe, if it has one.
-pub fn poll_of(recipe: &RecipeRecord) -> Option<Poll> {
+pub(crate) fn poll_of(recipe: &RecipeRecord) -> Option<Poll> {
     match Definition::from_json(&recipe.definition).ok()?.trigger {
         Trigger::Poll(poll) => Some(poll),
         Trigger::Webhook(_) => None,

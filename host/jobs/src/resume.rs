@@ -11,27 +11,31 @@ use crate::accepted::Answer;
 use crate::driver::{DriveError, Jobs, Run, STALL_PAUSE};
 use crate::job::JobRecord;
 use crate::journal::read_journal;
+use crate::live::Room;
 use crate::machine::{Entry, Machine};
 
 impl Jobs {
-    /// Starts a job that is durable already: after a restart, a stall, a poll
-    /// or a rerun.
+    /// Starts a job that is durable already, with the room that was taken for it
+    /// before it was: one that a poll or a rerun made.
     ///
     /// # Errors
     ///
     /// [`DriveError`], if what is stored of it cannot be read.
-    pub async fn resume(self: &Arc<Self>, scope: Scope, id: JobId) -> Result<(), DriveError> {
-        if self.live.lock().contains_key(&id) {
-            return Ok(());
-        }
+    pub async fn resume(
+        self: &Arc<Self>,
+        scope: Scope,
+        id: JobId,
+        room: Room,
+    ) -> Result<(), DriveError> {
         let run = self.rebuild(scope, id, None).await?;
-        self.spawn(run);
+        self.spawn(Run { room, ..run });
         Ok(())
     }
 
-    /// As [`Jobs::resume`], and again while the store cannot be read.
+    /// Starts a job that had not ended when this node did, whatever room there
+    /// is, and tries again while the store cannot be read.
     pub async fn resume_surely(self: &Arc<Self>, scope: Scope, id: JobId) {
-        if self.live.lock().contains_key(&id) {
+        if self.live.contains(id) {
             return;
         }
         if let Some(run) = self.rebuilt(scope, id).await {
@@ -39,7 +43,7 @@ impl Jobs {
         }
     }
 
-    /// A run as its journal says.
+    /// A run as its journal says. It is durable, so it takes its room without asking.
     pub(crate) async fn rebuild(
         &self,
         scope: Scope,
@@ -64,6 +68,7 @@ impl Jobs {
             record.facts(id),
             journal,
         );
+        let room = self.live.room_anyway(scope.tenant, machine.bytes() as u64);
         Ok(Run {
             scope,
             id,
@@ -74,6 +79,7 @@ impl Jobs {
             lines: Vec::new(),
             caller,
             unsure: None,
+            room,
         })
     }
 

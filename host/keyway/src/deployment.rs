@@ -11,6 +11,7 @@ mod jobs;
 mod limits;
 mod load;
 mod making;
+pub(crate) mod reads;
 mod recipes;
 mod shown;
 mod strangers;
@@ -21,14 +22,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use keyway_authz::{DenialReason, Principal, Resource};
+use keyway_fair::Admission;
 use keyway_gate::{Call, ControlError, Gate, View};
 use keyway_jobs::Jobs;
+use keyway_model::limit::WEBHOOK_BODIES_MAX;
 use keyway_model::{Environment, Name, RecipeId, Scope, TenantId};
 use keyway_roles::Roles;
 use parking_lot::{Mutex, RwLock};
 
 use crate::artifacts::Artifacts;
 use crate::config::Config;
+use crate::refusals::Refusals;
 use crate::strangers::Strangers;
 use crate::workers::Workers;
 
@@ -53,6 +57,11 @@ pub struct Deployment {
     /// The tokens that have rights.
     tokens: Mutex<Held>,
     making: Making,
+    reads: reads::Reads,
+    /// Places for bodies of events.
+    bodies: Admission<RecipeId>,
+    /// Events that were refused.
+    refusals: Refusals,
     /// Callers without a token.
     strangers: Strangers,
 }
@@ -107,6 +116,9 @@ impl Deployment {
             body_limits: Mutex::default(),
             tokens: Mutex::default(),
             making: Making::default(),
+            reads: reads::Reads::new(),
+            bodies: Admission::of(WEBHOOK_BODIES_MAX),
+            refusals: Refusals::default(),
             strangers,
         })
     }

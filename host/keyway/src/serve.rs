@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -17,7 +18,8 @@ use hyper_util::service::TowerToHyperService;
 use keyway_authz::Principal;
 use keyway_model::limit::{
     LISTENER_BUFFER_BYTES_MAX, LISTENER_CONNECTIONS_MAX, LISTENER_HEAD_MS_MAX,
-    LISTENER_STREAMS_MAX, SOCKET_CONNECTIONS_MAX, UNKNOWN_CALLS_RECORD_SECONDS_MIN,
+    LISTENER_IDLE_MS_MAX, LISTENER_STREAMS_MAX, SOCKET_CONNECTIONS_MAX,
+    UNKNOWN_CALLS_RECORD_SECONDS_MIN,
 };
 use keyway_model::time::Clock;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,6 +29,7 @@ use tokio::sync::Semaphore;
 
 use crate::api;
 use crate::config::Config;
+use crate::connections::Connections;
 use crate::deployment::Deployment;
 use crate::strangers::Peer;
 use crate::webhook;
@@ -41,6 +44,9 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
 /// How long a client may take over the head of a request, and how long a
 /// connection may be silent.
 const HEAD_TIMEOUT: Duration = Duration::from_millis(LISTENER_HEAD_MS_MAX);
+
+/// How long a connection may bring no request.
+const IDLE_TIMEOUT: Duration = Duration::from_millis(LISTENER_IDLE_MS_MAX);
 
 /// How long to wait after a connection could not be taken, which is so when
 /// this process has no more descriptors.
@@ -158,7 +164,7 @@ pub async fn start(data: &Path, config: Config) -> Result<Serving> {
         }
     };
     tokio::spawn(checkpoints(Arc::clone(&deployment)));
-    tokio::spawn(records_of_strangers(Arc::clone(&deployment)));
+    tokio::spawn(records_of_refusals(Arc::clone(&deployment)));
     for warning in deployment.own_but_unknown() {
         tracing::warn!("{warning}");
     }
@@ -204,7 +210,7 @@ async fn serve_socket(listener: UnixListener, router: Router) {
             .layer(axum::Extension(Principal::Platform(uid)))
             .layer(axum::Extension(Peer::Socket));
         tokio::spawn(async move {
-            serve_connection(stream, service).await;
+            serve_connection(stream, service, IDLE_TIMEOUT).await;
             drop(stay);
         });
     }
@@ -212,6 +218,7 @@ async fn serve_socket(listener: UnixListener, router: Router) {
 
 async fn serve_listener(listener: TcpListener, router: Router) {
     let room = Arc::new(Semaphore::new(LISTENER_CONNECTIONS_MAX));
+    let connections = Connections::default();
     loop {
         // Further connections wait in the kernel's queue.
         let stay = Arc::clone(&room).acquire_owned().await;
@@ -222,17 +229,22 @@ async fn serve_listener(listener: TcpListener, router: Router) {
         // Replies are small and must not wait for an acknowledgement.
         drop(stream.set_nodelay(true));
         let peer = Peer::at(from.ip());
+        let Some(counted) = connections.enter(peer) else {
+            tracing::debug!(%peer, "a connection was closed: its address has so many");
+            continue;
+        };
         let router = router.clone().layer(axum::Extension(peer));
         tokio::spawn(async move {
-            serve_connection(stream, router).await;
-            drop(stay);
+            serve_connection(stream, router, IDLE_TIMEOUT).await;
+            drop((counted, stay));
         });
     }
 }
 
 /// Serves one connection; who takes too long over a request's head, or is
-/// silent between requests, is cut off.
-async fn serve_connection<S>(stream: S, router: Router)
+/// silent between requests, is cut off. Who brings no request for as long as `idle`
+/// is let go after the answers under way, pings or not.
+async fn serve_connection<S>(stream: S, router: Router, idle: Duration)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -250,32 +262,53 @@ where
         .keep_alive_timeout(HEAD_TIMEOUT)
         .max_send_buf_size(LISTENER_BUFFER_BYTES_MAX)
         .max_concurrent_streams(LISTENER_STREAMS_MAX);
-    let spoke = Arc::new(AtomicBool::new(false));
-    let (router, speaks) = (TowerToHyperService::new(router), Arc::clone(&spoke));
+    let requests = Arc::new(AtomicU64::new(0));
+    let (router, counted) = (TowerToHyperService::new(router), Arc::clone(&requests));
     let service = service_fn(move |request| {
-        speaks.store(true, Ordering::Relaxed);
+        counted.fetch_add(1, Ordering::Relaxed);
         router.call(request)
     });
     // Until the first bytes tell which version it is, no other clock runs.
     let silent = async {
         tokio::time::sleep(HEAD_TIMEOUT).await;
-        if spoke.load(Ordering::Relaxed) {
+        if requests.load(Ordering::Relaxed) > 0 {
             std::future::pending::<()>().await;
         }
     };
+    let idle = async {
+        let mut before = None;
+        loop {
+            let now = requests.load(Ordering::Relaxed);
+            if before.replace(now) == Some(now) {
+                return;
+            }
+            tokio::time::sleep(idle).await;
+        }
+    };
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let served = async {
+        let mut connection = pin!(connection);
+        tokio::select! {
+            ended = &mut connection => return drop(ended),
+            () = idle => connection.as_mut().graceful_shutdown(),
+        }
+        drop(connection.await);
+    };
     tokio::select! {
         // A connection that breaks is its client's to notice.
-        ended = builder.serve_connection(TokioIo::new(stream), service) => drop(ended),
+        () = served => {}
         () = silent => {}
     }
 }
 
-/// Records what was refused to callers without a token, once in a while.
-async fn records_of_strangers(deployment: Arc<Deployment>) {
+/// Records what was refused to callers without a token, and the last of refused
+/// events, once in a while.
+async fn records_of_refusals(deployment: Arc<Deployment>) {
     let mut tick = tokio::time::interval(Duration::from_secs(UNKNOWN_CALLS_RECORD_SECONDS_MIN));
     loop {
         tick.tick().await;
         deployment.record_strangers().await;
+        deployment.record_refused_events().await;
     }
 }
 
@@ -289,5 +322,63 @@ async fn checkpoints(deployment: Arc<Deployment>) {
             tracing::error!(%error, "a checkpoint could not be made");
         }
         deployment.end_expired_tokens();
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const SETTINGS: u8 = 4;
+    const PING: u8 = 6;
+    const GO_AWAY: u8 = 7;
+    const ACK: u8 = 1;
+
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap();
+        let head = [0, 0, length, kind, flags, 0, 0, 0, stream];
+        [&head, payload].concat()
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_answers_pings_and_asks_nothing_is_closed() {
+        let (mut client, server) = tokio::io::duplex(64 << 10);
+        let router = Router::new().route("/", get(|| async { "here" }));
+        let idle = Duration::from_millis(50);
+        let serving = tokio::spawn(serve_connection(server, router, idle));
+        // `GET /` of `x`, in HTTP/2.
+        let headers = [0x82, 0x86, 0x84, 0x41, 1, b'x'];
+        let hello = [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(),
+            &frame(SETTINGS, 0, 0, &[]),
+            &frame(1, 5, 1, &headers),
+        ];
+        client.write_all(&hello.concat()).await.unwrap();
+        let (mut kinds, mut answer) = (Vec::new(), Vec::new());
+        let mut head = [0; 9];
+        while client.read_exact(&mut head).await.is_ok() {
+            let [_, high, low, kind, flags, ..] = head;
+            let mut payload = vec![0; usize::from(high) << 8 | usize::from(low)];
+            client.read_exact(&mut payload).await.unwrap();
+            if matches!(kind, SETTINGS | PING) && flags & ACK == 0 {
+                let back = if kind == PING {
+                    payload.as_slice()
+                } else {
+                    &[]
+                };
+                let back = frame(kind, ACK, 0, back);
+                // It may be closing already.
+                drop(client.write_all(&back).await);
+            }
+            kinds.push(kind);
+            answer.extend(payload);
+        }
+        assert!(answer.windows(4).any(|part| part == b"here"), "{kinds:?}");
+        assert!(kinds.contains(&GO_AWAY), "{kinds:?}");
+        serving.await.unwrap();
     }
 }

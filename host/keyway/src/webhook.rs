@@ -11,7 +11,7 @@ use axum::http::header::ALLOW;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use keyway_authz::DenialReason;
-use keyway_jobs::{Answer, DriveError, Reply};
+use keyway_jobs::{Answer, DriveError, NoRoom, Reply};
 use keyway_model::JobState;
 use keyway_model::limit::{WEBHOOK_BODY_BYTES_MAX, WEBHOOK_BODY_MS_MAX};
 use serde_json::{Value, json};
@@ -59,8 +59,13 @@ async fn receive(
         return unknown(State(deployment), request).await;
     };
     let limit = deployment.body_bytes_max(&recipe);
-    let body = axum::body::to_bytes(request.into_body(), limit);
-    let body = match tokio::time::timeout(BODY_TIMEOUT, body).await {
+    let whole = async {
+        let place = deployment.body_place(scope, &recipe).await;
+        let body = axum::body::to_bytes(request.into_body(), limit).await;
+        body.map(|body| (body, place))
+    };
+    // The place is held until the event is a job, whose limits it then counts to.
+    let (body, place) = match tokio::time::timeout(BODY_TIMEOUT, whole).await {
         Ok(Ok(body)) => body,
         Err(_) => {
             deployment
@@ -105,8 +110,11 @@ async fn receive(
         .accept(scope, &recipe, json!({ "body": body }).into())
         .await
     {
-        Ok(accepted) => accepted,
-        Err(error @ DriveError::TooManyJobs { name, .. }) => {
+        Ok(accepted) => {
+            drop(place);
+            accepted
+        }
+        Err(error @ DriveError::NoRoom(NoRoom { name, .. })) => {
             deployment
                 .refused(scope, &recipe, (DenialReason::Limit, name))
                 .await;

@@ -99,7 +99,9 @@ limits! {
         /// Recipes that one workspace has, those that are stopped among them, over all its environments.
         recipes_per_workspace_max: u32 = 1_000, Count, Workspace, "further ones are refused";
         /// Jobs of one workspace that run or wait.
-        jobs_per_workspace_max: u32 = 2_048, Count, Workspace, "further events are refused";
+        jobs_per_workspace_max: u32 = 2_048, Count, Workspace, "further events and reruns are refused";
+        /// Bytes of what the jobs of one workspace that run or wait hold: events, and the inputs and outputs of steps, as JSON.
+        job_bytes_per_workspace_max: u64 = 512 << 20, Bytes, Workspace, "further events and reruns are refused; a job that is under way fails";
         /// Host calls (requests, changes of state, calls of scratch files) of one connector under way at once.
         host_calls_in_flight_per_connector_max: u32 = 1_024, Count, Manifest, "further ones wait, then fail";
         /// Requests of one connector a second.
@@ -286,8 +288,14 @@ constants! {
     ITERATIONS_MAX: usize = 10_000, Count, "the job fails";
     /// Jobs that run at once, over all workspaces; one workspace holds at most as many as are free.
     JOBS_AT_ONCE_MAX: usize = 512, Count, "further jobs wait their turn";
-    /// Jobs that run or wait, over all workspaces.
-    JOBS_MAX: usize = 8_192, Count, "further events are refused";
+    /// Jobs that run or wait, over all workspaces; one workspace holds at most as many as are free.
+    JOBS_MAX: usize = 8_192, Count, "further events and reruns are refused";
+    /// Bytes of what all jobs that run or wait hold; one workspace holds at most as many as are free.
+    JOB_BYTES_MAX: u64 = 4 << 30, Bytes, "further events and reruns are refused; a job that is under way fails";
+    /// Long answers at once (jobs, the audit log, one job with its steps), over all workspaces; one workspace holds at most as many as are free.
+    READS_MAX: usize = 16, Count, "further ones wait their turn";
+    /// Those of one workspace.
+    READS_PER_WORKSPACE_MAX: usize = 2, Count, "further ones wait their turn";
     /// Events that one poll brings.
     POLL_EVENTS_MAX: usize = 1_000, Count, "the poll fails";
     /// Bytes of one event's de-duplication key.
@@ -296,14 +304,20 @@ constants! {
     POLL_CURSOR_BYTES_MAX: usize = 64 << 10, Bytes, "the poll fails";
     /// A webhook's body, unless the configuration or the recipe says less.
     WEBHOOK_BODY_BYTES_MAX: usize = 1 << 20, Bytes, "the event is refused";
-    /// How long a webhook's body may take to arrive.
+    /// Webhook bodies that are read at once, over all workspaces; one workspace holds at most as many as are free.
+    WEBHOOK_BODIES_MAX: usize = 512, Count, "further ones wait their turn";
+    /// Those of one recipe.
+    WEBHOOK_BODIES_PER_RECIPE_MAX: usize = 128, Count, "further ones wait their turn";
+    /// How long a webhook's body may take to arrive, its turn included.
     WEBHOOK_BODY_MS_MAX: u64 = 30_000, Milliseconds, "the event is refused";
-    /// Connections of one listener at once.
+    /// Connections of one listener at once; one address (of the sixth version, its network of 64 bits) holds at most as many as are free, and further ones of it are closed.
     LISTENER_CONNECTIONS_MAX: usize = 1_024, Count, "further ones wait in the kernel's queue";
     /// Connections of the API's socket at once.
     SOCKET_CONNECTIONS_MAX: usize = 128, Count, "further ones wait in the kernel's queue";
     /// Callers of the API whose rates are kept although they have not called for a second.
     API_CALLERS_KEPT_MAX: usize = 1_024, Count, "they are forgotten, and begin anew";
+    /// Tokens of one workspace that are listed although they are revoked or their time is over.
+    TOKENS_ENDED_KEPT_MAX: u32 = 1_000, Count, "the oldest are forgotten";
     /// Addresses whose calls without a token are counted one by one.
     ADDRESSES_KEPT_MAX: usize = 4_096, Count, "further ones share one rate";
     /// One record at most in so long says how many calls without a token were refused.
@@ -318,9 +332,11 @@ constants! {
     LISTENER_BUFFER_BYTES_MAX: usize = 64 << 10, Bytes, "the request is refused; the rest of the answer waits, and keeps its call's place";
     /// How long a client may take over the head of a request, and how long a connection may be silent.
     LISTENER_HEAD_MS_MAX: u64 = 15_000, Milliseconds, "the connection is cut off";
+    /// How long a connection may bring no request, whatever else it says.
+    LISTENER_IDLE_MS_MAX: u64 = 60_000, Milliseconds, "it is closed after the answers under way";
     /// Bytes of an encoded response that are not held to `response_expansion_max`.
     RESPONSE_EXPANSION_FREE_BYTES: u64 = 64 << 10, Bytes, "the ratio holds for the rest";
-    /// Bytes of the headers that a guest builds for one request, as the engine counts them in memory; `field_bytes_max` where people are told.
+    /// Bytes of the headers that a guest builds for one request, as the engine counts them in memory.
     FIELD_BYTES_MAX: usize = 32 << 10, Bytes, "the call ends";
     /// Pieces of a request's body that a guest may write before it sends the request: enough for a body of one frame in the smallest pieces that libraries use.
     BODY_CHUNKS_MAX: usize = 32, Count, "the guest waits";

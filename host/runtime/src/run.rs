@@ -169,7 +169,7 @@ fn fault(call: &LiveCall, error: &wasmtime::Error) -> Trap {
         return over("handles_max", limits.handles_max.into());
     }
     if text.contains("total size of fields exceeds limit") {
-        return over("field_bytes_max", FIELD_BYTES_MAX as u64);
+        return over("FIELD_BYTES_MAX", FIELD_BYTES_MAX as u64);
     }
     if text.contains("fuel allocated for hostcalls") {
         return over("host_call_bytes_max", limits.host_call_bytes_max.into());

@@ -16,6 +16,10 @@ use crate::store::{Inner, PLATFORM};
 
 const SELECT_TOKENS: &str = "SELECT id, hash, tenant, environment, role, label, created, expires, revoked, last_used \
     FROM token ORDER BY created, id";
+const SELECT_TOKENS_OF: &str = "SELECT id, hash, tenant, environment, role, label, created, expires, revoked, last_used \
+    FROM token WHERE tenant = ? ORDER BY created, id";
+const SELECT_TOKEN_BY_ID: &str = "SELECT id, hash, tenant, environment, role, label, created, expires, revoked, last_used \
+    FROM token WHERE id = ?";
 const SELECT_TOKEN: &str = "SELECT id, hash, tenant, environment, role, label, created, expires, revoked, last_used \
     FROM token WHERE hash = ?";
 
@@ -174,6 +178,21 @@ impl Directory {
         ))
     }
 
+    /// Forgets tokens that have ended, by a person or by time, but for the
+    /// `kept_max` of each workspace that were made last. Nobody needs to wait for it.
+    pub fn forget_ended_tokens(&self, kept_max: u32) {
+        let sql = "DELETE FROM token WHERE id IN (SELECT id FROM (SELECT id, \
+            row_number() OVER (PARTITION BY tenant ORDER BY created DESC, id DESC) AS place \
+            FROM token WHERE revoked IS NOT NULL OR expires <= ?1) WHERE place > ?2)";
+        let values = vec![
+            value::time(self.0.clock.now()),
+            value::count(kept_max.into()),
+        ];
+        self.0
+            .writer
+            .leave(vec![Write::Statement(Statement::new(sql, values))]);
+    }
+
     /// Revokes a token, unless it is revoked.
     pub fn revoke_token(&self, id: TokenId) -> Change {
         let sql = "UPDATE token SET revoked = ? WHERE id = ? AND revoked IS NULL";
@@ -197,11 +216,46 @@ impl Directory {
     /// When one cannot be read, or its label opened.
     pub async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
         let rows = sqlx::query(SELECT_TOKENS).fetch_all(&self.0.reads).await?;
+        self.opened_tokens(&rows).await
+    }
+
+    /// Every token of one workspace, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read, or its label opened.
+    pub async fn tokens_of(&self, tenant: TenantId) -> Result<Vec<Token>, StoreError> {
+        let rows = sqlx::query(SELECT_TOKENS_OF)
+            .bind(tenant.to_bytes().to_vec())
+            .fetch_all(&self.0.reads)
+            .await?;
+        self.opened_tokens(&rows).await
+    }
+
+    async fn opened_tokens(&self, rows: &[SqliteRow]) -> Result<Vec<Token>, StoreError> {
         let mut tokens = Vec::with_capacity(rows.len());
-        for one in &rows {
+        for one in rows {
             tokens.push(self.token(one).await?);
+            // There may be many, and others want their turn.
+            tokio::task::yield_now().await;
         }
         Ok(tokens)
+    }
+
+    /// The token of this id, whether or not it is still good.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or its label opened.
+    pub async fn token_by_id(&self, id: TokenId) -> Result<Option<Token>, StoreError> {
+        let found = sqlx::query(SELECT_TOKEN_BY_ID)
+            .bind(id.to_bytes().to_vec())
+            .fetch_optional(&self.0.reads)
+            .await?;
+        match found {
+            Some(one) => self.token(&one).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The token with this hash, whether or not it is still good.

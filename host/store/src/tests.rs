@@ -12,6 +12,7 @@ mod confidential;
 mod jobs;
 mod opening;
 mod scratch;
+mod tokens;
 mod units;
 
 use std::sync::Arc;

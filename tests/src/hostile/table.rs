@@ -195,7 +195,7 @@ pub(crate) const ROWS: &[Row] = &[
         attack: "what the host keeps, over many small calls",
         cases: &[
             rust("hoard-bodies", Limit("retained_bytes_max")),
-            rust("hoard-fields", Limit("field_bytes_max")),
+            rust("hoard-fields", Limit("FIELD_BYTES_MAX")),
             rust("hoard-requests", Limit("host_calls_in_flight_max")),
         ],
         also: Nothing,
@@ -235,8 +235,8 @@ pub(crate) const ROWS: &[Row] = &[
         number: 12,
         attack: "headers: too many, too long, ill-formed",
         cases: &[
-            rust("header-flood", Limit("field_bytes_max")),
-            rust("header-list", Limit("field_bytes_max")),
+            rust("header-flood", Limit("FIELD_BYTES_MAX")),
+            rust("header-list", Limit("FIELD_BYTES_MAX")),
             rust("header-names", Answer(r#"{"taken":[]}"#)),
         ],
         also: Nothing,

@@ -254,6 +254,76 @@ fn an_event_over_the_number_of_jobs_is_refused_by_name_and_recorded() {
 }
 
 #[test]
+fn an_event_or_a_step_that_is_more_than_jobs_may_hold_is_refused_or_fails_by_name() {
+    let subject = Subject::new("");
+    let stage = &subject.stage;
+    subject.set("job_bytes_per_workspace_max=10");
+    let (status, reply) = stage.post(subject.hook("intake"), &order(1));
+    assert_eq!(status, 429, "{reply}");
+    let told = reply.to_string();
+    assert!(tells(&told, "job_bytes_per_workspace_max", 10), "{told}");
+    assert!(stage.denial("limit"));
+    assert_eq!(stage.json("job list"), json!([]));
+    // Room for the event, and not for what the first step takes and gives.
+    let event = json!({ "body": order(1) }).to_string().len() as u64 + 20;
+    subject.set(&format!("job_bytes_per_workspace_max={event}"));
+    let (status, reply) = stage.post(subject.hook("intake"), &order(1));
+    assert_eq!(status, 502, "{reply}");
+    let job = stage.last_job();
+    assert_eq!(job["state"], "failed", "{job}");
+    let failure = job["failure"].to_string();
+    assert!(failure.contains("limit: "), "{failure}");
+    assert!(
+        tells(&failure, "job_bytes_per_workspace_max", event),
+        "{failure}"
+    );
+    // What it held is free again.
+    subject.set("job_bytes_per_workspace_max=default");
+    assert_eq!(stage.post(subject.hook("intake"), &order(2)).0, 200);
+}
+
+#[test]
+fn a_rerun_over_the_number_of_jobs_is_refused_by_name_recorded_and_makes_none() {
+    let subject = Subject::new("[limits]\nwall_ms_max = 4000\n");
+    let stage = &subject.stage;
+    assert_eq!(stage.post(subject.hook("intake"), &order(1)).0, 200);
+    let ended = stage.last_job()["id"].as_str().unwrap().to_owned();
+    subject.set("jobs_per_workspace_max=1");
+    stage.upstream.mode("hang");
+    let before = stage.upstream.effects()["requests"].as_u64();
+    let hanging = post_aside(stage, subject.hook("intake"), &order(2));
+    stage.until("the request", |stage| {
+        (stage.upstream.effects()["requests"].as_u64() > before).then_some(())
+    });
+    let jobs = || stage.json("job list").as_array().unwrap().len();
+    let before = jobs();
+    let said = stage.refused(&format!("job rerun {ended} --from trigger"));
+    assert!(tells(&said, "jobs_per_workspace_max", 1), "{said}");
+    assert_eq!(jobs(), before);
+    let audit = stage.audit();
+    let is_of_refused = |line: &Value| {
+        let record = &line["record"];
+        record["operation"] == "job:rerun"
+            && record["decision"] == "denied"
+            && record["reason"] == "limit"
+    };
+    assert!(audit.iter().any(is_of_refused), "{:?}", audit.last());
+    // A caller of the API is told as for any other limit.
+    let operator = Api::of(stage, "acme", "operator");
+    let path = format!("/api/v1/workspaces/acme/development/jobs/{ended}/rerun");
+    let (status, told) = operator.send("POST", &path, br#"{"from":"trigger"}"#);
+    assert_eq!(status, 429, "{told}");
+    assert!(told.contains("\"too-many\""), "{told}");
+    stage.upstream.mode("up");
+    hanging.join().unwrap();
+    stage.until("room for one more", |stage| {
+        let again = stage.run(&format!("job rerun {ended} --from trigger"));
+        again.status.success().then_some(())
+    });
+    assert_eq!(jobs(), before + 1);
+}
+
+#[test]
 fn a_workspace_has_so_many_connectors_and_an_install_beyond_them_is_refused_by_name() {
     let stage = Stage::empty();
     stage.ok("workspace create acme");
@@ -385,7 +455,11 @@ fn a_workspace_has_so_many_recipes_and_a_new_version_is_no_further_one() {
     stage.apply("third", &named("third")).unwrap();
 }
 /// Each quota, and the test that goes beyond it.
-const TESTED: [(&str, fn()); 15] = [
+const TESTED: [(&str, fn()); 16] = [
+    (
+        "job_bytes_per_workspace_max",
+        an_event_or_a_step_that_is_more_than_jobs_may_hold_is_refused_or_fails_by_name,
+    ),
     (
         "memory_bytes_per_workspace_max",
         a_call_over_its_workspaces_memory_ends_by_name_and_is_recorded,

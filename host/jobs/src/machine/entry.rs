@@ -93,7 +93,7 @@ impl Cause {
 
 impl Entry {
     /// The size of what the line holds, in bytes of JSON.
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         let output = match &self.record {
             Record::Completed { output } => output.text().len(),
             Record::Started { .. } => 0,

@@ -87,7 +87,7 @@ impl Governor {
         let request = Request::from_parts(parts, Body::from(body));
         let begun = tokio::spawn(async move {
             let answer = next.run(request).await;
-            sent::holding(answer, pass).await
+            sent::holding(answer, pass)
         });
         let ended = begun.await;
         drop(waiting);

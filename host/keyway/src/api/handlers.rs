@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use futures_util::stream;
 use keyway_authz::Principal;
-use keyway_gate::Presence;
-use serde::Deserialize;
+use keyway_gate::{ControlError, Presence};
+use keyway_store::StoreError;
+use serde::{Deserialize, Serialize};
 
 use super::answer::{self, Answer, Strict, reply};
+use super::sent;
 use super::types::{
     NewApproval, NewConnection, NewLimits, NewToken, NewWorkspace, RecipeText, Rerun,
 };
+use crate::deployment::reads::{Read, aside};
 use crate::deployment::{Caller, Deployment};
 
 type Shared = State<Arc<Deployment>>;
@@ -218,7 +222,7 @@ pub(super) async fn jobs(
     Path(place): Place,
     Query(filter): Query<JobFilter>,
 ) -> Answer {
-    reply(d.jobs(Caller::at(who, place), filter).await)
+    read(d.jobs(Caller::at(who, place), filter).await).await
 }
 
 pub(super) async fn job(
@@ -226,7 +230,7 @@ pub(super) async fn job(
     Extension(who): Who,
     Path((ws, env, id)): Thing,
 ) -> Answer {
-    reply(d.job(Caller::at(who, (ws, env)), &id).await)
+    read(d.job(Caller::at(who, (ws, env)), &id).await).await
 }
 
 pub(super) async fn rerun(
@@ -265,20 +269,51 @@ pub(super) async fn audit(
     Path(place): Place,
     Query(filter): Query<AuditFilter>,
 ) -> Answer {
-    reply(d.audit(Caller::at(who, place), filter).await)
+    read(d.audit(Caller::at(who, place), filter).await).await
 }
 
 pub(super) async fn export(State(d): Shared, Extension(who): Who, Path(place): Place) -> Response {
-    text(d.export_audit(Caller::at(who, place)).await)
+    match d.export_audit(Caller::at(who, place)).await {
+        Ok(Read { value, place }) => {
+            let parts = stream::try_unfold(value, |mut export| async {
+                let part = export.next().await.inspect_err(|error| {
+                    tracing::error!(%error, "an export of the audit log broke off");
+                });
+                Ok::<_, StoreError>(part?.map(|part| (part, export)))
+            });
+            let body = Body::from_stream(parts);
+            sent::holding(([(CONTENT_TYPE, PLAIN)], body).into_response(), place)
+        }
+        Err(error) => answer::problem(&error),
+    }
 }
 
 pub(super) async fn key(State(d): Shared, Extension(who): Who, Path(place): Place) -> Response {
     text(d.audit_key(Caller::at(who, place)).await)
 }
 
-fn text(result: Result<String, keyway_gate::ControlError>) -> Response {
+/// The type of what is no JSON.
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// The answer with what was read, which may be long: written aside, and keeping
+/// its place until it was sent.
+async fn read<T>(result: Result<Read<T>, ControlError>) -> Answer
+where
+    T: Serialize + Send + 'static,
+{
+    let Read { value, place } = match result {
+        Ok(read) => read,
+        Err(error) => return answer::problem(&error),
+    };
+    match aside(move || reply(Ok(value))).await {
+        Ok(answer) => sent::holding(answer, place),
+        Err(error) => answer::problem(&error),
+    }
+}
+
+fn text(result: Result<String, ControlError>) -> Response {
     match result {
-        Ok(text) => ([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response(),
+        Ok(text) => ([(CONTENT_TYPE, PLAIN)], text).into_response(),
         Err(error) => answer::problem(&error),
     }
 }

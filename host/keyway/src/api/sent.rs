@@ -4,39 +4,36 @@
 //! whoever asks for long answers and reads none of them holds a place for each.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::BoxError;
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
-use axum::http::StatusCode;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
-
-use super::answer::told;
 
 /// One piece, in bytes.
 const PIECE_BYTES: usize = 16 << 10;
 
 /// What is still to be sent, and what is held until it is.
 struct Held<P> {
+    body: Body,
+    /// What is left of what the body gave last.
     rest: Bytes,
     _pass: P,
 }
 
 /// The answer that holds `pass` as long as something of it was not sent.
-pub(super) async fn holding<P>(answer: Response, pass: P) -> Response
+pub(super) fn holding<P>(answer: Response, pass: P) -> Response
 where
     P: Send + Unpin + 'static,
 {
-    let (parts, body) = answer.into_parts();
-    match to_bytes(body, usize::MAX).await {
-        Ok(rest) => Response::from_parts(parts, Body::new(Held { rest, _pass: pass })),
-        Err(error) => {
-            tracing::error!(%error, "an answer could not be put together");
-            let message = "the answer broke off; what it says is in the log".to_owned();
-            told(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
-        }
-    }
+    answer.map(|body| {
+        Body::new(Held {
+            body,
+            rest: Bytes::new(),
+            _pass: pass,
+        })
+    })
 }
 
 impl<P: Unpin> HttpBody for Held<P> {
@@ -45,10 +42,17 @@ impl<P: Unpin> HttpBody for Held<P> {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.rest.is_empty() {
-            return Poll::Ready(None);
+        while self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(piece) => self.rest = piece,
+                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                },
+            }
         }
         let length = self.rest.len().min(PIECE_BYTES);
         let piece = self.rest.split_to(length);
@@ -56,10 +60,14 @@ impl<P: Unpin> HttpBody for Held<P> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        let (rest, of_body) = (self.rest.len() as u64, self.body.size_hint());
+        match of_body.exact() {
+            Some(exact) => SizeHint::with_exact(exact.saturating_add(rest)),
+            None => SizeHint::default(),
+        }
     }
 }

@@ -4,7 +4,9 @@ use keyway_authz::DenialReason;
 use keyway_gate::ControlError;
 use keyway_model::limit::LISTED_MAX;
 use keyway_roles::Environments;
+use keyway_store::{AuditRecord, Export};
 
+use super::reads::{Read, aside};
 use super::{Caller, Deployment};
 use crate::api::AuditFilter;
 use crate::api::types::AuditLine;
@@ -16,7 +18,7 @@ impl Deployment {
         &self,
         caller: Caller,
         filter: AuditFilter,
-    ) -> Result<Vec<AuditLine>, ControlError> {
+    ) -> Result<Read<Vec<AuditLine>>, ControlError> {
         let allowed = self.begin(&caller, "audit:list", "audit", None).await?;
         let limit = filter.limit.unwrap_or(50).min(LISTED_MAX);
         let wanted = keyway_store::AuditFilter {
@@ -25,37 +27,29 @@ impl Deployment {
             limit,
             ..keyway_store::AuditFilter::default()
         };
-        let mut records = self
+        let place = self.reads.enter(allowed.scope.tenant).await;
+        let records = self
             .gate
             .store()
             .audit(allowed.scope.tenant)
             .list(wanted)
             .await?;
-        let mut lines = Vec::with_capacity(records.len());
-        records.sort_by_key(|record| record.sequence);
-        for record in records {
-            let readable = record.record.map(|readable| readable.to_json());
-            let readable = readable.map(|json| serde_json::from_str(&json)).transpose();
-            let readable = readable.map_err(|error| ControlError::Internal(error.to_string()))?;
-            lines.push(AuditLine {
-                sequence: record.sequence,
-                kind: record.header.kind.to_string(),
-                record: readable.unwrap_or(serde_json::Value::Null),
-            });
-        }
-        allowed.answer(lines).await
+        let value = aside(|| lines(records)).await??;
+        allowed.answer(Read { value, place }).await
     }
 
     /// Exports the whole log of the workspace with its signed checkpoint.
-    pub async fn export_audit(&self, caller: Caller) -> Result<String, ControlError> {
+    pub(crate) async fn export_audit(&self, caller: Caller) -> Result<Read<Export>, ControlError> {
         let reaches_all = self.reaches_every_environment(&caller);
         let allowed = self.begin(&caller, "audit:export", "audit", None).await?;
         if !reaches_all {
             return allowed.fail(one_environment()).await;
         }
         let tenant = allowed.scope.tenant;
+        let place = self.reads.enter(tenant).await;
         allowed.answer(()).await?;
-        Ok(self.gate.store().audit(tenant).export().await?)
+        let value = self.gate.store().audit(tenant).export_from(0).await?;
+        Ok(Read { value, place })
     }
 
     /// The public key that checkpoints are signed with.
@@ -75,6 +69,22 @@ impl Deployment {
         let membership = self.roles.membership(caller.principal);
         membership.is_none_or(|own| own.environments == Environments::All)
     }
+}
+
+/// Records as they are shown, the oldest first.
+fn lines(mut records: Vec<AuditRecord>) -> Result<Vec<AuditLine>, ControlError> {
+    records.sort_by_key(|record| record.sequence);
+    let line = |record: AuditRecord| {
+        let readable = record.record.map(|readable| readable.to_json());
+        let readable = readable.map(|json| serde_json::from_str(&json)).transpose();
+        let readable = readable.map_err(|error| ControlError::Internal(error.to_string()))?;
+        Ok(AuditLine {
+            sequence: record.sequence,
+            kind: record.header.kind.to_string(),
+            record: readable.unwrap_or(serde_json::Value::Null),
+        })
+    };
+    records.into_iter().map(line).collect()
 }
 
 fn one_environment() -> ControlError {

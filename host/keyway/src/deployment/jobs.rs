@@ -3,13 +3,16 @@
 use keyway_model::limit::LISTED_MAX;
 use std::sync::Arc;
 
-use keyway_gate::ControlError;
+use keyway_gate::resource::RecipeRecord;
+use keyway_gate::{ControlError, View};
 use keyway_jobs::job::{JobRecord, JobSummary, JournalRow};
 use keyway_jobs::{Entry, JournalPage, completed_before_failure, read_journal};
 use keyway_model::job::JobState;
 use keyway_model::{JobId, Name};
 use keyway_store::StoredJob;
+use serde::Deserialize;
 
+use super::reads::{Read, aside};
 use super::shown::Shown;
 use super::{Caller, Deployment};
 use crate::api::JobFilter;
@@ -21,7 +24,7 @@ impl Deployment {
         &self,
         caller: Caller,
         filter: JobFilter,
-    ) -> Result<Vec<Job>, ControlError> {
+    ) -> Result<Read<Vec<Job>>, ControlError> {
         let allowed = self.begin(&caller, "job:list", "job", None).await?;
         let view = self.view(allowed.scope);
         let recipe = match &filter.recipe {
@@ -47,26 +50,26 @@ impl Deployment {
         };
         let limit = filter.limit.unwrap_or(50).min(LISTED_MAX);
         let store = self.gate.store().tenant(allowed.scope);
-        let stored: Vec<StoredJob<JobRecord, JobSummary>> =
-            store.jobs(recipe, state, limit).await?;
-        // A list has no masks: what the outside said is left to `job show`.
-        let brief = |stored: &StoredJob<JobRecord, JobSummary>| Job {
-            failure: stored
-                .summary
-                .as_ref()
-                .and_then(|summary| summary.kind.clone()),
-            ..job_of(stored)
-        };
-        let shown = stored.iter().map(brief).collect();
-        allowed.answer(shown).await
+        let place = self.reads.enter(allowed.scope.tenant).await;
+        let stored = store.jobs(recipe, state, limit).await?;
+        let value = stored
+            .into_iter()
+            .filter_map(|stored| listed(&view, stored))
+            .collect();
+        allowed.answer(Read { value, place }).await
     }
 
     /// Shows one with its steps, masked.
-    pub async fn job(&self, caller: Caller, id: &str) -> Result<JobDetail, ControlError> {
+    pub(crate) async fn job(
+        &self,
+        caller: Caller,
+        id: &str,
+    ) -> Result<Read<JobDetail>, ControlError> {
         let allowed = self
             .begin(&caller, "job:show", "job", Some(id.to_owned()))
             .await?;
         let store = self.gate.store().tenant(allowed.scope);
+        let place = self.reads.enter(allowed.scope.tenant).await;
         let stored = match id.parse::<JobId>().ok() {
             None => None,
             Some(id) => store.job::<JobRecord, JobSummary>(id).await?,
@@ -75,17 +78,21 @@ impl Deployment {
             return allowed.fail(no_job(id)).await;
         };
         let rows = read_journal(&store, stored.id).await?;
-        let record = &stored.record;
-        let recipe = store.recipe_version(record.recipe, record.version).await?;
+        let recipe = store.recipe_version(stored.recipe, stored.recipe_version);
+        let recipe: Option<RecipeRecord> = recipe.await?;
         let view = self.view(allowed.scope);
-        let detail = Shown {
-            view: &view,
-            recipe: recipe.as_ref(),
-            job: job_of(&stored),
-            record,
-            rows: &rows,
+        let masked = move || {
+            let shown = Shown {
+                view: &view,
+                recipe: recipe.as_ref(),
+                job: job_of(&stored),
+                record: &stored.record,
+                rows: &rows,
+            };
+            shown.masked()
         };
-        allowed.answer(detail.masked()).await
+        let value = aside(masked).await?;
+        allowed.answer(Read { value, place }).await
     }
 
     /// Runs a job again.
@@ -124,9 +131,21 @@ impl Deployment {
         let (keys_of, kept) = match rerun.from {
             RerunFrom::Trigger => (new, Vec::new()),
             RerunFrom::Failed => {
+                let _place = self.reads.enter(scope.tenant).await;
                 let rows = read_journal(&store, stored.id).await?;
                 (stored.record.keys_of, kept_rows(rows))
             }
+        };
+        let kept_bytes: usize = kept.iter().map(|row| row.entry.bytes()).sum();
+        let bytes = stored
+            .record
+            .trigger
+            .text()
+            .len()
+            .saturating_add(kept_bytes);
+        let room = match self.jobs.room(scope, bytes) {
+            Ok(room) => room,
+            Err(error) => return Err(allowed.call.over(error.to_string()).await),
         };
         let record = JobRecord {
             accepted_at,
@@ -141,7 +160,7 @@ impl Deployment {
         }
         allowed.call.done(changes).await?;
         self.jobs
-            .resume(scope, new)
+            .resume(scope, new, room)
             .await
             .map_err(|error| ControlError::Internal(error.to_string()))?;
         Ok(Job {
@@ -173,6 +192,28 @@ fn kept_rows(rows: Vec<JournalRow>) -> Vec<JournalRow> {
             }
         })
         .collect()
+}
+
+/// A job as a list shows it: what the outside said is left to `job show`, since a
+/// list has no masks.
+fn listed(view: &View, stored: StoredJob<(), JobKind>) -> Option<Job> {
+    let recipe = view.recipe_by_id(stored.recipe)?;
+    Some(Job {
+        id: stored.id,
+        recipe: recipe.name.clone(),
+        recipe_version: stored.recipe_version,
+        state: stored.state,
+        created_at: stored.created_at.to_string(),
+        updated_at: stored.updated_at.to_string(),
+        reruns: stored.origin,
+        failure: stored.summary.and_then(|summary| summary.kind),
+    })
+}
+
+/// Of a job's summary, what a list shows.
+#[derive(Debug, Deserialize)]
+struct JobKind {
+    kind: Option<String>,
 }
 
 fn job_of(stored: &StoredJob<JobRecord, JobSummary>) -> Job {

@@ -84,6 +84,7 @@ impl Deployment {
     /// Ends well: no new job starts, what is written is durable.
     pub(crate) async fn end(&self) {
         self.record_strangers().await;
+        self.record_refused_events().await;
         if let Err(error) = self.gate.store().make_checkpoints().await {
             tracing::error!(%error, "the last checkpoint could not be made");
         }

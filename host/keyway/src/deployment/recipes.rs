@@ -144,14 +144,10 @@ impl Deployment {
                 .write()
                 .insert(*Digest::of(path.as_bytes()).as_bytes(), (scope, record.id));
         }
-        let polls = record.started && keyway_jobs::poll_of(&record).is_some();
-        let (id, revision) = (record.id, record.revision);
         self.gate
             .registry()
-            .update(scope, |view| view.put_recipe(record));
-        if polls {
-            tokio::spawn(Arc::clone(&self.jobs).poll_for_ever(scope, id, revision));
-        }
+            .update(scope, |view| view.put_recipe(record.clone()));
+        self.jobs.poll(scope, &record);
     }
 
     /// Lists recipes.
@@ -197,8 +193,15 @@ impl Deployment {
         let Some(record) = find(&view, name) else {
             return allowed.fail(no_recipe(name)).await;
         };
+        let started = operation == "recipe:start";
+        if record.started == started {
+            let shown = self.shown_recipe(&record);
+            let why = format!("nothing changes: it is {} already", shown.state);
+            allowed.call.nothing_to_do(why).await?;
+            return Ok(shown);
+        }
         let record = RecipeRecord {
-            started: operation == "recipe:start",
+            started,
             revision: record.revision + 1,
             ..RecipeRecord::clone(&record)
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use keyway_authz::{DenialReason, Judgement, PolicyRequest, Principal, Resource};
 use keyway_gate::ControlError;
-use keyway_model::limit::{ApiLimits, LimitSet, TOKEN_SECONDS_MAX};
+use keyway_model::limit::{ApiLimits, LimitSet, TOKEN_SECONDS_MAX, TOKENS_ENDED_KEPT_MAX};
 use keyway_model::{Digest, Environment, Name, Scope, TenantId, TokenId};
 use keyway_roles::{Environments, Membership, Role};
 use keyway_store::Token as TokenRow;
@@ -132,20 +132,22 @@ impl Deployment {
         let call = self
             .begin_platform(who, "token:list", "token", None, about)
             .await?;
-        let rows = self.gate.store().directory().tokens().await?;
-        let visible = rows.iter().filter(|row| {
-            own.as_ref()
-                .is_none_or(|own| Some(own.tenant) == row.tenant)
-        });
-        let all = visible.map(|row| self.shown_token(row)).collect();
+        let directory = self.gate.store().directory();
+        let rows = match own {
+            Some(own) => directory.tokens_of(own.tenant).await?,
+            None => directory.tokens().await?,
+        };
+        let all = rows.iter().map(|row| self.shown_token(row)).collect();
         call.done(Vec::new()).await?;
         Ok(all)
     }
 
     /// Revokes a token: its rights end now, also those of running jobs.
     pub async fn revoke_token(&self, who: Principal, id: &str) -> Result<Token, ControlError> {
-        let rows = self.gate.store().directory().tokens().await?;
-        let found = rows.into_iter().find(|row| row.id.to_string() == id);
+        let found = match id.parse::<TokenId>() {
+            Ok(id) => self.gate.store().directory().token_by_id(id).await?,
+            Err(_) => None,
+        };
         let about = found.as_ref().and_then(|row| {
             let environment = row.environment.unwrap_or(Environment::Development);
             row.tenant.map(|tenant| Scope {
@@ -234,12 +236,15 @@ impl Deployment {
     }
 
     /// Takes the rights of every token whose time is over: recipes that run on
-    /// them stop at their next host call.
+    /// them stop at their next host call. Of those that have ended, each workspace
+    /// keeps so many.
     pub(crate) fn end_expired_tokens(&self) {
         let ended = self.tokens.lock().take_expired(self.gate.clock().now());
         for id in ended {
             self.roles.remove(Principal::Token(id));
         }
+        let directory = self.gate.store().directory();
+        directory.forget_ended_tokens(TOKENS_ENDED_KEPT_MAX);
     }
 
     fn shown_token(&self, row: &TokenRow) -> Token {

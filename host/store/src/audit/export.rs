@@ -100,6 +100,7 @@ impl Export {
             };
             let record = ExportRecord::new(row.sequence, &row.header, hashes, row.record);
             text.push_str(&record.to_line());
+            tokio::task::yield_now().await;
         }
         self.next = to;
         Ok(text)

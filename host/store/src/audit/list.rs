@@ -81,6 +81,7 @@ impl AuditLog {
             let mut found = Vec::new();
             for one in &self.page(u64::MAX, &filter).await? {
                 found.extend(listed(self.opened(one).await?, &filter)?);
+                tokio::task::yield_now().await;
             }
             return Ok(found);
         }
@@ -92,6 +93,7 @@ impl AuditLog {
             before = row::number(last, "sequence")?;
             for one in &rows {
                 let opened = self.opened(one).await?;
+                tokio::task::yield_now().await;
                 if let Some(listed) = listed(opened, &filter)? {
                     found.push(listed);
                 }

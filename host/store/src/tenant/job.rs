@@ -21,9 +21,12 @@ pub(super) const INSERT_JOB: &str = "INSERT INTO job \
 const SELECT_JOB: &str = "SELECT id, recipe, recipe_version, state, created, updated, origin, body, summary \
     FROM job WHERE tenant = ? AND environment = ? AND id = ?";
 
-const SELECT_JOBS: &str = "SELECT id, recipe, recipe_version, state, created, updated, origin, body, summary \
+const SELECT_JOBS: &str = "SELECT id, recipe, recipe_version, state, created, updated, origin, summary \
     FROM job WHERE tenant = ?1 AND environment = ?2 AND (?3 IS NULL OR recipe = ?3) \
-    AND (?4 IS NULL OR state = ?4) ORDER BY id DESC LIMIT ?5";
+    AND (?4 IS NULL OR state = ?4) AND id < ?5 ORDER BY id DESC LIMIT ?6";
+
+/// Jobs that are read at once for a list.
+const PAGE: u32 = 50;
 
 /// A job as it is stored: `R` is what was kept when it was accepted, `S` how
 /// it ended.
@@ -272,7 +275,11 @@ impl TenantStore {
             .fetch_optional(&self.store.reads)
             .await?;
         match found {
-            Some(one) => self.opened_job(&one).await.map(Some),
+            Some(one) => {
+                let place = body(id);
+                let record = self.open("job", &place, row::blob(&one, "body")?).await?;
+                self.opened_job(&one, record).await.map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -287,31 +294,41 @@ impl TenantStore {
         job.map(|job| job.record).ok_or(StoreError::NotFound("job"))
     }
 
-    /// Jobs, the newest first: of one recipe if `recipe` says so, in one state
-    /// if `state` says so, and at most `limit`.
+    /// Jobs without what was kept of them, which may be large, the newest first:
+    /// of one recipe if `recipe` says so, in one state if `state` says so, and at
+    /// most `limit`. Others take their turn between a few of them.
     ///
     /// # Errors
     ///
     /// When one cannot be read or opened.
-    pub async fn jobs<R: DeserializeOwned, S: DeserializeOwned>(
+    pub async fn jobs<S: DeserializeOwned>(
         &self,
         recipe: Option<RecipeId>,
         state: Option<JobState>,
         limit: u32,
-    ) -> Result<Vec<StoredJob<R, S>>, StoreError> {
-        let rows = sqlx::query(SELECT_JOBS)
-            .bind(self.tenant_bytes())
-            .bind(self.environment_code())
-            .bind(recipe.map(|recipe| recipe.to_bytes().to_vec()))
-            .bind(state.map(|state| i64::from(state.code())))
-            .bind(i64::from(limit))
-            .fetch_all(&self.store.reads)
-            .await?;
-        let mut jobs = Vec::with_capacity(rows.len());
-        for one in &rows {
-            jobs.push(self.opened_job(one).await?);
+    ) -> Result<Vec<StoredJob<(), S>>, StoreError> {
+        let mut jobs = Vec::new();
+        let mut before = [u8::MAX; 16];
+        loop {
+            let left = limit.saturating_sub(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
+            let rows = sqlx::query(SELECT_JOBS)
+                .bind(self.tenant_bytes())
+                .bind(self.environment_code())
+                .bind(recipe.map(|recipe| recipe.to_bytes().to_vec()))
+                .bind(state.map(|state| i64::from(state.code())))
+                .bind(before.to_vec())
+                .bind(i64::from(left.min(PAGE)))
+                .fetch_all(&self.store.reads)
+                .await?;
+            let Some(last) = rows.last() else {
+                return Ok(jobs);
+            };
+            before = row::bytes(last, "id")?;
+            for one in &rows {
+                jobs.push(self.opened_job(one, ()).await?);
+                tokio::task::yield_now().await;
+            }
         }
-        Ok(jobs)
     }
 
     /// The job's journal, in order.
@@ -336,13 +353,16 @@ impl TenantStore {
                 self.open("journal row", &place, row::blob(one, "body")?)
                     .await?,
             );
+            // A row may be large, and others want their turn.
+            tokio::task::yield_now().await;
         }
         Ok(journal)
     }
 
-    async fn opened_job<R: DeserializeOwned, S: DeserializeOwned>(
+    async fn opened_job<R, S: DeserializeOwned>(
         &self,
         one: &SqliteRow,
+        record: R,
     ) -> Result<StoredJob<R, S>, StoreError> {
         use sqlx::Row;
         let id = JobId::from_bytes(row::bytes(one, "id")?);
@@ -355,7 +375,7 @@ impl TenantStore {
             created_at: row::time(one, "created")?,
             updated_at: row::time(one, "updated")?,
             origin: row::optional_bytes(one, "origin")?.map(JobId::from_bytes),
-            record: self.open("job", &body(id), row::blob(one, "body")?).await?,
+            record,
             summary: match ended {
                 Some(sealed) => Some(self.open("job summary", &summary(id), sealed).await?),
                 None => None,

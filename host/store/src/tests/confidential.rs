@@ -197,12 +197,7 @@ async fn another_view_finds_nothing_of_what_is_there() {
         );
         assert!(view.list::<Value>(Kind::Recipe).await.unwrap().is_empty());
         assert!(view.job::<Value, Value>(job).await.unwrap().is_none());
-        assert!(
-            view.jobs::<Value, Value>(None, None, 10)
-                .await
-                .unwrap()
-                .is_empty()
-        );
+        assert!(view.jobs::<Value>(None, None, 10).await.unwrap().is_empty());
         assert!(view.journal::<Value>(job).await.unwrap().is_empty());
         assert_eq!(view.poll_cursor(recipe).await.unwrap(), None);
         let unit = deployment.store.unit(scope);

@@ -83,11 +83,11 @@ async fn jobs_are_listed_the_newest_first_by_recipe_and_state() {
     unit.push(tenant.job_state(ids[4], JobState::Stopped));
     unit.commit().await.unwrap();
     let listed = async |recipe, state, limit| {
-        let jobs = tenant
-            .jobs::<u32, Value>(recipe, state, limit)
-            .await
-            .unwrap();
-        jobs.into_iter().map(|job| job.record).collect::<Vec<_>>()
+        let jobs = tenant.jobs::<Value>(recipe, state, limit).await.unwrap();
+        let place = |id| ids.iter().position(|known| *known == id).unwrap();
+        jobs.into_iter()
+            .map(|job| place(job.id))
+            .collect::<Vec<_>>()
     };
     assert_eq!(listed(None, None, 3).await, [4, 3, 2]);
     assert_eq!(listed(Some(recipe), None, 10).await, [4, 3, 1, 0]);
@@ -95,6 +95,30 @@ async fn jobs_are_listed_the_newest_first_by_recipe_and_state() {
         listed(Some(recipe), Some(JobState::Queued), 10).await,
         [3, 1, 0]
     );
+}
+
+#[tokio::test]
+async fn a_list_of_jobs_reads_nothing_of_what_started_them_and_all_pages() {
+    let deployment = Deployment::new().await;
+    let tenant = deployment.tenant();
+    let unit = deployment.store.unit(deployment.mine);
+    let (_, of) = some_job();
+    let mut ids: Vec<_> = (0..123).map(|_| JobId::random()).collect();
+    for id in &ids {
+        unit.push(tenant.create_job(*id, of, "an event").await.unwrap());
+    }
+    unit.commit().await.unwrap();
+    let file = deployment.sqlite();
+    let changed = file.execute("UPDATE job SET body = x'00'", ()).unwrap();
+    assert_eq!(changed, ids.len());
+    assert!(tenant.job_record::<String>(ids[0]).await.is_err());
+    ids.sort_by_key(|id| std::cmp::Reverse(id.bits()));
+    let listed = async |limit| {
+        let jobs = tenant.jobs::<Value>(None, None, limit).await.unwrap();
+        jobs.into_iter().map(|job| job.id).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(1_000).await, ids);
+    assert_eq!(listed(51).await, ids[..51]);
 }
 
 #[tokio::test]
@@ -145,7 +169,7 @@ async fn a_poll_makes_each_event_one_job_whatever_is_polled_again() {
     );
     assert_eq!(
         tenant
-            .jobs::<String, Value>(Some(recipe), None, 10)
+            .jobs::<Value>(Some(recipe), None, 10)
             .await
             .unwrap()
             .len(),
