@@ -10,6 +10,7 @@ mod attack;
 mod beside;
 mod bombs;
 mod departures;
+mod floods;
 mod forged;
 mod instances;
 mod memory;

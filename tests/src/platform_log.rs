@@ -53,16 +53,29 @@ pub(crate) fn records(stage: &mut Stage) -> Vec<Value> {
     records
 }
 
-/// The records of these logs, the oldest first, of a deployment that has ended.
-pub(crate) fn ended<const N: usize>(stage: &Stage, logs: [Log; N]) -> [Vec<Value>; N] {
+/// What a deployment that has ended has stored.
+fn opened(stage: &Stage) -> (tokio::runtime::Runtime, Store) {
     assert!(stage.serve.is_none(), "it runs still");
     let options = StoreOptions {
         dir: stage.data(),
         clock: Clock::System,
     };
-    let tenants = logs.map(|log| log.tenant(stage));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let store = runtime.block_on(Store::open(options, "root.key")).unwrap();
+    (runtime, store)
+}
+
+/// A secret of the platform's, of a deployment that has ended.
+pub(crate) fn secret(stage: &Stage, purpose: &'static str) -> Vec<u8> {
+    let (runtime, store) = opened(stage);
+    let secret = runtime.block_on(store.platform_secret(purpose)).unwrap();
+    secret.expose().to_vec()
+}
+
+/// The records of these logs, the oldest first, of a deployment that has ended.
+pub(crate) fn ended<const N: usize>(stage: &Stage, logs: [Log; N]) -> [Vec<Value>; N] {
+    let tenants = logs.map(|log| log.tenant(stage));
+    let (runtime, store) = opened(stage);
     tenants.map(|tenant| {
         let filter = AuditFilter {
             limit: 10_000,

@@ -19,15 +19,20 @@ const REQUESTS: u32 = 1_000;
 const REQUESTS_ALLOWED: std::ops::RangeInclusive<u32> = 100..=100_000;
 
 /// The tests that run rows beside their victim.
-const TESTS: &str = "honest_requests_are_in_time";
+const TESTS: &str = "honest_requests_are_";
 
 /// Rows of the table; a test holds the table to as many.
 const ROWS: usize = 21;
+
+/// Those that are also tried as a flood; the others have one elsewhere.
+const FLOODS: usize = 15;
 
 /// One row, as its test prints it.
 #[derive(Debug, PartialEq)]
 struct Row {
     number: u64,
+    /// How many tries it came to, of a flood.
+    flood: Option<u64>,
     attack: String,
     requests: u64,
     failed: u64,
@@ -39,10 +44,10 @@ struct Row {
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     let requests = options(args)?;
     // One every 25 ms beside attackers, and one alone.
-    let minutes = (u64::from(requests) * 50 * ROWS as u64).div_ceil(60_000);
+    let minutes = (u64::from(requests) * 50 * (ROWS + FLOODS) as u64).div_ceil(60_000);
     suite::build_for("Hostile guests")?;
     println!(
-        "Then: {ROWS} rows, each with {requests} requests of its victim beside it and as many alone: about {minutes} minutes, and as long as attacks take to end.\nFigures mean something on a machine that does nothing else."
+        "Then: {ROWS} rows and {FLOODS} floods, each with {requests} requests of its victim beside it and as many alone: about {minutes} minutes, and as long as attacks take to end.\nFigures mean something on a machine that does nothing else."
     );
     let mut tests = cargo(&["test", "--package", "keyway-tests", "--lib", TESTS]);
     tests
@@ -56,7 +61,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
         let line = line.context("what the tests print cannot be read")?;
         if let Some(row) = Row::read(&line) {
             println!("{}", row.line());
-            rows.insert(row.number, row);
+            rows.insert((row.flood.is_some(), row.number), row);
         }
     }
     let status = running.wait().context("cannot wait for `cargo test`")?;
@@ -97,6 +102,7 @@ impl Row {
         );
         Some(Self {
             number: number("row")?,
+            flood: figures.get("flood")?.as_u64(),
             attack: figures.get("attack")?.as_str()?.to_owned(),
             requests: number("requests")?,
             failed: number("failed")?,
@@ -115,8 +121,12 @@ impl Row {
     }
 
     fn line(&self) -> String {
+        let flood = match self.flood {
+            Some(tries) => format!("a flood of {tries}: "),
+            None => String::new(),
+        };
         format!(
-            "{:>3}  {:>8}  {:>9.1} ms  {:>9.1} ms  {:>5.2}  {:<9}  {}",
+            "{:>3}  {:>8}  {:>9.1} ms  {:>9.1} ms  {:>5.2}  {:<9}  {flood}{}",
             self.number,
             self.requests,
             self.alone_ms,
@@ -136,14 +146,18 @@ fn table<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
 
 /// Fails if a row is missing, or does not hold.
 fn verdict<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> anyhow::Result<()> {
-    let there = rows.clone().count();
+    let floods = rows.clone().filter(|row| row.flood.is_some()).count();
+    let there = rows.clone().count() - floods;
     anyhow::ensure!(
-        there == ROWS,
-        "{there} of {ROWS} rows have figures: a test ended before it had them, and says why above"
+        (there, floods) == (ROWS, FLOODS),
+        "{there} of {ROWS} rows and {floods} of {FLOODS} floods have figures: a test ended before it had them, and says why above"
     );
     let over: Vec<String> = rows
         .filter(|row| !row.holds)
-        .map(|row| row.number.to_string())
+        .map(|row| match row.flood {
+            Some(_) => format!("{} (its flood)", row.number),
+            None => row.number.to_string(),
+        })
         .collect();
     anyhow::ensure!(
         over.is_empty(),
@@ -158,7 +172,7 @@ fn verdict<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> anyhow::Result<()
 
 #[cfg(test)]
 mod tests {
-    use super::{ROWS, Row, options, table, verdict};
+    use super::{FLOODS, ROWS, Row, options, table, verdict};
 
     /// Where rows are measured and printed.
     const BESIDE: &str = include_str!("../../tests/src/hostile/beside.rs");
@@ -166,6 +180,7 @@ mod tests {
     fn row(number: u64, holds: bool) -> Row {
         Row {
             number,
+            flood: None,
             attack: "a loop".to_owned(),
             requests: 1_000,
             failed: 0,
@@ -177,12 +192,13 @@ mod tests {
 
     #[test]
     fn a_row_is_read_from_its_line_also_where_the_runner_began_it() {
-        let figures = r#"{"row":3,"attack":"a loop","requests":1000,"failed":0,"p99_alone_ms":10.0,"p99_beside_ms":25.0,"holds":false}"#;
+        let figures = r#"{"row":3,"flood":null,"attack":"a loop","requests":1000,"failed":0,"p99_alone_ms":10.0,"p99_beside_ms":25.0,"holds":false}"#;
         let line = format!("test hostile::beside::honest ... {figures}");
         assert_eq!(Row::read(&line), Some(row(3, false)));
         assert_eq!(Row::read("row 3, spin: tried 4 times"), None);
         for name in [
             "row",
+            "flood",
             "attack",
             "requests",
             "failed",
@@ -204,6 +220,10 @@ mod tests {
     #[test]
     fn a_row_that_is_over_or_missing_is_said_and_fails() {
         let mut rows: Vec<Row> = (1..=ROWS as u64).map(|number| row(number, true)).collect();
+        rows.extend((1..=FLOODS as u64).map(|number| Row {
+            flood: Some(300),
+            ..row(number, true)
+        }));
         assert!(verdict(rows.iter()).is_ok());
         if let Some(seventh) = rows.get_mut(6) {
             seventh.holds = false;
@@ -213,7 +233,11 @@ mod tests {
         let shown = table(rows.iter());
         let line = shown.lines().nth(7).unwrap_or_default();
         assert!(line.contains("2.50") && line.contains("over"), "{line}");
+        assert!(shown.contains("a flood of 300: a loop"), "{shown}");
         rows.pop();
+        let said = verdict(rows.iter()).map_err(|fault| fault.to_string());
+        assert!(said.is_err_and(|said| said.contains("14 of 15 floods")));
+        rows.remove(0);
         let said = verdict(rows.iter()).map_err(|fault| fault.to_string());
         assert!(said.is_err_and(|said| said.starts_with("20 of 21 rows")));
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use keyway_model::manifest::section;
 use serde_json::{Value, json};
@@ -12,11 +13,14 @@ use super::table::{Guest, actions};
 
 use crate::fixtures::{INTAKE, artifact};
 use crate::harness::{Stage, http, root, split, text};
+use crate::platform_log;
 use crate::routes::Api;
 
 /// Limits under which a hostile call ends soon and an honest one never does.
-pub(crate) const CPU_MS_MAX: u64 = 1_000;
-const LIMITS: &str = "[limits]\ncpu_ms_max = 1000\nwall_ms_max = 2500\nstate_keys_max = 20\n";
+pub(crate) const CPU_MS_MAX: u64 = 500;
+/// How long such a call waits at most.
+pub(crate) const WALL: Duration = Duration::from_millis(2_500);
+const LIMITS: &str = "[limits]\ncpu_ms_max = 500\nwall_ms_max = 2500\nstate_keys_max = 20\n";
 
 impl Guest {
     /// What it is called as a connector, and the action to call.
@@ -145,7 +149,16 @@ impl Arena {
 
     /// The same, where guests reach these upstreams, too, and with more configuration.
     pub(crate) fn with(upstreams: Upstreams, more: &str) -> Self {
-        let stage = Stage::configured(&format!("{LIMITS}{more}{}", upstreams.allowed()));
+        Self::configured(upstreams, &format!("{LIMITS}{more}"))
+    }
+
+    /// The same under the limits that a deployment has if nobody says anything.
+    pub(crate) fn at_default_limits() -> Self {
+        Self::configured(Upstreams::default(), "")
+    }
+
+    fn configured(upstreams: Upstreams, configuration: &str) -> Self {
+        let stage = Stage::configured(&format!("{configuration}{}", upstreams.allowed()));
         let mut arena = Self {
             stage,
             victim_hook: String::new(),
@@ -170,6 +183,17 @@ impl Arena {
 
     pub(crate) fn json(&self, workspace: &str, line: &str) -> Value {
         self.stage.json(&format!("--workspace {workspace} {line}"))
+    }
+
+    /// The key of the cache of compiled code, for which the deployment is ended and
+    /// started again; before guests have hooks, whose addresses change.
+    pub(crate) fn cache_key(&mut self) -> Vec<u8> {
+        assert!(self.hooks.is_empty(), "hooks are of the listener before");
+        self.stage.serve = None;
+        let key = platform_log::secret(&self.stage, "cache-key");
+        self.stage.start();
+        self.victim_hook = self.hook_of("victim", "intake");
+        key
     }
 
     fn hook_of(&self, workspace: &str, recipe: &str) -> String {
@@ -265,12 +289,15 @@ steps:
 
     pub(crate) fn attempt_with(&mut self, guest: Guest, input: &Value) -> Attempt {
         let (address, path) = split(&self.hook(guest));
+        let began = Instant::now();
         let (status, answer) = http(address, "POST", &path, Some(input));
+        let took = began.elapsed();
         let newest = self.json("attacker", "job list --limit 1");
         let id = newest[0]["id"].as_str().unwrap();
         Attempt {
             status,
             answer,
+            took,
             job: self.json("attacker", &format!("job show {id}")),
         }
     }
@@ -301,6 +328,8 @@ steps:
 pub(crate) struct Attempt {
     pub(crate) status: u16,
     pub(crate) answer: Value,
+    /// How long its caller waited.
+    pub(crate) took: Duration,
     pub(crate) job: Value,
 }
 

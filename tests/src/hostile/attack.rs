@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::arena::{Arena, Attempt, packed};
+use super::arena::{Arena, Attempt, WALL, packed};
 use super::bombs::{BOMBS, Bomb};
 use super::departures::{Busy, Caller};
 use super::forged::Forger;
@@ -18,13 +18,44 @@ use crate::routes::Api;
 /// requests does is the subject of other tests; here it is what guests do.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Attackers at once.
+pub(crate) const ATTACKERS: usize = 4;
+
 /// Something that an attacker does.
 pub(crate) struct Attack {
     pub(crate) name: &'static str,
-    /// How often it may begin.
+    /// Attackers that do it at once.
+    pub(crate) attackers: usize,
+    /// How often each of them may begin.
     pub(crate) pause: Duration,
-    /// Does it once, and checks how it ends.
+    /// How long it takes, if longer than the pause.
+    pub(crate) takes: Duration,
+    /// Does it once, and checks how it ends as far as its caller is told.
     pub(crate) once: Box<dyn Fn() + Send + Sync>,
+    /// Checks the rest, which its people are told, once nothing is timed any more.
+    pub(crate) told: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Attack {
+    /// One by all attackers, of whose end its caller is told everything.
+    fn new(name: &'static str, once: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            name,
+            attackers: ATTACKERS,
+            pause: PAUSE,
+            takes: PAUSE,
+            once: Box::new(once),
+            told: Box::new(|| ()),
+        }
+    }
+
+    /// How often it is tried in such a time, at least: a third of what its attackers
+    /// could if the machine did nothing else, and once by each.
+    pub(crate) fn tries_min(&self, time: Duration) -> u128 {
+        let each = self.pause.max(self.takes).as_micros() * 3;
+        let attackers = self.attackers as u128;
+        attackers.max(attackers * time.as_micros() / each)
+    }
 }
 
 impl Case {
@@ -48,32 +79,81 @@ impl Case {
         (!is_right).then(|| format!("{} {} {failure}", attempt.status, attempt.answer))
     }
 
-    fn attack(&self, arena: &mut Arena) -> Attack {
+    /// The same beside others: what may compute for so long has so long to wait for its
+    /// turns, too, and may come to the end of that before.
+    fn wrong_beside_others(&self, attempt: &Attempt) -> Option<String> {
+        let waited = Self {
+            guest: self.guest,
+            end: End::Limit("wall_ms_max"),
+        };
+        let may_wait = matches!(self.end, End::Limit("cpu_ms_max"));
+        let has_waited = may_wait && waited.wrong(attempt).is_none();
+        self.wrong(attempt).filter(|_| !has_waited)
+    }
+
+    pub(crate) fn attack(&'static self, arena: &mut Arena) -> Attack {
         let name = self.name();
         if let End::Refused(said) = self.end {
             return install(arena.installer(), name, self.guest.bytes(), Some(said));
         }
+        let hook = arena.hook(self.guest);
         // Once before, so that nothing is compiled or loaded while it is timed.
-        let wrong = self.wrong(&arena.attempt(self.guest));
-        assert_eq!(wrong, None, "{name}");
-        let (address, path) = split(&arena.hook(self.guest));
+        let attempt = arena.attempt(self.guest);
+        assert_eq!(self.wrong_beside_others(&attempt), None, "{name}");
+        let takes = attempt.took;
+        let (address, path) = split(&hook);
         // Each call of this one is by itself a flood of as many requests as a call
         // may have under way, each of them decided and recorded.
         let times = if name == "hoard-requests" { 6 } else { 1 };
+        let (people, failed) = (arena.installer(), Arc::new(Mutex::new(Vec::new())));
+        let failures = Arc::clone(&failed);
+        let once = move || {
+            let began = Instant::now();
+            let (status, answer) = http(address, "POST", &path, Some(&json!({})));
+            let attempt = Attempt {
+                status,
+                answer,
+                took: began.elapsed(),
+                job: Value::Null,
+            };
+            if status == 502 {
+                failed.lock().unwrap().push(attempt);
+            } else {
+                assert_eq!(self.wrong_beside_others(&attempt), None, "{name}");
+            }
+        };
+        let told = move || {
+            for mut attempt in failures.lock().unwrap().drain(..) {
+                attempt.job = job(&people, &attempt.answer);
+                assert_eq!(self.wrong_beside_others(&attempt), None, "{name}");
+            }
+        };
         Attack {
-            name,
             pause: PAUSE * times,
-            once: Box::new(move || {
-                let (status, answer) = http(address, "POST", &path, Some(&json!({})));
-                assert!([200, 502].contains(&status), "{status} {answer}");
-            }),
+            takes,
+            told: Box::new(told),
+            ..Attack::new(name, once)
+        }
+    }
+}
+
+/// The job that a caller was told of, as its people see it.
+fn job(people: &Api, answer: &Value) -> Value {
+    let id = answer["job"].as_str().unwrap();
+    let path = format!("/workspaces/attacker/development/jobs/{id}");
+    loop {
+        match people.call("GET", &path, &Value::Null) {
+            (200, job) => return serde_json::from_str(&job).unwrap(),
+            // So many are asked for that they come near the rate of the API.
+            (429, _) => {}
+            (status, said) => panic!("{status} {said}"),
         }
     }
 }
 
 impl Row {
     /// Everything that the row tries.
-    pub(crate) fn attacks(&self, arena: &mut Arena) -> Vec<Attack> {
+    pub(crate) fn attacks(&'static self, arena: &mut Arena) -> Vec<Attack> {
         let cases = self.cases.iter().map(|case| case.attack(arena));
         let mut attacks: Vec<Attack> = cases.collect();
         match self.also {
@@ -81,7 +161,12 @@ impl Row {
             Also::Bombs => {
                 let (heavy, light) = BOMBS.iter().partition(|bomb| bomb.is_heavy());
                 attacks.push(bombs(arena, "bombs", light));
-                attacks.push(bombs(arena, "bombs-that-end-at-a-limit", heavy));
+                // Two of them: one that is compiled, and one that waits for that.
+                attacks.push(Attack {
+                    attackers: 2,
+                    takes: Duration::from_secs(5),
+                    ..bombs(arena, "bombs-that-end-at-a-limit", heavy)
+                });
             }
             Also::Forged => {
                 attacks.push(forged(arena));
@@ -100,11 +185,7 @@ fn install(
     artifact: Vec<u8>,
     refused: Option<&'static str>,
 ) -> Attack {
-    Attack {
-        name,
-        pause: PAUSE,
-        once: Box::new(move || installed(&api, name, &artifact, refused)),
-    }
+    Attack::new(name, move || installed(&api, name, &artifact, refused))
 }
 
 /// What the installer says of an artifact is what is expected of it.
@@ -136,13 +217,12 @@ fn bombs(arena: &Arena, name: &'static str, bombs: Vec<&'static Bomb>) -> Attack
         })
         .collect();
     Attack {
-        name,
-        pause: PAUSE,
-        once: Box::new(move || {
+        takes: Duration::from_millis(500),
+        ..Attack::new(name, move || {
             let number = next.fetch_add(1, Ordering::Relaxed) % bombs.len();
             let (bomb, artifact) = &bombs[number];
             installed(&api, bomb.name, artifact, bomb.refused);
-        }),
+        })
     }
 }
 
@@ -150,30 +230,23 @@ fn bombs(arena: &Arena, name: &'static str, bombs: Vec<&'static Bomb>) -> Attack
 fn forged(arena: &Arena) -> Attack {
     let (api, codes) = (arena.installer(), arena.compiled_code());
     let next = AtomicUsize::new(0);
-    Attack {
-        name: "forged",
-        pause: PAUSE,
-        once: Box::new(move || {
-            let number = next.fetch_add(1, Ordering::Relaxed) % codes.len();
-            installed(&api, "forged", &codes[number], Some("not a component"));
-        }),
-    }
+    Attack::new("forged", move || {
+        let number = next.fetch_add(1, Ordering::Relaxed) % codes.len();
+        installed(&api, "forged", &codes[number], Some("not a component"));
+    })
 }
 
 /// Code that is changed in the cache, one change after the other. Calls get what they
-/// called for, whatever lies there; of ten changes one is met at least.
+/// called for, whatever lies there; each change is met by one of them.
 fn changed(arena: &mut Arena) -> Attack {
     let forger = Mutex::new(Forger::new(arena));
     Attack {
-        name: "changed-code",
-        pause: PAUSE * 4,
-        once: Box::new(move || {
-            // One at a time: what two change, neither could look at.
-            if let Ok(mut forger) = forger.try_lock() {
-                forger.change();
-                assert!(forger.met * 10 + 10 > forger.changed, "no change is met");
-            }
-        }),
+        // What two change, neither could look at.
+        attackers: 1,
+        takes: PAUSE * 10,
+        ..Attack::new("changed-code", move || {
+            forger.lock().unwrap().change_until_it_is_met();
+        })
     }
 }
 
@@ -188,11 +261,7 @@ fn departures(arena: &Arena) -> Vec<Attack> {
             once(&caller);
             free.lock().unwrap().push(caller);
         };
-        Attack {
-            name,
-            pause: PAUSE,
-            once: Box::new(once),
-        }
+        Attack::new(name, once)
     };
     let departures = Busy::ALL.map(|busy| {
         let depart = move |caller: &Caller| caller.depart(busy);
@@ -205,7 +274,10 @@ fn departures(arena: &Arena) -> Vec<Attack> {
     ];
     let stay = stay.map(|(name, busy)| {
         let stay = move |caller: &Caller| caller.stay(busy, "wall_ms_max");
-        attack(name, Box::new(stay))
+        Attack {
+            takes: WALL,
+            ..attack(name, Box::new(stay))
+        }
     });
     departures.into_iter().chain(stay).collect()
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::arena::Arena;
-use super::attack::Attack;
+use super::attack::{ATTACKERS, Attack};
 use super::departures::Upstreams;
 use super::table::{End, ROWS, Row};
 use super::victim::{Victim, Window};
@@ -31,10 +31,7 @@ const REQUESTS_MIN: u32 = 100;
 const REQUESTS_EACH_MIN: u32 = 24;
 
 /// A quarter of what this deployment can do, or less.
-const INTERVAL: Duration = Duration::from_millis(25);
-
-/// Attackers at once.
-const ATTACKERS: usize = 2;
+pub(super) const INTERVAL: Duration = Duration::from_millis(25);
 
 /// Medians of few requests are not told apart below this: two threads of the
 /// machine that change places once or twice, in a program that is not optimized,
@@ -43,7 +40,7 @@ const FLOOR: Duration = Duration::from_millis(12);
 
 /// How many requests are made for each row, and what of them counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Measure {
+pub(super) enum Measure {
     /// So many as the test run has time for: half of them.
     Halves,
     /// As many as `cargo xtask hostile` wants: 99 of 100.
@@ -55,16 +52,17 @@ impl Measure {
         clippy::disallowed_methods,
         reason = "the number of requests is the runner's"
     )]
-    fn wanted() -> Self {
+    pub(super) fn wanted() -> Self {
         match std::env::var("KEYWAY_VICTIM_REQUESTS") {
             Ok(text) => Self::Hundredths(text.parse().expect("a number of requests")),
             Err(_) => Self::Halves,
         }
     }
 
-    const fn requests(self) -> u32 {
+    /// Requests beside one thing, of which the test run makes so many.
+    pub(super) const fn requests(self, in_test_run: u32) -> u32 {
         match self {
-            Self::Halves => REQUESTS_MIN,
+            Self::Halves => in_test_run,
             Self::Hundredths(requests) => requests,
         }
     }
@@ -79,17 +77,20 @@ impl Measure {
 }
 
 /// The victim's requests while attackers do something again and again.
-fn attacked(victim: &Victim, attack: &Attack, requests: u32) -> (Window, u32) {
+pub(super) fn attacked(victim: &Victim, attack: &Attack, requests: u32) -> (Window, u32) {
     let stop = AtomicBool::new(false);
     let attacks = AtomicU32::new(0);
     let window = std::thread::scope(|scope| {
-        for _ in 0..ATTACKERS {
+        for _ in 0..attack.attackers {
             scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
+                loop {
                     let began = Instant::now();
                     attacks.fetch_add(1, Ordering::Relaxed);
                     (attack.once)();
                     std::thread::park_timeout(attack.pause.saturating_sub(began.elapsed()));
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
                 }
             });
         }
@@ -97,7 +98,14 @@ fn attacked(victim: &Victim, attack: &Attack, requests: u32) -> (Window, u32) {
         stop.store(true, Ordering::Relaxed);
         window
     });
-    (window, attacks.into_inner())
+    (attack.told)();
+    let (tried, wanted) = (attacks.into_inner(), attack.tries_min(INTERVAL * requests));
+    assert!(
+        u128::from(tried) >= wanted,
+        "{}: tried {tried} times, which should be {wanted}",
+        attack.name
+    );
+    (window, tried)
 }
 
 /// What is wrong with how a victim is served beside one row, if anything is.
@@ -105,10 +113,10 @@ fn attacked(victim: &Victim, attack: &Attack, requests: u32) -> (Window, u32) {
     clippy::print_stdout,
     reason = "figures, for whoever wants to see them"
 )]
-fn hurt_by(row: &Row, arena: &mut Arena, victim: &Victim) -> Option<String> {
+fn hurt_by(row: &'static Row, arena: &mut Arena, victim: &Victim) -> Option<String> {
     let attacks = row.attacks(arena);
-    let (number, measure) = (row.number, Measure::wanted());
-    let requests = measure.requests();
+    let number = row.number;
+    let requests = Measure::wanted().requests(REQUESTS_MIN);
     let each = requests
         .div_ceil(attacks.len() as u32)
         .max(REQUESTS_EACH_MIN);
@@ -126,18 +134,37 @@ fn hurt_by(row: &Row, arena: &mut Arena, victim: &Victim) -> Option<String> {
         alone.add(victim.window(each - each / 2, INTERVAL));
     }
     assert!(beside.took.len() >= requests as usize && alone.took.len() >= requests as usize);
+    hurt(row, None, &alone, &beside)
+}
+
+/// What is wrong with a victim's requests beside a row, if anything is; of a flood it is
+/// said how many tries it came to.
+#[expect(
+    clippy::print_stdout,
+    reason = "figures, for whoever wants to see them"
+)]
+pub(super) fn hurt(
+    row: &Row,
+    flood: Option<u32>,
+    alone: &Window,
+    beside: &Window,
+) -> Option<String> {
     let failed = [alone.failed.as_slice(), &beside.failed].concat();
-    let holds = failed.is_empty() && measure.holds(&alone, &beside);
-    let figures = figures(row, &alone, &beside, holds);
+    let measure = Measure::wanted();
+    // A flood's few requests in the test run are too few to compare.
+    let is_few = flood.is_some() && measure == Measure::Halves;
+    let holds = failed.is_empty() && (is_few || measure.holds(alone, beside));
+    let figures = figures(row, flood, alone, beside, holds);
     println!("{figures}");
     (!holds).then(|| format!("{figures}, failed: {failed:?}"))
 }
 
 /// What `cargo xtask hostile` reads.
-fn figures(row: &Row, alone: &Window, beside: &Window, holds: bool) -> Value {
+fn figures(row: &Row, flood: Option<u32>, alone: &Window, beside: &Window, holds: bool) -> Value {
     let ms = |window: &Window, percent| window.percentile(percent).as_micros() as f64 / 1e3;
     json!({
         "row": row.number,
+        "flood": flood,
         "attack": row.attack,
         "requests": beside.took.len(),
         "failed": alone.failed.len() + beside.failed.len(),
@@ -236,7 +263,7 @@ fn with_a_thousand_requests_it_is_the_slowest_hundredth_that_counts() {
     assert!(Measure::Halves.holds(&alone, &beside));
     assert!(!Measure::Hundredths(100).holds(&alone, &beside));
     assert!(Measure::Hundredths(100).holds(&alone, &window(40)));
-    let figures = figures(&ROWS[0], &alone, &beside, false);
+    let figures = figures(&ROWS[0], None, &alone, &beside, false);
     assert!(figures["p99_alone_ms"] == 20.0 && figures["p99_beside_ms"] == 41.0);
 }
 

@@ -37,6 +37,9 @@ const CHANGES: [Change; 5] = [
     |_, _| Vec::new(),
 ];
 
+/// Calls until a change is met; of two workers one is as likely as the other.
+const ROUNDS_MAX: usize = 50;
+
 /// What becomes of the genuine code, made of it and of the foreign one.
 type Change = fn(&[u8], &[u8]) -> Vec<u8>;
 
@@ -51,9 +54,9 @@ pub(super) struct Forger {
     codes: [Vec<u8>; 2],
     hooks: [String; 2],
     others: [String; 3],
-    /// Changes so far, and those that a call came upon.
-    pub(super) changed: usize,
-    pub(super) met: usize,
+    /// Changes so far, and what the last one put there.
+    changed: usize,
+    put: Vec<u8>,
 }
 
 impl Forger {
@@ -80,23 +83,41 @@ impl Forger {
             hooks,
             others: OTHERS.map(|guest| arena.hook(guest)),
             changed: 0,
-            met: 0,
+            put: Vec::new(),
         }
     }
 
     /// Makes the next change, and calls for the code that it was made to. Whether the
     /// call came upon it: it does where the code was let go before.
-    pub(super) fn change(&mut self) -> bool {
-        let [genuine, foreign] = &self.hooks;
-        self.others.iter().for_each(|other| drop(called(other)));
-        said(foreign, "foreign");
-        let changed = CHANGES[self.changed % CHANGES.len()](&self.codes[0], &self.codes[1]);
+    fn change(&mut self) -> bool {
+        self.call_others();
+        self.put = CHANGES[self.changed % CHANGES.len()](&self.codes[0], &self.codes[1]);
         self.changed += 1;
-        std::fs::write(&self.file, &changed).unwrap();
-        said(genuine, "genuine");
-        let is_met = read(&self.file) != changed;
-        self.met += usize::from(is_met);
-        is_met
+        std::fs::write(&self.file, &self.put).unwrap();
+        self.is_met()
+    }
+
+    /// The same with several workers: calls for the code until one that has let it go
+    /// came upon the change. Every call gets the genuine one.
+    pub(super) fn change_until_it_is_met(&mut self) {
+        let is_met = self.change()
+            || (1..ROUNDS_MAX).any(|_| {
+                self.call_others();
+                self.is_met()
+            });
+        assert!(is_met, "change {} was not met", self.changed);
+    }
+
+    /// Calls so many others that there is no room for the genuine one.
+    fn call_others(&self) {
+        self.others.iter().for_each(|other| drop(called(other)));
+        said(&self.hooks[1], "foreign");
+    }
+
+    /// Calls for the genuine code; whether it was written again in the place of the change.
+    fn is_met(&self) -> bool {
+        said(&self.hooks[0], "genuine");
+        read(&self.file) != self.put
     }
 }
 

@@ -61,8 +61,10 @@ fn nothing_that_a_call_leaves_is_found_by_the_next() {
         let found = arena.attempt(Guest::Rust("find-canary")).answer;
         assert_eq!(found["found"], 0, "{found}");
         assert!(found["words"].as_u64().unwrap() > 1_000_000, "{found}");
-        let found = arena.attempt(Guest::Text("leftover_table")).answer;
-        assert_eq!(found["found"], 0, "{found}");
+        for text in ["leftover_table", "leftover_stack"] {
+            let found = arena.attempt(Guest::Text(text)).answer;
+            assert_eq!(found["found"], 0, "{text}: {found}");
+        }
     }
 }
 
@@ -116,6 +118,7 @@ fn is_in_use(pages: &std::fs::File, at: u64, length: usize) -> bool {
 #[test]
 fn no_key_and_no_credential_is_in_the_memory_of_any_worker() {
     let mut arena = Arena::new();
+    let cache_key = arena.cache_key();
     let (address, path) = split(&arena.victim_hook);
     http(address, "POST", &path, Some(&order(1)));
     arena.attempt(Guest::Rust("timeouts"));
@@ -125,10 +128,18 @@ fn no_key_and_no_credential_is_in_the_memory_of_any_worker() {
     let mut keys: Vec<Vec<u8>> = words.clone().map(|word| word.as_bytes().to_vec()).collect();
     keys.extend(words.filter_map(|word| hex::decode(word).ok()));
     keys.push(root_key);
-    keys.push(arena.stage.upstream.token.clone().into_bytes());
+    // Of what is derived from the root key, and of keys that it wraps, the broker keeps no
+    // bytes, but what an HMAC has made of them; of this one it was given the bytes.
+    keys.push(cache_key);
+    // What it took to get in, and where the victim's events go.
+    keys.push(arena.installer().token.into_bytes());
+    keys.push(path.rsplit('/').next().unwrap().as_bytes().to_vec());
+    let credential = arena.stage.upstream.token.clone().into_bytes();
+    keys.push(credential);
     let broker = arena.stage.serve.as_ref().unwrap().pid();
-    // That the broker's is found shows that the search works.
-    assert!(!found(broker, &keys).is_empty());
+    // That the broker's are found shows that the search works.
+    let there = found(broker, &keys);
+    assert!(there.contains(&(keys.len() - 1)), "{there:?}");
     // While the victim's calls are made with its credential, and guests look for it.
     let row = ROWS.iter().find(|row| row.number == 20).unwrap();
     let attacks = row.attacks(&mut arena);
@@ -163,4 +174,5 @@ fn no_key_and_no_credential_is_in_the_memory_of_any_worker() {
         stop.store(true, Ordering::Relaxed);
         searched.unwrap();
     });
+    attacks.iter().for_each(|attack| (attack.told)());
 }

@@ -321,6 +321,7 @@ pub(crate) const ROWS: &[Row] = &[
             rust("leave-canary", Answer("survived")),
             rust("find-canary", Answer(r#""found":0"#)),
             text("leftover_table", Answer(r#""found":0"#)),
+            text("leftover_stack", Answer(r#""found":0"#)),
         ],
         also: Nothing,
         tests: &["nothing_that_a_call_leaves_is_found_by_the_next"],
