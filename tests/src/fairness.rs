@@ -124,16 +124,15 @@ impl Scene {
         running.iter().sum()
     }
 
-    /// Waits until a job of the flood has ended for a limit: its guest, or the
-    /// expressions before it, which take of the same memory.
+    /// Waits until the newest job of the flood that failed did so for a limit: that
+    /// of its guest, or of the expressions before it, which take of the same memory.
     fn tells_flood(&self, limit: &str, value: u64) {
         self.stage.until("a job that ended for the limit", |stage| {
-            let failed = stage.json("--workspace rival job list --limit 1000 --state failed");
-            let told = |job: &Value| {
-                let failure = job["failure"].as_str();
-                failure.is_some_and(|failure| tells(failure, limit, value))
-            };
-            failed.as_array()?.iter().any(told).then_some(())
+            let failed = stage.json("--workspace rival job list --limit 1 --state failed");
+            let id = failed[0]["id"].as_str()?;
+            let job = stage.json(&format!("--workspace rival job show {id}"));
+            let failure = job["failure"].as_str()?;
+            tells(failure, limit, value).then_some(())
         });
     }
 
