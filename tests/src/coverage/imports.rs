@@ -323,7 +323,7 @@ fn every_function_of_the_host_counts_toward_a_limit_that_ends_the_call() {
         assert_eq!(status, 502, "{}: {reply}", case.function);
         let job = caller.stage.last_job();
         let failure = job["failure"].as_str().unwrap();
-        let named = failure.contains("host_calls_max (20)");
+        let named = failure.contains("`host_calls_max` (20)");
         assert!(named, "{}: {job}", case.function);
         // Requests had left when the call was cut off, and the action may not be repeated.
         let unsure = failure.contains("may or may not have had its effect");
