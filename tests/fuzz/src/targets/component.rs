@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arbitrary::Unstructured;
 use keyway_ipc::Entrance;
+use keyway_model::limit::TABLES_MAX;
 use wasm_smith::{Config, Module};
 
 use super::Target;
@@ -35,7 +36,10 @@ pub(super) const TARGET: Target = Target {
 /// How many components were not refused.
 pub(crate) static RUN: AtomicU64 = AtomicU64::new(0);
 
-fn config() -> Config {
+/// What a module may have. The engine takes tables of functions and the
+/// instructions for them, and no references to anything else, which the generator
+/// cannot leave out: most modules `with_references` are refused.
+fn config(with_references: bool) -> Config {
     let surface = surface();
     Config {
         available_imports: Some(surface.module.clone()),
@@ -44,13 +48,20 @@ fn config() -> Config {
         max_instructions: 80,
         max_memory32_bytes: 4 << 20,
         max_table_elements: 500,
+        // The encoder adds one of its own.
+        max_tables: TABLES_MAX as usize - 1,
         max_type_size: 100,
+        // What the engine takes, and nothing that it refuses.
+        bulk_memory_enabled: true,
+        multi_value_enabled: true,
+        reference_types_enabled: with_references,
+        saturating_float_to_int_enabled: true,
+        sign_extension_ops_enabled: true,
+        simd_enabled: true,
         exceptions_enabled: false,
         gc_enabled: false,
         memory64_enabled: false,
-        reference_types_enabled: false,
         relaxed_simd_enabled: false,
-        simd_enabled: false,
         tail_call_enabled: false,
         threads_enabled: false,
         extended_const_enabled: false,
@@ -62,7 +73,8 @@ fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let mut answers = Input::new(input.piece(128));
     let mut choices = Unstructured::new(input.rest());
-    let Ok(module) = Module::new(config(), &mut choices) else {
+    let with_references = bytes.len().is_multiple_of(4);
+    let Ok(module) = Module::new(config(with_references), &mut choices) else {
         return;
     };
     let Ok(component) = surface().component(module.to_bytes()) else {
