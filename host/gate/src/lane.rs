@@ -11,7 +11,6 @@ mod route;
 mod running;
 mod stray;
 
-use keyway_model::limit::LANE_SENDING_MS_MAX;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use std::time::{Duration, Instant};
 use keyway_ipc::{
     CallId, CallOutcome, Closed, Invoke, Link, Sender, Standing, ToBroker, ToWorker, Trap, Usage,
 };
+use keyway_model::limit::LANE_SENDING_MS_MAX;
 use keyway_model::{Digest, TenantId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};

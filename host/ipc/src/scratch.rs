@@ -1,8 +1,7 @@
 //! What a guest asks of its scratch files, and why it is refused.
 
 use bytes::Bytes;
-use keyway_model::limit::SCRATCH_CHUNK_BYTES_MAX;
-use keyway_model::limit::SCRATCH_NAME_BYTES_MAX;
+use keyway_model::limit::{SCRATCH_CHUNK_BYTES_MAX, SCRATCH_NAME_BYTES_MAX};
 use keyway_model::scratch::ScratchNameError;
 use serde::{Deserialize, Serialize};
 

@@ -1,12 +1,12 @@
 //! One action of a job: found, checked, opened at the gate, run.
 
-use keyway_model::limit::ACTION_ATTEMPTS_MAX;
 use std::sync::Arc;
 
 use keyway_authz::{Actor, Principal};
 use keyway_gate::resource::ConnectionRecord;
 use keyway_gate::{Basis, Connector, Ended, Purpose};
 use keyway_ipc::{CallOutcome, Entrance, Trap};
+use keyway_model::limit::ACTION_ATTEMPTS_MAX;
 use keyway_model::{EffectClass, Failure, InvocationId, Json};
 use serde_json::Value;
 

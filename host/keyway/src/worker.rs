@@ -4,7 +4,6 @@
 //! What comes before the lock-down must stay short, start no thread and open
 //! nothing: the process is not confined yet.
 
-use keyway_model::limit::WORKER_LANES_MAX;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,6 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use keyway_confine::{Confinement, Start};
 use keyway_ipc::End;
+use keyway_model::limit::WORKER_LANES_MAX;
 use keyway_runtime::{CompileLimits, PoolSize, Weaker};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 

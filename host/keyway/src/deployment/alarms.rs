@@ -1,11 +1,11 @@
 //! Alarms: raised by the deployment itself, listed and acknowledged by the
 //! platform administrator.
 
-use keyway_model::limit::LISTED_MAX;
 use std::sync::Arc;
 
 use keyway_authz::{Principal, Resource};
 use keyway_gate::{AlarmKind, AlarmRecord, Call, ControlError};
+use keyway_model::limit::LISTED_MAX;
 use keyway_model::{AlarmId, Digest};
 use keyway_store::PLATFORM;
 use tokio::sync::mpsc;

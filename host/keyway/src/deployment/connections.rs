@@ -1,12 +1,12 @@
 //! Connections: create, list, check.
 
-use keyway_model::limit::{CREDENTIAL_BYTES_MAX, CREDENTIAL_BYTES_MIN};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use keyway_gate::resource::ConnectionRecord;
 use keyway_gate::{Basis, ControlError, Presence, Purpose, TlsRecord, View, bundled};
 use keyway_ipc::{CallOutcome, Entrance, Trap};
+use keyway_model::limit::{CREDENTIAL_BYTES_MAX, CREDENTIAL_BYTES_MIN};
 use keyway_model::manifest::Parameters;
 use keyway_model::net::HostName;
 use keyway_model::{ConnectionId, CredentialSlot, Name};

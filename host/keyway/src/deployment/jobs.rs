@@ -1,6 +1,5 @@
 //! Jobs: list, show, rerun.
 
-use keyway_model::limit::LISTED_MAX;
 use std::sync::Arc;
 
 use keyway_gate::resource::RecipeRecord;
@@ -8,6 +7,7 @@ use keyway_gate::{ControlError, View};
 use keyway_jobs::job::{JobRecord, JobSummary, JournalRow};
 use keyway_jobs::{Entry, JournalPage, completed_before_failure, read_journal};
 use keyway_model::job::JobState;
+use keyway_model::limit::LISTED_MAX;
 use keyway_model::{JobId, Name};
 use keyway_store::StoredJob;
 use serde::Deserialize;

@@ -3,7 +3,6 @@
 //! Each value is first taken as raw text, whose address tells where it stands,
 //! and then read one level deep.
 
-use crate::limit::DOCUMENT_LEVELS_MAX;
 use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -12,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::error::{Place, RecipeError, RecipeErrors};
 use super::tree::{Content, Key, Located};
+use crate::limit::DOCUMENT_LEVELS_MAX;
 
 pub(super) fn read(text: &str) -> Result<Located, RecipeErrors> {
     let lines = Lines::of(text);

@@ -5,7 +5,6 @@
 //! The parser calls itself for each level and takes up to 40 kB of stack for
 //! one in a build without optimization, so it runs on a stack of its own.
 
-use crate::limit::{DOCUMENT_LEVELS_MAX, DOCUMENT_NODES_MAX};
 use std::fmt;
 
 use serde::Deserialize;
@@ -16,6 +15,7 @@ use serde_saphyr::{Options, SnippetMode, Spanned};
 
 use super::error::{Place, RecipeError, RecipeErrors};
 use super::tree::{Content, Key, Located};
+use crate::limit::{DOCUMENT_LEVELS_MAX, DOCUMENT_NODES_MAX};
 
 /// Stack for [`DOCUMENT_LEVELS_MAX`] levels, with room to spare.
 const STACK_BYTES: usize = 8 << 20;

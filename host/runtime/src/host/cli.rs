@@ -1,11 +1,11 @@
 //! `wasi:cli`, which Rust's and other standard libraries import: no arguments,
 //! no environment, no input, no terminal; what is printed becomes log lines.
 
-use keyway_model::limit::PRINT_BYTES_MAX;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use keyway_ipc::Trap;
+use keyway_model::limit::PRINT_BYTES_MAX;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::cli::{
     environment, exit, stderr, stdin, stdout, terminal_input, terminal_output, terminal_stderr,

@@ -2,12 +2,12 @@
 //! becomes a message to the broker, unread; the reply is what the broker lets
 //! the guest see.
 
-use keyway_model::limit::{BODY_CHUNK_BYTES_MAX, BODY_CHUNKS_MAX};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use keyway_ipc::{BodyStart, HttpReply, Refusal};
+use keyway_model::limit::{BODY_CHUNK_BYTES_MAX, BODY_CHUNKS_MAX};
 use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::headers;

@@ -18,9 +18,9 @@ mod scratch;
 mod state;
 mod upload;
 
-use keyway_model::limit::FIELD_BYTES_MAX;
 use std::sync::Arc;
 
+use keyway_model::limit::FIELD_BYTES_MAX;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::random::WasiRandomCtx;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
