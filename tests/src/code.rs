@@ -365,20 +365,23 @@ fn an_install_ends_with_its_compiler_when_its_caller_goes_away() {
     let compiler = stage.until("the compiler", |_| {
         (&children(broker) - &workers).pop_first()
     });
-    let waiting = installer(&stage, &bomb);
-    drop(waiting);
-    stage.until("the end of the one that waits", |stage| {
-        (cancelled(stage) == 1).then_some(())
+    // Whoever goes away before the request has been read has not asked for anything.
+    stage.until("the end of one that waits", |stage| {
+        drop(installer(stage, &single));
+        (cancelled(stage) > 0).then_some(())
     });
     assert!(
         children(broker).contains(&compiler),
         "it was not asked to end"
     );
+    let before = cancelled(&stage);
     drop(compiling);
     stage.until("the end of the compiler", |_| {
         (!children(broker).contains(&compiler)).then_some(())
     });
-    stage.until("its record", |stage| (cancelled(stage) == 2).then_some(()));
+    stage.until("its record", |stage| {
+        (cancelled(stage) > before).then_some(())
+    });
     assert_eq!(stage.json("--workspace acme connector list"), json!([]));
     // The compiler is free for whoever comes next, and the workspace has its places.
     let single = stage.write("single.wasm", single);

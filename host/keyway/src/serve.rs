@@ -328,7 +328,6 @@ async fn checkpoints(deployment: Arc<Deployment>) {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use axum::routing::get;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
@@ -347,7 +346,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_answers_pings_and_asks_nothing_is_closed() {
         let (mut client, server) = tokio::io::duplex(64 << 10);
-        let router = Router::new().route("/", get(|| async { "here" }));
+        let router = Router::default().fallback(|| async { "here" });
         let idle = Duration::from_millis(50);
         let serving = tokio::spawn(serve_connection(server, router, idle));
         // `GET /` of `x`, in HTTP/2.
