@@ -150,6 +150,13 @@ pub(crate) const BOMBS: &[Bomb] = &[
         text: || {
             around(r#"(memory 65536) (data (i32.const 0) "x") (data (i32.const 0xfffffff0) "x")"#)
         },
+        refused: Some("memory_bytes_max"),
+    },
+    Bomb {
+        name: "as-much-memory-as-there-may-be-with-data-at-its-end",
+        text: || {
+            around(r#"(memory 1024) (data (i32.const 0) "x") (data (i32.const 0x3fffff0) "x")"#)
+        },
         refused: None,
     },
     Bomb {
