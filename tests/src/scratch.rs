@@ -323,8 +323,8 @@ fn every_limit_of_scratch_files_is_told_to_the_guest_with_its_value() {
     });
     assert_eq!(
         refused.count(),
-        4,
-        "each refused change has an outcome that says why"
+        3,
+        "each refused change has an outcome that says why; a piece that is too large does not leave the worker"
     );
 }
 

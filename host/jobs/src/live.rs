@@ -145,20 +145,37 @@ impl Jobs {
         }
         Ok(())
     }
+
+    /// Whether the jobs under way of a workspace may have so many bytes more. What others
+    /// hold ends none of them as long as its workspace holds no more than an equal part.
+    fn check_growth(&self, tenant: TenantId, more: u64, quotas: &Quotas) -> Result<(), NoRoom> {
+        let held = self.tenants.get(&tenant).map_or(0, |held| held.bytes);
+        let wanted = held.saturating_add(more);
+        let own_max = quotas.job_bytes_per_workspace_max;
+        let workspaces = self.tenants.len().max(1) as u64;
+        let is_full = self.all.bytes.saturating_add(more) > JOB_BYTES_MAX;
+        let (name, value) = if more == 0 {
+            return Ok(());
+        } else if wanted > own_max {
+            ("job_bytes_per_workspace_max", own_max)
+        } else if is_full && wanted > JOB_BYTES_MAX / workspaces {
+            ("JOB_BYTES_MAX", JOB_BYTES_MAX)
+        } else {
+            return Ok(());
+        };
+        Err(NoRoom { name, value })
+    }
 }
 
 impl Room {
     /// Grows to what the job holds now.
     pub(crate) fn grow(&mut self, bytes: u64, quotas: &Quotas) -> Result<(), NoRoom> {
-        let more = Held {
-            jobs: 0,
-            bytes: bytes.saturating_sub(self.bytes),
-        };
+        let more = bytes.saturating_sub(self.bytes);
         let mut jobs = self.live.0.lock();
-        jobs.check(self.tenant, more, quotas)?;
-        jobs.all.bytes += more.bytes;
-        jobs.tenants.entry(self.tenant).or_default().bytes += more.bytes;
-        self.bytes += more.bytes;
+        jobs.check_growth(self.tenant, more, quotas)?;
+        jobs.all.bytes += more;
+        jobs.tenants.entry(self.tenant).or_default().bytes += more;
+        self.bytes += more;
         Ok(())
     }
 }
@@ -200,7 +217,7 @@ mod tests {
                 Err(error) => return (held, error),
             }
         }
-        panic!("there is no end of it");
+        unreachable!("there is no end of it");
     }
 
     #[test]
@@ -261,6 +278,21 @@ mod tests {
         assert_eq!(room.grow(60, &quotas(1, 10)), Ok(()));
         drop(room);
         assert_eq!(live.0.lock().all.bytes, 40);
+    }
+
+    #[test]
+    fn what_other_workspaces_hold_ends_no_job_that_holds_little() {
+        let live = Live::default();
+        let no_own = quotas(u32::MAX, u64::MAX);
+        let mib = 1 << 20;
+        let mut victim = live.room(TenantId::from_bits(1), mib, &no_own).unwrap();
+        let sixth = |tenant| live.room_anyway(TenantId::from_bits(tenant), JOB_BYTES_MAX / 6);
+        let _others: Vec<_> = (2..7).map(sixth).collect();
+        let mut large = sixth(7);
+        assert!(live.0.lock().all.bytes > JOB_BYTES_MAX - 5);
+        assert_eq!(victim.grow(64 * mib, &no_own), Ok(()));
+        let refused = large.grow(JOB_BYTES_MAX / 6 + mib, &no_own);
+        assert_eq!(refused.map_err(|over| over.name), Err("JOB_BYTES_MAX"));
     }
 
     #[test]

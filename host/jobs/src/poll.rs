@@ -4,6 +4,7 @@
 //! the last of them: after a crash a poll is asked again from the same cursor, and
 //! what was seen is known.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use keyway_gate::resource::RecipeRecord;
@@ -90,12 +91,12 @@ impl Jobs {
         let mut events = batch.events.as_slice();
         let mut new = 0;
         loop {
-            let mut rooms = Vec::new();
+            let mut rooms = HashMap::new();
             let unit = self.gate.store().unit(scope);
             while let Some((event, rest)) = events.split_first() {
                 let (id, record) = self.job_of(recipe, event)?;
                 match self.room(scope, record.trigger.text().len()) {
-                    Ok(room) => rooms.push(room),
+                    Ok(room) => drop(rooms.insert(id, room)),
                     Err(error) if rooms.is_empty() => return Err(PollError::Drive(error)),
                     Err(_) => break,
                 }
@@ -113,8 +114,10 @@ impl Jobs {
             }
             let jobs = unit.commit_new_jobs().await.map_err(DriveError::from)?;
             new += jobs.len();
-            for (id, room) in jobs.into_iter().zip(rooms) {
-                self.resume(scope, id, room).await?;
+            for id in jobs {
+                if let Some(room) = rooms.remove(&id) {
+                    self.resume(scope, id, room).await?;
+                }
             }
             if events.is_empty() {
                 return Ok(new);

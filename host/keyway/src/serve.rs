@@ -18,7 +18,7 @@ use hyper_util::service::TowerToHyperService;
 use keyway_authz::Principal;
 use keyway_model::limit::{
     LISTENER_BUFFER_BYTES_MAX, LISTENER_CONNECTIONS_MAX, LISTENER_HEAD_MS_MAX,
-    LISTENER_IDLE_MS_MAX, LISTENER_STREAMS_MAX, SOCKET_CONNECTIONS_MAX,
+    LISTENER_IDLE_MS_MAX, LISTENER_LEAVING_MS_MAX, LISTENER_STREAMS_MAX, SOCKET_CONNECTIONS_MAX,
     UNKNOWN_CALLS_RECORD_SECONDS_MIN,
 };
 use keyway_model::time::Clock;
@@ -40,6 +40,9 @@ pub const SOCKET: &str = "api.sock";
 
 /// At the latest, so long after a record it is under a signed checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+
+/// So many of these moments apart, the oldest ended tokens are forgotten.
+const TOKENS_FORGOTTEN_EVERY: u32 = 120;
 
 /// How long a client may take over the head of a request, and how long a
 /// connection may be silent.
@@ -292,7 +295,8 @@ where
             ended = &mut connection => return drop(ended),
             () = idle => connection.as_mut().graceful_shutdown(),
         }
-        drop(connection.await);
+        let leaving = Duration::from_millis(LISTENER_LEAVING_MS_MAX);
+        drop(tokio::time::timeout(leaving, connection).await);
     };
     tokio::select! {
         // A connection that breaks is its client's to notice.
@@ -316,12 +320,17 @@ async fn records_of_refusals(deployment: Arc<Deployment>) {
 /// rights of tokens that have expired meanwhile.
 async fn checkpoints(deployment: Arc<Deployment>) {
     let mut tick = tokio::time::interval(CHECKPOINT_EVERY);
+    let mut ticks = 0_u32;
     loop {
         tick.tick().await;
         if let Err(error) = deployment.gate().store().make_checkpoints().await {
             tracing::error!(%error, "a checkpoint could not be made");
         }
         deployment.end_expired_tokens();
+        if ticks.is_multiple_of(TOKENS_FORGOTTEN_EVERY) {
+            deployment.forget_ended_tokens();
+        }
+        ticks = ticks.wrapping_add(1);
     }
 }
 

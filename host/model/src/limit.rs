@@ -296,6 +296,10 @@ constants! {
     READS_MAX: usize = 16, Count, "further ones wait their turn";
     /// Those of one workspace.
     READS_PER_WORKSPACE_MAX: usize = 2, Count, "further ones wait their turn";
+    /// How long such a call waits for its turn.
+    READ_WAIT_MS_MAX: u64 = 10_000, Milliseconds, "the call is refused";
+    /// How long a client may take nothing of an answer that is longer than a piece.
+    ANSWER_STALL_MS_MAX: u64 = 30_000, Milliseconds, "the answer is cut off, and its places are free";
     /// Events that one poll brings.
     POLL_EVENTS_MAX: usize = 1_000, Count, "the poll fails";
     /// Bytes of one event's de-duplication key.
@@ -334,6 +338,8 @@ constants! {
     LISTENER_HEAD_MS_MAX: u64 = 15_000, Milliseconds, "the connection is cut off";
     /// How long a connection may bring no request, whatever else it says.
     LISTENER_IDLE_MS_MAX: u64 = 60_000, Milliseconds, "it is closed after the answers under way";
+    /// How long these answers may then take.
+    LISTENER_LEAVING_MS_MAX: u64 = 900_000, Milliseconds, "the connection is cut off";
     /// Bytes of an encoded response that are not held to `response_expansion_max`.
     RESPONSE_EXPANSION_FREE_BYTES: u64 = 64 << 10, Bytes, "the ratio holds for the rest";
     /// Bytes of the headers that a guest builds for one request, as the engine counts them in memory.

@@ -27,7 +27,7 @@ impl Deployment {
             limit,
             ..keyway_store::AuditFilter::default()
         };
-        let place = self.reads.enter(allowed.scope.tenant).await;
+        let (allowed, place) = self.read_place(allowed).await?;
         let records = self
             .gate
             .store()
@@ -46,7 +46,7 @@ impl Deployment {
             return allowed.fail(one_environment()).await;
         }
         let tenant = allowed.scope.tenant;
-        let place = self.reads.enter(tenant).await;
+        let (allowed, place) = self.read_place(allowed).await?;
         allowed.answer(()).await?;
         let value = self.gate.store().audit(tenant).export_from(0).await?;
         Ok(Read { value, place })

@@ -50,7 +50,7 @@ impl Deployment {
         };
         let limit = filter.limit.unwrap_or(50).min(LISTED_MAX);
         let store = self.gate.store().tenant(allowed.scope);
-        let place = self.reads.enter(allowed.scope.tenant).await;
+        let (allowed, place) = self.read_place(allowed).await?;
         let stored = store.jobs(recipe, state, limit).await?;
         let value = stored
             .into_iter()
@@ -69,7 +69,7 @@ impl Deployment {
             .begin(&caller, "job:show", "job", Some(id.to_owned()))
             .await?;
         let store = self.gate.store().tenant(allowed.scope);
-        let place = self.reads.enter(allowed.scope.tenant).await;
+        let (allowed, place) = self.read_place(allowed).await?;
         let stored = match id.parse::<JobId>().ok() {
             None => None,
             Some(id) => store.job::<JobRecord, JobSummary>(id).await?,
@@ -128,12 +128,12 @@ impl Deployment {
         }
         let accepted_at = self.gate.clock().now();
         let new = JobId::at(accepted_at);
-        let (keys_of, kept) = match rerun.from {
-            RerunFrom::Trigger => (new, Vec::new()),
+        let (allowed, keys_of, kept) = match rerun.from {
+            RerunFrom::Trigger => (allowed, new, Vec::new()),
             RerunFrom::Failed => {
-                let _place = self.reads.enter(scope.tenant).await;
+                let (allowed, _place) = self.read_place(allowed).await?;
                 let rows = read_journal(&store, stored.id).await?;
-                (stored.record.keys_of, kept_rows(rows))
+                (allowed, stored.record.keys_of, kept_rows(rows))
             }
         };
         let kept_bytes: usize = kept.iter().map(|row| row.entry.bytes()).sum();

@@ -4,10 +4,14 @@
 //! in memory until then. Workspaces take turns for them. What takes a processor
 //! for longer than a moment is done aside, or all else that this node does waits.
 
+use std::time::Duration;
+
 use keyway_fair::{Admission, Place, Wish};
 use keyway_gate::ControlError;
 use keyway_model::TenantId;
-use keyway_model::limit::{READS_MAX, READS_PER_WORKSPACE_MAX};
+use keyway_model::limit::{READ_WAIT_MS_MAX, READS_MAX, READS_PER_WORKSPACE_MAX};
+
+use super::{Allowed, Deployment};
 
 /// Places for long reads.
 #[derive(Debug)]
@@ -26,8 +30,19 @@ impl Reads {
         Self(Admission::of(READS_MAX))
     }
 
+    /// A place, when it is the workspace's turn; what to tell if that takes too long.
+    async fn in_time(&self, tenant: TenantId) -> Result<Place<()>, String> {
+        let patience = Duration::from_millis(READ_WAIT_MS_MAX);
+        let place = tokio::time::timeout(patience, self.enter(tenant)).await;
+        place.map_err(|_| {
+            format!(
+                "long answers of this workspace are still being sent: `READS_PER_WORKSPACE_MAX` ({READS_PER_WORKSPACE_MAX}) of them, and `READS_MAX` ({READS_MAX}) of all, may be at once; read them, or try again"
+            )
+        })
+    }
+
     /// A place, when it is the workspace's turn.
-    pub(super) async fn enter(&self, tenant: TenantId) -> Place<()> {
+    async fn enter(&self, tenant: TenantId) -> Place<()> {
         let wish = Wish {
             tenant,
             tenant_max: READS_PER_WORKSPACE_MAX,
@@ -35,6 +50,19 @@ impl Reads {
             line_max: usize::MAX,
         };
         self.0.enter(wish).await
+    }
+}
+
+impl Deployment {
+    /// A place for a long read of the workspace of this call.
+    pub(super) async fn read_place(
+        &self,
+        allowed: Allowed,
+    ) -> Result<(Allowed, Place<()>), ControlError> {
+        match self.reads.in_time(allowed.scope.tenant).await {
+            Ok(place) => Ok((allowed, place)),
+            Err(told) => Err(allowed.call.over(told).await),
+        }
     }
 }
 

@@ -236,13 +236,16 @@ impl Deployment {
     }
 
     /// Takes the rights of every token whose time is over: recipes that run on
-    /// them stop at their next host call. Of those that have ended, each workspace
-    /// keeps so many.
+    /// them stop at their next host call.
     pub(crate) fn end_expired_tokens(&self) {
         let ended = self.tokens.lock().take_expired(self.gate.clock().now());
         for id in ended {
             self.roles.remove(Principal::Token(id));
         }
+    }
+
+    /// Of the tokens that have ended, each workspace keeps so many.
+    pub(crate) fn forget_ended_tokens(&self) {
         let directory = self.gate.store().directory();
         directory.forget_ended_tokens(TOKENS_ENDED_KEPT_MAX);
     }
