@@ -203,6 +203,8 @@ fn a_flood_of_host_calls_does_not_slow_another_tenants_job() {
 #[test]
 fn a_flood_of_logs_does_not_slow_another_tenants_job() {
     let scene = Scene::new("greedy", "log-flood");
+    // Its jobs are short: those of one flood end before the victim's.
+    scene.flood(&json!({}));
     scene.holds(&json!({}), Ends::WhenToldTo);
 }
 
