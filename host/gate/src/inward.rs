@@ -88,7 +88,11 @@ impl Invocation {
         if let Err(over) = self.may_log(message.len()) {
             let mut seen = self.seen.lock();
             seen.log_lines_dropped = seen.log_lines_dropped.saturating_add(1);
-            return seen.say_once(dropped_lines(over.to_string()));
+            // It is said once, so it is put into words once: a flood drops very many.
+            if seen.log_lines_dropped == 1 {
+                seen.say_once(dropped_lines(over.to_string()));
+            }
+            return;
         }
         let mut seen = self.seen.lock();
         let message: String = message.chars().filter(|c| is_plain(*c)).collect();
