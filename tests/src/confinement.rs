@@ -72,6 +72,45 @@ fn every_layer_holds_around_the_workers_that_run_guests() {
     assert!(has_code, "code runs in the broker's sealed file");
 }
 
+/// Policy and `nice` of each thread of a process by that name, of which there is one for
+/// each lane.
+fn ranks(pid: u32, name: &str) -> Vec<(String, String)> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    // The compiler may be a child still, and end meanwhile.
+    let stats = threads.into_iter().flatten().filter_map(|thread| {
+        let stat = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+        let (comm, rest) = stat.rsplit_once(") ").unwrap();
+        let fields: Vec<&str> = rest.split(' ').collect();
+        // The third field of the file is the first of these.
+        let [nice, policy] = [19, 41].map(|number| fields[number - 3].to_owned());
+        Some((comm.to_owned(), (policy, nice)))
+    });
+    let named = stats.filter(|(comm, _)| comm.contains(&format!("({name}")));
+    named.map(|(_, rank)| rank).collect()
+}
+
+#[test]
+fn what_computes_for_long_stands_back_for_lanes_and_these_for_the_broker() {
+    let stage = Stage::with_shop();
+    let mut workers = children(stage.serve.as_ref().unwrap().pid());
+    workers.retain(|pid| !ranks(*pid, "keyway-lane-").is_empty());
+    assert!(!workers.is_empty());
+    for pid in workers {
+        let lanes = ranks(pid, "keyway-lane-");
+        // `SCHED_OTHER` is 0 and `SCHED_IDLE` 5.
+        for (name, policy, nice) in [
+            ("keyway-lane-", "0", 10),
+            ("keyway-long-", "5", 10),
+            ("keyway-late-", "0", 15),
+        ] {
+            let own = rustix::process::getpriority_process(None).unwrap();
+            let nice = (own + nice).min(19).to_string();
+            let expected = vec![(policy.to_owned(), nice); lanes.len()];
+            assert_eq!(ranks(pid, name), expected, "{name}");
+        }
+    }
+}
+
 const ECHO: &str = r#"recipe: echo
 trigger: { webhook: {} }
 steps:

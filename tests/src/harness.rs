@@ -31,9 +31,15 @@ pub(crate) fn root() -> PathBuf {
         .to_owned()
 }
 
-/// The `keyway` program, built before the tests by `cargo xtask test`.
+/// The `keyway` program, built before the tests by `cargo xtask test`; or another
+/// build of it, which `cargo xtask hostile` names.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "which build is measured is the runner's"
+)]
 pub(crate) fn program() -> PathBuf {
-    let program = built().join("keyway");
+    let named = std::env::var_os("KEYWAY_PROGRAM");
+    let program = named.map_or_else(|| built().join("keyway"), PathBuf::from);
     assert!(
         program.exists(),
         "{} is not built: run `cargo xtask test`",

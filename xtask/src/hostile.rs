@@ -1,7 +1,8 @@
 //! `cargo xtask hostile`: every row of the table of hostile guests beside its victim, each with its figures.
 //!
-//! The tests measure and decide; here their lines are gathered into one table. `cargo xtask test` runs the same rows
-//! with fewer requests, of which it holds the median.
+//! The tests measure and decide, beside the program as it is shipped; here their lines are gathered into one table.
+//! `cargo xtask test` runs the same rows with fewer requests, of which it holds the median, and a program that is not
+//! optimized.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -10,6 +11,7 @@ use std::process::Stdio;
 use anyhow::Context as _;
 use serde_json::Value;
 
+use crate::artifacts::{self, Profile};
 use crate::shell::cargo;
 use crate::suite;
 
@@ -46,6 +48,8 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     // One every 25 ms beside attackers, and one alone.
     let minutes = (u64::from(requests) * 50 * (ROWS + FLOODS) as u64).div_ceil(60_000);
     suite::build_for("Hostile guests")?;
+    artifacts::announce("Hostile guests (release build)", 15, Profile::Release);
+    artifacts::build_host(Profile::Release, &["keyway"])?;
     println!(
         "Then: {ROWS} rows and {FLOODS} floods, each with {requests} requests of its victim beside it and as many alone: about {minutes} minutes, and as long as attacks take to end.\nFigures mean something on a machine that does nothing else."
     );
@@ -53,6 +57,10 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     tests
         .args(["--", "--nocapture", "--test-threads=1"])
         .env("KEYWAY_VICTIM_REQUESTS", requests.to_string())
+        .env(
+            "KEYWAY_PROGRAM",
+            artifacts::binary("keyway", Profile::Release),
+        )
         .stdout(Stdio::piped());
     let mut running = tests.spawn().context("cannot start `cargo test`")?;
     let printed = running.stdout.take().context("it has no output")?;

@@ -13,6 +13,9 @@ const PROVING_CRATES: [&str; 4] = [
     "keyway-gate",
 ];
 
+/// Names another build of `keyway` than the one of the tests, which the tests then start.
+pub(crate) const PROGRAM: &str = "KEYWAY_PROGRAM";
+
 /// Runs everything that must pass; the test runner's own closing line is the last.
 pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     anyhow::ensure!(
@@ -35,16 +38,11 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
 
     println!("Step 5 of 5: the tests (about eight minutes)");
     if has_nextest() {
-        shell::run(&mut cargo(&["nextest", "run", "--workspace"]))
+        shell::run(cargo(&["nextest", "run", "--workspace"]).env_remove(PROGRAM))
     } else {
         println!("cargo-nextest is not installed; `cargo test` runs the same tests, more slowly.");
-        shell::run(&mut cargo(&[
-            "test",
-            "--workspace",
-            "--lib",
-            "--bins",
-            "--tests",
-        ]))
+        let tests = ["test", "--workspace", "--lib", "--bins", "--tests"];
+        shell::run(cargo(&tests).env_remove(PROGRAM))
     }
 }
 

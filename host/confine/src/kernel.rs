@@ -1,4 +1,4 @@
-//! The three requests to the kernel that no safe library makes.
+//! The four requests to the kernel that no safe library makes.
 #![expect(
     unsafe_code,
     reason = "system calls without a safe form; none of them touches memory of this process"
@@ -38,6 +38,14 @@ pub(crate) fn close_inherited() -> io::Result<()> {
 pub(crate) fn refuse_exec_gain() -> io::Result<()> {
     // SAFETY: takes numbers alone.
     let set = unsafe { libc::prctl(SET_MDWE, REFUSE_EXEC_GAIN, 0_u64, 0_u64, 0_u64) };
+    outcome(set.into())
+}
+
+/// This thread computes when hardly any other thread would.
+pub(crate) fn only_when_idle() -> io::Result<()> {
+    let priority = libc::sched_param { sched_priority: 0 };
+    // SAFETY: `priority` lives beyond the call; 0 is the thread that calls.
+    let set = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const priority) };
     outcome(set.into())
 }
 

@@ -27,4 +27,4 @@ mod steps;
 pub use filter::{allowed_system_calls, refused_system_calls};
 pub use layer::{Layer, LayerReport, LayerState, Report};
 pub use limits::Limits;
-pub use steps::{Confinement, Start, Threaded};
+pub use steps::{Confinement, Start, Threaded, stand_back, stand_back_for_all};

@@ -18,6 +18,23 @@ use crate::limits::{self, Limits};
 /// guests do not keep the broker from serving other guests, people and the disk.
 const STANDS_BACK: i32 = 10;
 
+/// How much further a thread stands back that computes only for long.
+const STANDS_FURTHER_BACK: i32 = 5;
+
+/// Has the calling thread stand back for the others of its process. Where it may not,
+/// nothing is less safe.
+pub fn stand_back() {
+    rustix::process::nice(STANDS_FURTHER_BACK).ok();
+}
+
+/// Has the calling thread compute when hardly any other thread of the machine would, and
+/// whoever is woken take its processor at once.
+pub fn stand_back_for_all() {
+    if kernel::only_when_idle().is_err() {
+        stand_back();
+    }
+}
+
 /// What a confined process is told by the broker that starts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {

@@ -395,11 +395,6 @@ impl Invocation {
         within("host_calls_in_flight_max", in_flight, in_flight_max.into())
     }
 
-    pub(crate) fn masked_text(&self, text: String) -> String {
-        let mask = self.mask.lock().clone();
-        mask.and_then(|mask| mask.text(&text)).unwrap_or(text)
-    }
-
     /// Searches what the guest gives for the secrets of this call: whatever
     /// way it came by one, it does not leave with it.
     fn masked(&self, outcome: CallOutcome) -> CallOutcome {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::BoxFuture;
 use keyway_authz::{Admitted, DenialReason, Inward, Record, Tally};
-use keyway_ipc::{CallOutcome, HostReply, LogLevel, RequestId, StateRefusal, Trap, Usage};
+use keyway_ipc::{CallOutcome, HostReply, RequestId, StateRefusal, Trap, Usage};
 use keyway_model::EntryId;
 use keyway_model::limit::{CallLimits, table};
 use keyway_model::plain::is_plain;
@@ -61,45 +61,54 @@ impl Invocation {
         });
     }
 
-    /// Whether one more line may be kept.
-    fn may_log(&self, bytes: usize) -> Result<(), Over> {
-        let lines = self.seen.lock().log.len() as u64 + 1;
-        let bytes = self.log_bytes.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+    /// Keeps lines of the log, and counts those that are too many.
+    pub(crate) fn log(&self, mut lines: Vec<keyway_ipc::LogLine>) {
+        let Some(_admitted) = self.admit(Inward::LogWrite) else {
+            return;
+        };
+        let mask = self.mask.lock().clone();
+        let mut seen = self.seen.lock();
+        let (kept, over) = self.log_lines_kept(seen.log.len() as u64, &lines);
+        if let Some(over) = over {
+            let dropped = u32::try_from(lines.len() - kept).unwrap_or(u32::MAX);
+            // It is said once, so it is put into words once: a flood drops very many.
+            if seen.log_lines_dropped == 0 {
+                seen.say_once(dropped_lines(over.to_string()));
+            }
+            seen.log_lines_dropped = seen.log_lines_dropped.saturating_add(dropped);
+        }
+        lines.truncate(kept);
+        seen.log.extend(lines.into_iter().map(|line| {
+            let message: String = line.message.chars().filter(|c| is_plain(*c)).collect();
+            let masked = mask.as_ref().and_then(|mask| mask.text(&message));
+            LogLine {
+                level: line.level,
+                message: masked.unwrap_or(message),
+            }
+        }));
+    }
+
+    /// How many of these lines are kept, beside so many; and what the others exceed.
+    fn log_lines_kept(&self, before: u64, lines: &[keyway_ipc::LogLine]) -> (usize, Option<Over>) {
         let CallLimits {
             log_lines_max,
             log_bytes_max,
             ..
         } = self.limits;
-        within("log_lines_max", lines, log_lines_max.into())?;
-        within("log_bytes_max", bytes, log_bytes_max.into())?;
-        self.meters.log()
-    }
-
-    pub(crate) fn log(&self, lines: Vec<keyway_ipc::LogLine>) {
-        let Some(_admitted) = self.admit(Inward::LogWrite) else {
-            return;
-        };
-        for keyway_ipc::LogLine { level, message } in lines {
-            self.log_line(level, message);
-        }
-    }
-
-    fn log_line(&self, level: LogLevel, message: String) {
-        if let Err(over) = self.may_log(message.len()) {
-            let mut seen = self.seen.lock();
-            seen.log_lines_dropped = seen.log_lines_dropped.saturating_add(1);
-            // It is said once, so it is put into words once: a flood drops very many.
-            if seen.log_lines_dropped == 1 {
-                seen.say_once(dropped_lines(over.to_string()));
-            }
-            return;
-        }
-        let mut seen = self.seen.lock();
-        let message: String = message.chars().filter(|c| is_plain(*c)).collect();
-        seen.log.push(LogLine {
-            level,
-            message: self.masked_text(message),
+        let mut over = None;
+        let within_limits = lines.iter().zip(before + 1..).take_while(|(line, count)| {
+            let more = line.message.len() as u64;
+            let bytes = self.log_bytes.fetch_add(more, Ordering::Relaxed) + more;
+            let checked = within("log_lines_max", *count, log_lines_max.into())
+                .and_then(|()| within("log_bytes_max", bytes, log_bytes_max.into()));
+            over = checked.err();
+            over.is_none()
         });
+        let count = within_limits.count();
+        match self.meters.log(count) {
+            (kept, None) => (kept, over),
+            (kept, rate) => (kept, rate),
+        }
     }
 
     /// What the worker may tell the guest by itself: every declared parameter

@@ -145,13 +145,11 @@ impl Meters {
         self.connection.token(self.deadline()).await
     }
 
-    /// Whether one more log line may be kept; nobody waits for that.
-    pub(crate) fn log(&self) -> Result<(), Over> {
-        if self.log.token_now() {
-            Ok(())
-        } else {
-            Err(self.log.over())
-        }
+    /// How many of so many log lines may be kept, and what the others exceed; nobody
+    /// waits for that.
+    pub(crate) fn log(&self, lines: usize) -> (usize, Option<Over>) {
+        let kept = self.log.tokens_now(lines);
+        (kept, (kept < lines).then(|| self.log.over()))
     }
 
     fn deadline(&self) -> Instant {
@@ -278,9 +276,12 @@ mod tests {
             log_lines_per_second_max: 3,
             ..patient(60_000)
         });
-        let kept = (0..10).filter(|_| meters.log().is_ok()).count();
-        assert!((3..=4).contains(&kept), "{kept}");
-        assert_eq!(meters.log().unwrap_err().name, "log_lines_per_second_max");
+        let (first, over) = meters.log(2);
+        assert_eq!((first, over.is_none()), (2, true));
+        let (second, over) = meters.log(10);
+        assert!((1..=2).contains(&second), "{second}");
+        assert_eq!(over.unwrap().name, "log_lines_per_second_max");
+        assert_eq!(meters.log(0).0, 0);
     }
 
     #[tokio::test]

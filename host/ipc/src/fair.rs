@@ -6,10 +6,12 @@
 //! one slice of waiting, not a hundred; and so do its jobs in the broker. A
 //! call that has computed for long goes on in a thread for such calls, where
 //! there is one: the lane's own thread then sleeps most of the time, and the
-//! kernel wakes it at once for whoever comes. The thread of the long ones rests for
-//! a moment in each millisecond, so that others can have its processor. Knows nothing of guests and jobs.
+//! kernel wakes it at once for whoever comes. The threads of the long ones rest for
+//! a moment in each millisecond, so that others can have their processor. Knows nothing
+//! of guests and jobs.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::cell::Cell;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
@@ -20,14 +22,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
 use tokio::task::{JoinSet, coop};
 
 use crate::processor;
 
-/// Time on a processor after which a call goes on among the long ones: a few
-/// times what a quick one takes.
-const LONG_AFTER: Duration = Duration::from_millis(2);
+mod onward;
+
+pub use onward::{Arriving, ToLong, long, run_long};
+use onward::{Before, Onward};
 
 /// Turns that are shorter are taken together until they last this long: what
 /// they send then goes out in one piece.
@@ -46,69 +48,9 @@ const REST: Duration = Duration::from_micros(20);
 /// A call, or whatever else takes turns.
 pub type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The way of long calls to the thread that goes on with them.
-#[derive(Clone, Debug)]
-pub struct ToLong {
-    sender: mpsc::UnboundedSender<Moved>,
-    before: Before,
-}
-
-/// Where that thread finds them.
-#[derive(Debug)]
-pub struct Arriving(mpsc::UnboundedReceiver<Moved>);
-
-/// What has been long the last time, by its group and number: it begins in the
-/// thread of long calls, since one instruction alone can fill a slice of
-/// everybody's time.
-type Before = Arc<Mutex<HashSet<(u64, u64)>>>;
-
-/// A call on its way there.
-struct Moved {
-    group: u64,
-    kind: u64,
-    call: Call,
-    before: Before,
-}
-
-/// Both ends of that way.
-pub fn long() -> (ToLong, Arriving) {
-    let (sender, arriving) = mpsc::unbounded_channel();
-    let before = Before::default();
-    (ToLong { sender, before }, Arriving(arriving))
-}
-
-impl ToLong {
-    fn send(&self, group: u64, kind: u64, call: Call) {
-        let before = Arc::clone(&self.before);
-        let moved = Moved {
-            group,
-            kind,
-            call,
-            before,
-        };
-        // There it is polled at once, so no wake is lost on the way. That thread
-        // outlives the lanes.
-        drop(self.sender.send(moved));
-    }
-}
-
-/// Goes on with long calls until every lane that sends them has ended. Needs a
-/// runtime with timers.
-pub async fn run_long(mut arriving: Arriving) {
-    let mut groups = Groups {
-        rests: true,
-        ..Groups::default()
-    };
-    while let Some(moved) = arriving.0.recv().await {
-        let Moved {
-            group,
-            kind,
-            call,
-            before,
-        } = moved;
-        groups.spawn_boxed(group, kind, call, Some(before));
-    }
-    groups.join().await;
+thread_local! {
+    /// When the last turn of this thread ended.
+    static LAST_TURN: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 /// Groups that stay although they have no call, since the next may come at once.
@@ -119,7 +61,7 @@ const IDLE_GROUPS_MAX: usize = 64;
 pub struct Groups {
     groups: HashMap<u64, Arc<Group>>,
     tasks: JoinSet<()>,
-    long: Option<ToLong>,
+    onward: Onward,
     /// The thread rests after a long turn.
     rests: bool,
 }
@@ -130,8 +72,8 @@ struct Group(Mutex<Queue>);
 
 #[derive(Default)]
 struct Queue {
-    /// Calls that can go on, the next first.
-    ready: VecDeque<u64>,
+    /// Calls that can go on, the next first, and since when they can.
+    ready: VecDeque<(u64, Instant)>,
     /// Calls that the task has not seen yet.
     arrived: Vec<Arrived>,
     next: u64,
@@ -151,6 +93,20 @@ struct Arrived {
     call: Call,
     /// Where to note how long it was, if it came because of that.
     before: Option<Before>,
+    spent: Duration,
+}
+
+impl Arrived {
+    /// Its group gives it a number.
+    fn new(kind: u64, call: Call, before: Option<Before>, spent: Duration) -> Self {
+        Self {
+            id: 0,
+            kind,
+            call,
+            before,
+            spent,
+        }
+    }
 }
 
 /// Wakes one call of a group.
@@ -165,7 +121,7 @@ struct Task {
     number: u64,
     group: Arc<Group>,
     calls: HashMap<u64, Running>,
-    long: Option<ToLong>,
+    onward: Onward,
     rests: bool,
 }
 
@@ -176,6 +132,8 @@ struct Running {
     waker: Arc<CallWaker>,
     /// Time on a processor.
     spent: Duration,
+    /// When it came to this thread.
+    since: Instant,
 }
 
 impl std::fmt::Debug for Groups {
@@ -190,7 +148,7 @@ impl Groups {
     /// Groups whose long calls go on elsewhere.
     pub fn beside(long: Option<ToLong>) -> Self {
         Self {
-            long,
+            onward: long.map_or(Onward::Nowhere, Onward::Long),
             ..Self::default()
         }
     }
@@ -210,22 +168,17 @@ impl Groups {
     ) {
         // One call that panics must not take those beside it along.
         let call: Call = Box::pin(AssertUnwindSafe(call).catch_unwind().map(drop));
-        match &self.long {
-            Some(long) if long.before.lock().contains(&(group, kind)) => {
-                long.send(group, kind, call)
-            }
-            _ => self.spawn_boxed(group, kind, call, None),
+        if let Onward::Long(long) = &self.onward
+            && long.was_long(group, kind)
+        {
+            long.start(group, kind, call);
+        } else {
+            self.add(group, Arrived::new(kind, call, None, Duration::ZERO));
         }
     }
 
-    fn spawn_boxed(&mut self, group: u64, kind: u64, call: Call, before: Option<Before>) {
+    fn add(&mut self, group: u64, arrived: Arrived) {
         while self.tasks.try_join_next().is_some() {}
-        let arrived = Arrived {
-            id: 0,
-            kind,
-            call,
-            before,
-        };
         let arrived = match self.groups.get(&group) {
             Some(running) => match running.add(arrived) {
                 Ok(()) => return,
@@ -245,7 +198,7 @@ impl Groups {
             number: group,
             group: started,
             calls: HashMap::new(),
-            long: self.long.clone(),
+            onward: self.onward.clone(),
             rests: self.rests,
         });
     }
@@ -270,7 +223,7 @@ impl Group {
         queue.next += 1;
         queue.is_idle = false;
         queue.arrived.push(Arrived { id, ..arrived });
-        queue.ready.push_back(id);
+        queue.ready.push_back((id, Instant::now()));
         if let Some(task) = queue.task.take() {
             task.wake();
         }
@@ -300,7 +253,7 @@ impl Wake for CallWaker {
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.is_queued.swap(true, Ordering::AcqRel) {
             let mut queue = self.group.0.lock();
-            queue.ready.push_back(self.id);
+            queue.ready.push_back((self.id, Instant::now()));
             if let Some(task) = queue.task.take() {
                 task.wake();
             }
@@ -310,7 +263,7 @@ impl Wake for CallWaker {
 
 impl Task {
     /// The call whose turn it is; `None` if none can go on.
-    fn next(&mut self, cx: &Context<'_>) -> Poll<Option<u64>> {
+    fn next(&mut self, cx: &Context<'_>) -> Poll<Option<(u64, Instant)>> {
         let mut queue = self.group.0.lock();
         for arrived in std::mem::take(&mut queue.arrived) {
             let Arrived {
@@ -318,6 +271,7 @@ impl Task {
                 kind,
                 call,
                 before,
+                spent,
             } = arrived;
             let waker = CallWaker {
                 id,
@@ -329,7 +283,8 @@ impl Task {
                 call,
                 before,
                 waker: Arc::new(waker),
-                spent: Duration::ZERO,
+                spent,
+                since: Instant::now(),
             };
             self.calls.insert(id, running);
         }
@@ -349,35 +304,46 @@ impl Task {
         Poll::Ready(next)
     }
 
-    /// Polls one call, once.
-    fn turn(&mut self, id: u64) {
+    /// Polls one call, once, which can go on since then.
+    fn turn(&mut self, id: u64, ready: Instant) {
         let Some(running) = self.calls.get_mut(&id) else {
             return;
         };
+        if self.onward.is_late() {
+            self.send_on(id);
+            return;
+        }
         running.waker.is_queued.store(false, Ordering::Release);
         let own = Waker::from(Arc::clone(&running.waker));
         let started = processor::begin();
         let polled = running.call.as_mut().poll(&mut Context::from_waker(&own));
         let took = processor::since(started);
+        let ended = Instant::now();
+        // What it did for others before is no waiting of the thread.
+        let idle_since = LAST_TURN
+            .replace(Some(ended))
+            .map_or(ready, |last| last.max(ready));
+        let waited = started.saturating_duration_since(idle_since)
+            + ended.duration_since(started).saturating_sub(took);
         running.spent += took;
         if self.rests && took >= REST_AFTER {
             std::thread::sleep(REST);
         }
-        let is_long = running.spent > LONG_AFTER;
-        if polled.is_pending() && !(is_long && self.long.is_some()) {
-            return;
+        if polled.is_ready() {
+            let ended = self.calls.remove(&id);
+            ended.inspect(|ended| self.onward.ended(self.number, ended));
+        } else if self.onward.is_due(running, waited) {
+            self.send_on(id);
         }
+    }
+
+    /// Sends one call on, if there is somebody to go on with it.
+    fn send_on(&mut self, id: u64) {
         let Some(running) = self.calls.remove(&id) else {
             return;
         };
-        if let Some(before) = running.before.filter(|_| !is_long) {
-            before.lock().remove(&(self.number, running.kind));
-        }
-        if let Some(long) = self.long.as_ref().filter(|_| is_long) {
-            long.before.lock().insert((self.number, running.kind));
-            if polled.is_pending() {
-                long.send(self.number, running.kind, running.call);
-            }
+        if let Err(running) = self.onward.send(self.number, running) {
+            self.calls.insert(id, running);
         }
     }
 }
@@ -391,7 +357,7 @@ impl Future for Task {
             match self.next(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Ready(Some(id)) => self.turn(id),
+                Poll::Ready(Some((id, ready))) => self.turn(id, ready),
             }
             if begun.elapsed() >= TOGETHER || !coop::has_budget_remaining() {
                 // Behind the other groups, and behind what has arrived on the link.

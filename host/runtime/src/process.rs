@@ -32,10 +32,10 @@ pub enum ProcessError {
     Broken,
 }
 
-/// How much further than the lanes the threads of long calls stand back (`nice`).
-const LONG_STANDS_BACK: i32 = 5;
+/// Threads of each lane: its own, and those of long and of late calls.
+const THREADS_PER_LANE: usize = 3;
 
-/// The body of a worker process: two threads for each lane, until the broker
+/// The body of a worker process: three threads for each lane, until the broker
 /// has closed them all. Every thread that the process will ever have exists,
 /// with its event queue, when the last layer of confinement is put on; the
 /// first message is read after that. A layer that was refused is for the
@@ -59,19 +59,26 @@ pub fn run_process(
     let threaded = confinement.before_threads();
     worker.start_clock()?;
     // Once when all have what they need, once more when all are confined.
-    let together = Arc::new(Barrier::new(2 * lanes.len() + 1));
-    let mut threads = Vec::with_capacity(2 * lanes.len());
+    let together = Arc::new(Barrier::new(THREADS_PER_LANE * lanes.len() + 1));
+    let mut threads = Vec::with_capacity(THREADS_PER_LANE * lanes.len());
     for (number, end) in lanes.into_iter().enumerate() {
-        let (long, arriving) = fair::long();
+        let (to_long, [long, late]) = fair::long();
         let (worker, all) = (Arc::clone(&worker), Arc::clone(&together));
         let lane = thread::Builder::new()
             .name(format!("keyway-lane-{number}"))
-            .spawn(move || run_lane(worker, end, long, &all))?;
-        let all = Arc::clone(&together);
-        let long = thread::Builder::new()
-            .name(format!("keyway-long-{number}"))
-            .spawn(move || run_beside(arriving, &all))?;
-        threads.extend([lane, long]);
+            .spawn(move || run_lane(worker, end, to_long, &all))?;
+        threads.push(lane);
+        let beside = [
+            ("long", long, keyway_confine::stand_back_for_all as fn()),
+            ("late", late, keyway_confine::stand_back),
+        ];
+        for (name, arriving, stand_back) in beside {
+            let all = Arc::clone(&together);
+            let thread = thread::Builder::new()
+                .name(format!("keyway-{name}-{number}"))
+                .spawn(move || run_beside(arriving, stand_back, &all))?;
+            threads.push(thread);
+        }
     }
     together.wait();
     worker.confined(confine::layers(&threaded.close(&limits)));
@@ -94,12 +101,12 @@ fn run_lane(worker: Arc<Worker>, end: End, long: ToLong, together: &Barrier) -> 
 
 /// Goes on with the calls of one lane that compute for long, as long as the
 /// lane is there. It waits for calls and for time, and so holds no descriptor.
-fn run_beside(arriving: Arriving, together: &Barrier) -> io::Result<()> {
+fn run_beside(arriving: Arriving, stand_back: fn(), together: &Barrier) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build();
     // Of this thread alone. Where it may not, it is as important as a lane.
-    rustix::process::nice(LONG_STANDS_BACK).ok();
+    stand_back();
     together.wait();
     together.wait();
     runtime?.block_on(run_long(arriving));

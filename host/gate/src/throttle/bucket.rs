@@ -45,6 +45,18 @@ struct Pace {
     spent: Spent,
 }
 
+impl Pace {
+    /// Takes a token, if there is one; else says how long it is until there is.
+    fn take(&mut self, now: std::time::Instant) -> Result<(), Duration> {
+        let wait = self.spent.wait(now, self.per_second);
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        self.spent.spend(now, self.per_second);
+        Ok(())
+    }
+}
+
 impl Bucket {
     pub(super) fn new(name: &'static str, per_second: u32) -> Self {
         Self {
@@ -71,14 +83,13 @@ impl Bucket {
 
     /// Takes a token, if there is one; else says how long it is until there is.
     fn token_or_wait(&self) -> Result<(), Duration> {
-        let mut pace = self.pace.lock();
-        let (now, per_second) = (std::time::Instant::now(), pace.per_second);
-        let wait = pace.spent.wait(now, per_second);
-        if !wait.is_zero() {
-            return Err(wait);
-        }
-        pace.spent.spend(now, per_second);
-        Ok(())
+        self.pace.lock().take(std::time::Instant::now())
+    }
+
+    /// Takes as many tokens as there are, but no more than so many.
+    pub(super) fn tokens_now(&self, wanted: usize) -> usize {
+        let (mut pace, now) = (self.pace.lock(), std::time::Instant::now());
+        (0..wanted).take_while(|_| pace.take(now).is_ok()).count()
     }
 
     /// Takes a token, if there is one.

@@ -5,7 +5,15 @@
 use std::future::poll_fn;
 use std::time::Instant;
 
+use super::onward::{LATE_AFTER, LATE_FOR, LONG_AFTER};
 use super::*;
+
+/// The way of long calls to a thread from which none leaves.
+fn long_without_late() -> (ToLong, Arriving) {
+    let (to_long, [mut long, _]) = long();
+    long.onward = Onward::Nowhere;
+    (to_long, long)
+}
 
 /// A call that could go on for ever, and notes each of its turns, which last so long.
 fn spinner(
@@ -61,7 +69,7 @@ async fn quick_turns_of_one_group_are_taken_together() {
 
 #[tokio::test]
 async fn a_call_that_computes_for_long_goes_on_elsewhere_and_ends_there() {
-    let (long, arriving) = long();
+    let (long, arriving) = long_without_late();
     let mut groups = Groups::beside(Some(long));
     let (tell, told) = tokio::sync::oneshot::channel();
     groups.spawn(1, async move {
@@ -93,7 +101,7 @@ fn rests() -> u64 {
 
 #[tokio::test]
 async fn the_thread_of_long_calls_rests_after_each_long_turn_and_no_other() {
-    let (long, arriving) = long();
+    let (long, arriving) = long_without_late();
     let mut groups = Groups::beside(Some(long));
     let (tell, told) = tokio::sync::oneshot::channel();
     groups.spawn(1, async move {
@@ -133,7 +141,7 @@ async fn the_thread_of_long_calls_rests_after_each_long_turn_and_no_other() {
 
 #[tokio::test]
 async fn a_kind_that_was_long_begins_elsewhere_until_it_is_short_again() {
-    let (long, arriving) = long();
+    let (long, arriving) = long_without_late();
     let before = Arc::clone(&long.before);
     let mut groups = Groups::beside(Some(long));
     let here = std::thread::current().id();
@@ -211,4 +219,138 @@ async fn few_groups_stay_that_have_no_call_and_none_ends_that_has_one() {
     assert_eq!(tell.send(()), Ok(()));
     assert_eq!(answered.await, Ok(true));
     groups.join().await;
+}
+
+/// A thread by a name that goes on with calls.
+fn goes_on(name: &str, arriving: Arriving) -> std::thread::JoinHandle<()> {
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    let body = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(run_long(arriving));
+    };
+    thread.spawn(body).unwrap()
+}
+
+fn thread_name() -> String {
+    let thread = std::thread::current();
+    thread.name().unwrap_or_default().to_owned()
+}
+
+/// Computes until another thread goes on with it.
+async fn until_long() {
+    let first = std::thread::current().id();
+    while std::thread::current().id() == first {
+        compute(LONG_AFTER * 2);
+        tokio::task::yield_now().await;
+    }
+}
+
+fn compute(time: Duration) {
+    let began = processor::begin();
+    while processor::since(began) < time {}
+}
+
+/// Is kept from the processor for so long.
+fn is_kept_waiting(time: Duration) {
+    let (_held, never) = std::sync::mpsc::channel::<()>();
+    assert!(never.recv_timeout(time).is_err());
+}
+
+#[tokio::test]
+async fn the_calls_of_a_late_thread_go_on_elsewhere_for_a_while_and_come_back() {
+    let (to_long, [long, late]) = long();
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let mut groups = Groups::beside(Some(to_long));
+    let (beside, of_beside) = tokio::sync::oneshot::channel();
+    let (is_late, goes_on_late) = tokio::sync::oneshot::channel();
+    groups.spawn(1, async move {
+        until_long().await;
+        drop(goes_on_late.await);
+        beside.send(thread_name()).unwrap_or_default();
+    });
+    groups.spawn(2, async move {
+        until_long().await;
+        let mut threads = vec![thread_name()];
+        is_kept_waiting(LATE_AFTER * 2);
+        tokio::task::yield_now().await;
+        threads.push(thread_name());
+        is_late.send(()).unwrap_or_default();
+        let since = Instant::now();
+        while since.elapsed() < LATE_FOR * 2 && thread_name() == "late" {
+            compute(Duration::from_millis(1));
+            tokio::task::yield_now().await;
+        }
+        threads.push(thread_name());
+        tell.send(threads).unwrap_or_default();
+    });
+    let threads = [goes_on("long", long), goes_on("late", late)];
+    assert_eq!(told.await.unwrap(), ["long", "late", "long"]);
+    assert_eq!(of_beside.await.unwrap(), "late");
+    groups.join().await;
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_thread_that_comes_late_to_its_calls_is_late() {
+    let (to_long, [long, late]) = long();
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let (wake, woken) = tokio::sync::oneshot::channel::<()>();
+    let (begins, has_begun) = tokio::sync::oneshot::channel();
+    let mut groups = Groups::beside(Some(to_long));
+    groups.spawn(1, async move {
+        until_long().await;
+        begins.send(()).unwrap_or_default();
+        drop(woken.await);
+        // This turn was begun late, and the next is elsewhere.
+        tokio::task::yield_now().await;
+        tell.send(thread_name()).unwrap_or_default();
+    });
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let long = std::thread::Builder::new()
+        .name("long".to_owned())
+        .spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                // What keeps the thread is no turn of a call.
+                let keeps = async move {
+                    drop(has_begun.await);
+                    wake.send(()).unwrap_or_default();
+                    assert!(held.recv_timeout(LATE_AFTER * 2).is_err());
+                };
+                tokio::join!(keeps, run_long(long))
+            });
+        });
+    let late = goes_on("late", late);
+    assert_eq!(told.await.unwrap(), "late");
+    drop(hold);
+    groups.join().await;
+    long.unwrap().join().unwrap();
+    late.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_late_call_ends_where_it_is_when_the_thread_of_long_ones_has_ended() {
+    let (to_long, [long, late]) = long();
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let (long_ended, has_ended) = std::sync::mpsc::channel();
+    let mut groups = Groups::beside(Some(to_long));
+    groups.spawn(1, async move {
+        until_long().await;
+        is_kept_waiting(LATE_AFTER * 2);
+        tokio::task::yield_now().await;
+        has_ended.recv_timeout(Duration::from_secs(60)).unwrap();
+        is_kept_waiting(LATE_FOR);
+        tokio::task::yield_now().await;
+        tell.send(thread_name()).unwrap_or_default();
+    });
+    let (long, late) = (goes_on("long", long), goes_on("late", late));
+    groups.join().await;
+    long.join().unwrap();
+    long_ended.send(()).unwrap();
+    assert_eq!(told.await.unwrap(), "late");
+    late.join().unwrap();
 }
