@@ -79,6 +79,26 @@ fn busy_worker_of(stage: &Stage, is_meant: impl Fn(&u32) -> bool) -> u32 {
     })
 }
 
+/// The one of which a thread of long or late calls could go on, whether or not it is
+/// given a processor.
+fn worker_with_a_long_call(stage: &Stage) -> u32 {
+    let broker = stage.serve.as_ref().unwrap().pid();
+    let goes_on = |pid: &u32| {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+        let mut stats = threads.into_iter().flatten().filter_map(|thread| {
+            let path = thread.ok()?.path().join("stat");
+            std::fs::read_to_string(path).ok()
+        });
+        stats.any(|stat| {
+            let is_beside = stat.contains("(keyway-long-") || stat.contains("(keyway-late-");
+            is_beside && stat.contains(") R ")
+        })
+    };
+    stage.until("a worker with a long call", |_| {
+        children(broker).into_iter().find(goes_on)
+    })
+}
+
 #[test]
 fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someone_has_looked() {
     let mut stage = patient();
@@ -145,28 +165,26 @@ fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someon
 #[test]
 fn a_quarantine_ends_the_calls_of_the_component_wherever_they_run() {
     let stage = Stage::configured(
-        "[limits]\ncpu_ms_max = 60000\nwall_ms_max = 60000\n\n[workers]\nprocesses = 2\n",
+        "[limits]\ncpu_ms_max = 60000\nwall_ms_max = 60000\n\n[workers]\nprocesses = 3\n",
     );
     stage.shop();
     stage.install("hostile.wasm", "hostile");
     stage.connect("target", "hostile");
     let hook = stage.apply("loop", LOOP).unwrap();
     let broker = stage.serve.as_ref().unwrap().pid();
-    let shared = children(broker);
     let endless = json!({ "what": "endless_loop" });
-    for _ in &shared {
+    for _ in 0..2 {
         assert_eq!(stage.post(&hook, &endless).0, 202);
     }
-    for worker in &shared {
-        busy_worker_of(&stage, |pid| pid == worker);
-    }
-    // One of the two calls ends its worker, and then those that it is given.
-    let elsewhere = *shared.last().unwrap();
-    signal(*shared.first().unwrap(), Signal::ABORT);
+    let first = busy_worker(&stage);
+    let elsewhere = busy_worker_of(&stage, |pid| *pid != first);
+    // One of the two calls ends its worker, and then those that it is given: always one
+    // that has nothing else to do.
+    signal(first, Signal::ABORT);
     stage.until("the alarm", |stage| {
         let is_raised = stage.json("alarm list") != json!([]);
         if !is_raised {
-            let its_own = busy_worker_of(stage, |pid| !shared.contains(pid));
+            let its_own = busy_worker_of(stage, |pid| *pid != elsewhere);
             signal(its_own, Signal::ABORT);
         }
         is_raised.then_some(())
@@ -207,7 +225,7 @@ fn a_call_that_outlasts_its_time_costs_its_worker_and_nobody_elses_calls() {
         )
     });
     // A worker that stands still ends no call, whatever it is told.
-    let wedged = busy_worker(&stage);
+    let wedged = worker_with_a_long_call(&stage);
     signal(wedged, Signal::STOP);
     let broker = stage.serve.as_ref().unwrap().pid();
     stage.until("the end of the worker", |_| {
