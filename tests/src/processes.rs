@@ -53,19 +53,3 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     // It may have ended by itself.
     kill_process(pid, signal).ok();
 }
-
-/// Time that a process has spent on a processor, in the kernel's ticks.
-pub(crate) fn processor_ticks(pid: u32) -> u64 {
-    const USER: usize = 11;
-    const KERNEL: usize = 12;
-    number(pid, USER) + number(pid, KERNEL)
-}
-
-/// A number of `/proc/PID/stat`, counted from the one after the name; 0 for a
-/// process that has ended.
-fn number(pid: u32, at: usize) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let numbers = stat.rsplit(')').next().unwrap_or_default();
-    let number = numbers.split_whitespace().nth(at);
-    number.and_then(|number| number.parse().ok()).unwrap_or(0)
-}

@@ -1,13 +1,13 @@
 //! What a component that ends workers comes to, and who has workers of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::{INTAKE, Stage, http, order, split};
 use crate::platform_log;
-use crate::processes::{children, processor_ticks, signal};
+use crate::processes::{children, signal};
 
 const LOOP: &str = r#"recipe: loop
 trigger: { webhook: {} }
@@ -33,12 +33,6 @@ fn patient() -> Stage {
     stage
 }
 
-fn compiles(pid: u32) -> bool {
-    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    line.split(|byte| *byte == 0)
-        .any(|word| word == b"--compile")
-}
-
 /// Records in the log of the platform: of what belongs to no workspace.
 pub(crate) fn platform_records(stage: &Stage) -> u64 {
     let database = rusqlite::Connection::open(stage.data().join("keyway.db")).unwrap();
@@ -57,29 +51,7 @@ fn settled(stage: &Stage, hook: &str) -> Value {
     })
 }
 
-/// The worker that computes.
-fn busy_worker(stage: &Stage) -> u32 {
-    busy_worker_of(stage, |_| true)
-}
-
-/// The one of these that computes.
-fn busy_worker_of(stage: &Stage, is_meant: impl Fn(&u32) -> bool) -> u32 {
-    /// A fifth of a second, in the kernel's ticks.
-    const TICKS: u64 = 20;
-    let broker = stage.serve.as_ref().unwrap().pid();
-    let mut first: BTreeMap<u32, u64> = BTreeMap::new();
-    stage.until("a worker that computes", |_| {
-        let workers = children(broker).into_iter().filter(|pid| !compiles(*pid));
-        let mut workers = workers.filter(&is_meant);
-        workers.find(|pid| {
-            let now = processor_ticks(*pid);
-            let before = *first.entry(*pid).or_insert(now);
-            now >= before + TICKS
-        })
-    })
-}
-
-/// The one of which a thread of long or late calls could go on, whether or not it is
+/// A worker of which a thread of long or late calls could go on, whether or not it is
 /// given a processor.
 fn worker_with_a_long_call(stage: &Stage) -> u32 {
     let broker = stage.serve.as_ref().unwrap().pid();
@@ -115,7 +87,7 @@ fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someon
     let alarm = stage.until("the alarm", |stage| {
         let alarm = stage.json("alarm list").get(0).cloned();
         if alarm.is_none() {
-            signal(busy_worker(stage), Signal::ABORT);
+            signal(worker_with_a_long_call(stage), Signal::ABORT);
         }
         alarm
     });
@@ -165,6 +137,26 @@ fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someon
 }
 
 #[test]
+fn calls_that_begin_at_once_run_in_different_workers() {
+    let stage = Stage::configured(
+        "[limits]\ncpu_ms_max = 60000\nwall_ms_max = 60000\n\n[workers]\nprocesses = 3\n",
+    );
+    stage.shop();
+    stage.install("hostile.wasm", "hostile");
+    stage.connect("target", "hostile");
+    let hook = stage.apply("loop", LOOP).unwrap();
+    // No worker has its code yet, and it is brought while all three wait.
+    for _ in 0..3 {
+        assert_eq!(stage.post(&hook, &json!({ "what": "endless_loop" })).0, 202);
+    }
+    let workers = children(stage.serve.as_ref().unwrap().pid());
+    stage.until("a call in each worker", |_| {
+        let mut workers = workers.iter().copied();
+        workers.all(goes_on_for_long).then_some(())
+    });
+}
+
+#[test]
 fn a_quarantine_ends_the_calls_of_the_component_wherever_they_run() {
     let stage = Stage::configured(
         "[limits]\ncpu_ms_max = 60000\nwall_ms_max = 60000\n\n[workers]\nprocesses = 3\n",
@@ -175,8 +167,8 @@ fn a_quarantine_ends_the_calls_of_the_component_wherever_they_run() {
     let hook = stage.apply("loop", LOOP).unwrap();
     let broker = stage.serve.as_ref().unwrap().pid();
     let endless = json!({ "what": "endless_loop" });
-    // Calls that begin at once may be given to the same worker, and so may one that is made
-    // again: then there are more, until there is one in each of two.
+    // One that is made again may be given to the worker of the other: then there are more,
+    // until there is one in each of two.
     let (mut posted, mut looks) = (0, 0_u32);
     let mut two_compute = |stage: &Stage| {
         let computing: Vec<u32> = children(broker)

@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use event::Event;
-pub use held::Held;
+pub use held::{Assigned, Held};
 use running::Said;
 pub(crate) use running::{Charge, Line, RunningCall};
 use stray::Strays;
@@ -98,6 +98,7 @@ pub struct Lane {
     /// answered about each.
     loading: Mutex<HashMap<Digest, u32>>,
     next_call: AtomicU64,
+    /// Calls that were given to it.
     busy: AtomicUsize,
     /// Bytes of events that wait unread.
     waiting_bytes: AtomicUsize,
@@ -177,7 +178,7 @@ impl Lane {
         (lane, reader)
     }
 
-    /// How many guest calls run on it.
+    /// How many calls were given to it and have not ended.
     pub fn busy(&self) -> usize {
         self.busy.load(Ordering::Relaxed)
     }
@@ -242,7 +243,6 @@ impl Lane {
         let (events, receiver) = mpsc::unbounded_channel();
         let said = Arc::new(Said::default());
         let mut running = RunningCall::new(self, call, receiver, Arc::clone(&said));
-        self.busy.fetch_add(1, Ordering::Relaxed);
         let queue = Queue {
             artifact: invoke.artifact,
             events,

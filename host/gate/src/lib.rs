@@ -56,7 +56,7 @@ pub use alarm::{AlarmKind, AlarmRecord};
 pub use control::{Call, ControlError};
 pub use grant::{Basis, Ceiling, NoGrant, Purpose};
 pub use invocation::{Ended, Invocation};
-pub use lane::{Held, Lane, LaneSetup, OnLoss, Readiness, WorkerGone};
+pub use lane::{Assigned, Held, Lane, LaneSetup, OnLoss, Readiness, WorkerGone};
 pub use logic::run_logic;
 pub use mask::{MASKED, Mask, MaskStream};
 pub use presence::{Presence, Waiting};

@@ -52,11 +52,13 @@ impl Runner {
     }
 
     async fn loaded(&self, tenant: TenantId, digest: Digest) -> Result<Held, NotLoaded> {
-        let lane = self.workers.lane(tenant, digest).await?;
-        if let Some(held) = lane.hold(digest) {
-            self.artifacts.note_use(digest);
-            return Ok(held);
-        }
+        let lane = match self.workers.lane(tenant, digest).await?.hold(digest) {
+            Ok(held) => {
+                self.artifacts.note_use(digest);
+                return Ok(held);
+            }
+            Err(lane) => lane,
+        };
         let owner = self.owner(tenant, digest);
         let component = async || self.component(digest).await;
         let code = self.artifacts.code(owner, digest, component).await?;

@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use keyway_gate::Lane;
+use keyway_gate::Assigned;
 use keyway_ipc::LayerState;
 use keyway_model::limit::{SUSPECTS_MAX, WORKER_LEAVING_SECONDS_MAX};
 use keyway_model::{Digest, TenantId};
@@ -106,7 +106,7 @@ impl Workers {
         &self,
         tenant: TenantId,
         component: Digest,
-    ) -> Result<Arc<Lane>, NoLane> {
+    ) -> Result<Assigned, NoLane> {
         let whose = self.whose(tenant, component)?;
         Ok(self.of(whose).await?.lane().await)
     }

@@ -1,10 +1,11 @@
-//! Components that a worker has: loaded when they are called, let go when there
-//! is no room for the next.
+//! Lanes that calls were given to, and the components that their workers have: loaded
+//! when they are called, let go when there is no room for the next.
 
 use std::collections::hash_map::Entry;
 use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use keyway_ipc::ToWorker;
 use keyway_model::{Digest, TenantId};
@@ -14,15 +15,15 @@ use super::{Lane, WorkerGone};
 /// Characters of a worker's reason why it cannot load code that are logged.
 const LOAD_FAILURE_CHARS_MAX: usize = 300;
 
-/// A lane whose worker has a component, and keeps it until this is dropped.
+/// A lane that a call was given to. It counts there from then on, also while its code
+/// is brought: calls that begin at once go to different workers.
 #[derive(Debug)]
-#[must_use = "the worker may let the component go when this is dropped"]
-pub struct Held {
+#[must_use = "the call counts on its lane until this is dropped"]
+pub struct Assigned {
     lane: Arc<Lane>,
-    artifact: Digest,
 }
 
-impl Deref for Held {
+impl Deref for Assigned {
     type Target = Arc<Lane>;
 
     fn deref(&self) -> &Arc<Lane> {
@@ -30,18 +31,57 @@ impl Deref for Held {
     }
 }
 
+impl Drop for Assigned {
+    fn drop(&mut self) {
+        self.lane.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A lane whose worker has a component for the call that was given to it, and keeps it
+/// until this is dropped.
+#[derive(Debug)]
+#[must_use = "the worker may let the component go when this is dropped"]
+pub struct Held {
+    assigned: Assigned,
+    artifact: Digest,
+}
+
+impl Deref for Held {
+    type Target = Arc<Lane>;
+
+    fn deref(&self) -> &Arc<Lane> {
+        &self.assigned
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
-        self.lane.shelf.lock().give_back(&self.artifact);
+        self.shelf.lock().give_back(&self.artifact);
     }
 }
 
 impl Lane {
-    /// Keeps the worker from letting a component go, if it has it.
-    pub fn hold(self: &Arc<Self>, artifact: Digest) -> Option<Held> {
-        let has = self.shelf.lock().take(&artifact);
-        has.then(|| Held {
+    /// Gives a call to this lane.
+    pub fn assign(self: &Arc<Self>) -> Assigned {
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Assigned {
             lane: Arc::clone(self),
+        }
+    }
+}
+
+impl Assigned {
+    /// Keeps the worker from letting a component go, if it has it.
+    ///
+    /// # Errors
+    ///
+    /// The lane itself, if the component has to be loaded.
+    pub fn hold(self, artifact: Digest) -> Result<Held, Self> {
+        if !self.shelf.lock().take(&artifact) {
+            return Err(self);
+        }
+        Ok(Held {
+            assigned: self,
             artifact,
         })
     }
@@ -54,39 +94,40 @@ impl Lane {
     ///
     /// [`WorkerGone`], or the error of `code`.
     pub async fn load<E: From<WorkerGone>>(
-        self: &Arc<Self>,
+        self,
         owner: TenantId,
         artifact: Digest,
         code: impl FnOnce() -> Result<(OwnedFd, u64), E>,
     ) -> Result<Held, E> {
-        let mut unloading = self.unloading.lock().await;
+        let lane = Arc::clone(&self);
+        let mut unloading = lane.unloading.lock().await;
         // It may be what was loaded just now.
-        if let Some(held) = self.hold(artifact) {
-            return Ok(held);
-        }
+        let assigned = match self.hold(artifact) {
+            Ok(held) => return Ok(held),
+            Err(assigned) => assigned,
+        };
         let (descriptor, length) = code()?;
-        let gone = self.shelf.lock().make_room(owner, length);
+        let gone = lane.shelf.lock().make_room(owner, length);
         unloading.extend(gone.into_iter().map(|unused| unused.digest));
         while let Some(unused) = unloading.last() {
             let unload = ToWorker::Unload { artifact: *unused };
-            self.in_time(self.sender.send(unload)).await?;
+            lane.in_time(lane.sender.send(unload)).await?;
             unloading.pop();
         }
         let load = ToWorker::Load { artifact, length };
-        *self.loading.lock().entry(artifact).or_default() += 1;
-        self.in_time(self.sender.send_with(load, descriptor))
+        *lane.loading.lock().entry(artifact).or_default() += 1;
+        lane.in_time(lane.sender.send_with(load, descriptor))
             .await?;
-        let mut shelf = self.shelf.lock();
+        let mut shelf = lane.shelf.lock();
         let gone = shelf.put(artifact, owner, (), length);
         unloading.extend(gone.into_iter().map(|unused| unused.digest));
         shelf.take(&artifact);
         drop(shelf);
-        Ok(Held {
-            lane: Arc::clone(self),
-            artifact,
-        })
+        Ok(Held { assigned, artifact })
     }
+}
 
+impl Lane {
     /// What the worker says of a component that it was told to load.
     pub(super) fn note_loaded(&self, artifact: Digest, failed: Option<String>) {
         let was_told = match self.loading.lock().entry(artifact) {

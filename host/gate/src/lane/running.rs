@@ -131,7 +131,6 @@ impl RunningCall {
 
 impl Drop for RunningCall {
     fn drop(&mut self) {
-        self.lane.busy.fetch_sub(1, Ordering::Relaxed);
         self.events.close();
         while let Ok(event) = self.events.try_recv() {
             let bytes = event.bytes();

@@ -182,7 +182,31 @@ fn with_room(pieces_max: usize) -> LaneSetup {
 async fn load(lane: &Arc<Lane>, name: &str) -> Held {
     let file = || Ok::<_, WorkerGone>((std::io::stdin().as_fd().try_clone_to_owned().unwrap(), 10));
     let owner = TenantId::from_bits(u128::from(name.starts_with("rival")));
-    lane.load(owner, component(name), file).await.unwrap()
+    lane.assign()
+        .load(owner, component(name), file)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_call_counts_on_its_lane_from_when_it_is_given_to_it_until_it_has_ended() {
+    let (broker, _worker) = keyway_ipc::in_process();
+    let (lane, _reader) = Lane::over(broker, with_room(1));
+    let first = lane.assign();
+    let second = lane.assign();
+    assert_eq!(lane.busy(), 2);
+    let held = load(&lane, "a").await;
+    assert_eq!(lane.busy(), 3);
+    let running = held.start(invoke()).await.unwrap();
+    assert_eq!(lane.busy(), 3);
+    drop((running, held));
+    let held = first.hold(component("a")).unwrap();
+    assert_eq!(lane.busy(), 2);
+    // It comes back as it was, still given to the lane.
+    let refused = second.hold(component("b")).unwrap_err();
+    assert_eq!(lane.busy(), 2);
+    drop((held, refused));
+    assert_eq!(lane.busy(), 0);
 }
 
 /// What a worker was told, as one letter and the name of one component each.
@@ -215,8 +239,8 @@ async fn a_worker_is_told_to_let_go_of_what_was_used_longest_ago_and_never_of_wh
     drop(load(&lane, "c").await);
     assert_eq!(told(&mut worker, 4).await, ["+a", "+b", "-b", "+c"]);
     // What was let go is loaded again when it is called.
-    assert!(lane.hold(component("b")).is_none());
-    assert!(lane.hold(component("a")).is_some());
+    assert!(lane.assign().hold(component("b")).is_err());
+    assert!(lane.assign().hold(component("a")).is_ok());
     let again = load(&lane, "b").await;
     assert_eq!(told(&mut worker, 2).await, ["-c", "+b"]);
     // More are in use than there is room for; that ends with their use.
@@ -236,7 +260,7 @@ async fn a_worker_keeps_the_component_of_a_tenant_beside_one_that_calls_many_by_
     for turn in 0..20 {
         drop(load(&lane, &format!("rival {}", turn % 5)).await);
     }
-    assert!(lane.hold(component("a")).is_some());
+    assert!(lane.assign().hold(component("a")).is_ok());
     assert_eq!(told(&mut worker, 1).await, ["+a"]);
 }
 

@@ -2,11 +2,10 @@
 //! and from when a wedged one was noticed.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use keyway_gate::{Lane, Presence, Readiness, run_logic};
+use keyway_gate::{Assigned, Presence, Readiness, run_logic};
 use keyway_ipc::Entrance;
 use keyway_model::Digest;
 use keyway_model::limit::Limits;
@@ -58,7 +57,7 @@ pub(crate) fn replace(options: &BenchReplaceOptions) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn lane(deployment: &Deployment) -> Result<Arc<Lane>> {
+async fn lane(deployment: &Deployment) -> Result<Assigned> {
     let component = Digest::of(crate::wire::EXPRESSIONS);
     let tenant = keyway_store::PLATFORM.tenant;
     Ok(deployment.workers().lane(tenant, component).await?)
@@ -80,7 +79,7 @@ async fn killed(deployment: &Deployment) -> Result<Duration> {
         .wait_for(|state| *state == Readiness::Gone)
         .await
         .context("the lane is gone without a word")?;
-    lane(deployment).await?;
+    drop(lane(deployment).await?);
     Ok(started.elapsed())
 }
 
@@ -108,6 +107,6 @@ async fn wedged(deployment: &Deployment) -> Result<Duration> {
     };
     let (_, (noticed, started)) = tokio::join!(call, noticed);
     noticed.context("the lane is gone without a word")?;
-    lane(deployment).await?;
+    drop(lane(deployment).await?);
     Ok(started.elapsed())
 }

@@ -11,7 +11,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyway_gate::{Lane, LaneSetup, OnLoss, Readiness, Room};
+use keyway_gate::{Assigned, Lane, LaneSetup, OnLoss, Readiness, Room};
 use keyway_ipc::{End, LayerState, Standing};
 use keyway_model::Digest;
 use keyway_model::limit::CallLimits;
@@ -117,12 +117,12 @@ impl Pool {
         Ok(pool)
     }
 
-    /// The lane with the least to do; waits while there is none.
-    pub(crate) async fn lane(&self) -> Arc<Lane> {
+    /// Gives a call to the lane with the least to do; waits while there is none.
+    pub(crate) async fn lane(&self) -> Assigned {
         loop {
             let changed = self.changed.notified();
             if let Some(lane) = self.least_loaded() {
-                return lane;
+                return lane.assign();
             }
             changed.await;
         }
@@ -148,7 +148,7 @@ impl Pool {
             .map(|one| Arc::clone(&one.standing))
     }
 
-    /// Calls that run on its workers.
+    /// Calls that were given to its workers and have not ended.
     pub(crate) fn busy(&self) -> usize {
         let slots = self.slots.read();
         let lanes = slots.iter().flatten().flat_map(|one| &one.lanes);
