@@ -34,6 +34,7 @@ use crate::presence::{Presence, while_wanted};
 use crate::seen::{Seen, SeenDenial};
 use crate::throttle::Meters;
 use crate::transfer::{Transfer, forward};
+use crate::turns::Turns;
 
 /// One guest call's authority through the gate.
 #[derive(Debug)]
@@ -204,24 +205,26 @@ impl Invocation {
             return gone();
         };
         let wall_ms_max = self.limits.wall_ms_max;
-        let waited = while_wanted(self.serve(&mut running), wall_ms_max, &self.presence).await;
+        let turns = Turns::default();
+        let served = turns.of(self.serve(&mut running, &turns));
+        let waited = while_wanted(served, wall_ms_max, &self.presence).await;
         running.end(waited, wall_ms_max).await
     }
 
     /// Serves host calls until the guest has ended. What is still under way
     /// then is dropped, and its entries close as `unknown`.
-    async fn serve(&self, running: &mut RunningCall) -> (CallOutcome, Usage) {
+    async fn serve(&self, running: &mut RunningCall, turns: &Turns) -> (CallOutcome, Usage) {
         let line = running.line();
-        let mut under_way: FuturesUnordered<BoxFuture<'_, RequestId>> = FuturesUnordered::new();
+        let mut under_way = FuturesUnordered::new();
         let mut transfers: HashMap<RequestId, Transfer> = HashMap::new();
         loop {
             let event = if under_way.is_empty() {
-                running.next().await
+                turns.step(running.next()).await
             } else {
                 tokio::select! {
                     biased;
                     Some(finished) = under_way.next() => { transfers.remove(&finished); continue }
-                    event = running.next() => event,
+                    event = turns.step(running.next()) => event,
                 }
             };
             match event {
@@ -240,7 +243,7 @@ impl Invocation {
                         }
                     };
                     let outward = self.dispatch(&line, asked, &mut transfers).await;
-                    under_way.extend(outward);
+                    under_way.extend(outward.map(|outward| turns.step(outward)));
                 }
                 Some(transfer) => {
                     if forward(&mut transfers, transfer).is_err() {

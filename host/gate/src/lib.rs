@@ -50,6 +50,7 @@ mod state;
 mod throttle;
 mod tls;
 mod transfer;
+mod turns;
 
 pub use admission::LineOf;
 pub use alarm::{AlarmKind, AlarmRecord};

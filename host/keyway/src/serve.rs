@@ -74,13 +74,17 @@ impl Drop for Serving {
     }
 }
 
+/// Tasks between two looks at what has arrived. With many that can go on, each of which
+/// may take some hundred microseconds, whoever was just sent something waits for so many.
+const EVENT_INTERVAL: u32 = 7;
+
 /// Runs a deployment until it is told to end.
 pub(crate) fn main(data: &Path, config: Option<&Path>) -> Result<ExitCode> {
     init_logs();
     let config = Config::load(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .event_interval(31)
+        .event_interval(EVENT_INTERVAL)
         .build()?;
     runtime.block_on(async {
         let serving = start(data, config).await?;

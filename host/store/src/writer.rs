@@ -6,6 +6,7 @@
 
 mod answers;
 mod connection;
+mod mover;
 mod transaction;
 
 use std::collections::VecDeque;
@@ -80,6 +81,7 @@ impl Writer {
         waiting: &Handle,
     ) -> Result<Self, SetupError> {
         let connection = connection::open(path)?;
+        let mover = mover::Mover::start(path)?;
         let answers = answers::Answers::to(waiting);
         let shared = Arc::new(Shared::default());
         let for_thread = Arc::clone(&shared);
@@ -88,7 +90,7 @@ impl Writer {
             .spawn(move || {
                 run(
                     &for_thread,
-                    transaction::Database::new(connection, heads, cache, answers),
+                    transaction::Database::new(connection, heads, cache, answers, mover),
                 )
             })
             .map_err(SetupError::Thread)?;

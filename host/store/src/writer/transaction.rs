@@ -12,7 +12,8 @@ use keyway_model::TenantId;
 use rusqlite::{Connection, ErrorCode, params_from_iter};
 
 use super::answers::{Answered, Answers};
-use super::{Committed, Group, RefusedGroup, connection};
+use super::mover::Mover;
+use super::{Committed, Group, RefusedGroup};
 use crate::cache::Cache;
 use crate::change::{AuditRow, Statement, Write};
 use crate::error::StoreError;
@@ -26,6 +27,7 @@ const INSERT_AUDIT: &str = "INSERT INTO audit \
 #[derive(Debug)]
 pub(super) struct Database {
     connection: Connection,
+    mover: Mover,
     heads: Arc<Heads>,
     cache: Arc<Cache>,
     answers: Answers,
@@ -70,14 +72,16 @@ impl Sequences {
 }
 
 impl Database {
-    pub(super) const fn new(
+    pub(super) fn new(
         connection: Connection,
         heads: Arc<Heads>,
         cache: Arc<Cache>,
         answers: Answers,
+        mover: Mover,
     ) -> Self {
         Self {
             connection,
+            mover,
             heads,
             cache,
             answers,
@@ -100,7 +104,7 @@ impl Database {
                 self.answer(groups, results);
                 // What stays in the log is durable there; a disk that fails fails the
                 // next commit, too.
-                if let Err(error) = connection::checkpoint_if_due(&self.connection) {
+                if let Err(error) = self.mover.tend(&self.connection) {
                     tracing::error!(%error, "the write-ahead log cannot be moved into the database");
                 }
             }
