@@ -284,12 +284,13 @@ fn a_worker_is_replaced_and_its_job_goes_on_with_another() {
     let deadline = std::time::Instant::now() + PATIENCE;
     let after = loop {
         let now = children(broker);
-        if now.len() == before.len() && now.iter().all(|pid| !before.contains(pid)) {
+        // A suspect has one of its own beside theirs for a while.
+        if now.len() >= before.len() && now.iter().all(|pid| !before.contains(pid)) {
             break now;
         }
         assert!(std::time::Instant::now() < deadline, "{before:?} {now:?}");
     };
-    assert_eq!(after.len(), before.len());
+    assert!(after.len() <= before.len() + 1, "{before:?} {after:?}");
 }
 
 #[test]

@@ -219,12 +219,12 @@ impl Invocation {
         let mut transfers: HashMap<RequestId, Transfer> = HashMap::new();
         loop {
             let event = if under_way.is_empty() {
-                turns.step(running.next()).await
+                running.next().await
             } else {
                 tokio::select! {
                     biased;
                     Some(finished) = under_way.next() => { transfers.remove(&finished); continue }
-                    event = turns.step(running.next()) => event,
+                    event = running.next() => event,
                 }
             };
             match event {

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 
-/// Steps that a call goes in one turn: some 10 to 30 µs each.
+/// Steps that a call's host calls go in one turn: some 10 to 30 µs each.
 const STEPS: u32 = 16;
 
 /// What is left of a call's turn.
