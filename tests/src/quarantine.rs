@@ -139,7 +139,7 @@ fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someon
 #[test]
 fn calls_that_begin_at_once_run_in_different_workers() {
     let stage = Stage::configured(
-        "[limits]\ncpu_ms_max = 60000\nwall_ms_max = 60000\n\n[workers]\nprocesses = 3\n",
+        "[limits]\ncpu_ms_max = 60000\nwall_ms_max = 60000\n\n[workers]\nprocesses = 3\nthreads = 2\n",
     );
     stage.shop();
     stage.install("hostile.wasm", "hostile");

@@ -7,8 +7,10 @@
 use std::future::{Future, pending};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use keyway_ipc::{CallOutcome, ToWorker, Trap, Usage};
 use tokio::sync::watch;
+use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout_at};
 
 use crate::lane::{END_GRACE, Event, RunningCall};
@@ -81,7 +83,7 @@ impl RunningCall {
     pub(crate) async fn end(&mut self, waited: Waited, wall_ms_max: u64) -> (CallOutcome, Usage) {
         let ended = match waited {
             Waited::Ended(outcome, usage) => Some((outcome, usage)),
-            Waited::TooLong => None,
+            Waited::TooLong => self.ended_unread(),
             Waited::Unwanted(until) => timeout_at(until, self.cancelled()).await.ok(),
         };
         ended.unwrap_or_else(|| {
@@ -93,6 +95,17 @@ impl RunningCall {
                 Usage::default(),
             )
         })
+    }
+
+    /// How the call ended, if its worker has said so and nobody came to read it: the worker
+    /// is not to blame for that.
+    fn ended_unread(&mut self) -> Option<(CallOutcome, Usage)> {
+        while let Some(event) = unconstrained(self.next()).now_or_never()? {
+            if let Event::Done(outcome, usage) = event {
+                return Some((outcome, usage));
+            }
+        }
+        None
     }
 
     /// Tells the worker to end the call. What the guest still says is not heard.

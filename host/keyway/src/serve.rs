@@ -74,8 +74,9 @@ impl Drop for Serving {
     }
 }
 
-/// Tasks between two looks at what has arrived. With many that can go on, each of which
-/// may take some hundred microseconds, whoever was just sent something waits for so many.
+/// Tasks between two looks at what has arrived, and between two at what other threads have
+/// done, a commit among it. With many tasks that can go on, each of which may take some hundred
+/// microseconds, whoever waits for either waits for so many.
 const EVENT_INTERVAL: u32 = 7;
 
 /// Runs a deployment until it is told to end.
@@ -85,6 +86,7 @@ pub(crate) fn main(data: &Path, config: Option<&Path>) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .event_interval(EVENT_INTERVAL)
+        .global_queue_interval(EVENT_INTERVAL)
         .build()?;
     runtime.block_on(async {
         let serving = start(data, config).await?;

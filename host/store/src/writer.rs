@@ -6,7 +6,6 @@
 
 mod answers;
 mod connection;
-mod mover;
 mod transaction;
 
 use std::collections::VecDeque;
@@ -81,7 +80,6 @@ impl Writer {
         waiting: &Handle,
     ) -> Result<Self, SetupError> {
         let connection = connection::open(path)?;
-        let mover = mover::Mover::start(path)?;
         let answers = answers::Answers::to(waiting);
         let shared = Arc::new(Shared::default());
         let for_thread = Arc::clone(&shared);
@@ -90,7 +88,7 @@ impl Writer {
             .spawn(move || {
                 run(
                     &for_thread,
-                    transaction::Database::new(connection, heads, cache, answers, mover),
+                    transaction::Database::new(connection, heads, cache, answers),
                 )
             })
             .map_err(SetupError::Thread)?;

@@ -11,6 +11,8 @@ use super::*;
 use keyway_ipc::{BodyStart, CallOutcome, Entrance, HostCall, HttpRequest, RequestId, Usage};
 use keyway_model::limit::CallLimits;
 
+use crate::presence::Waited;
+
 fn invoke() -> Invoke {
     Invoke {
         call: CallId(0),
@@ -207,6 +209,22 @@ async fn a_call_counts_on_its_lane_from_when_it_is_given_to_it_until_it_has_ende
     assert_eq!(lane.busy(), 2);
     drop((held, refused));
     assert_eq!(lane.busy(), 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_said_in_time_how_a_call_ended_is_not_given_up_for_what_was_not_read() {
+    let (lane, mut running) = after(|call| vec![asks(call, 1, 0, 0), done(call)]).await;
+    let (outcome, _) = running.end(Waited::TooLong, 1).await;
+    assert!(matches!(outcome, CallOutcome::Value(_)), "{outcome:?}");
+    assert!(!is_given_up(&lane));
+
+    let (lane, mut running) = after(|call| vec![asks(call, 1, 0, 0)]).await;
+    let (outcome, _) = running.end(Waited::TooLong, 1).await;
+    assert!(
+        matches!(&outcome, CallOutcome::Trap(Trap::Limit { name, .. }) if name == "wall_ms_max"),
+        "{outcome:?}"
+    );
+    assert!(is_given_up(&lane));
 }
 
 /// What a worker was told, as one letter and the name of one component each.

@@ -170,11 +170,15 @@ impl Pool {
 
     fn least_loaded(&self) -> Option<Arc<Lane>> {
         let slots = self.slots.read();
-        let lanes = slots.iter().flatten().flat_map(|running| &running.lanes);
+        // Of lanes with as much to do, one of a worker whose other lanes have less.
+        let lanes = slots.iter().flatten().flat_map(|running| {
+            let all: usize = running.lanes.iter().map(|lane| lane.busy()).sum();
+            running.lanes.iter().map(move |lane| (lane, all))
+        });
         lanes
-            .filter(|lane| lane.is_open())
-            .min_by_key(|lane| lane.busy())
-            .cloned()
+            .filter(|(lane, _)| lane.is_open())
+            .min_by_key(|(lane, all)| (lane.busy(), *all))
+            .map(|(lane, _)| Arc::clone(lane))
     }
 
     async fn start_one(&self, slot: usize) -> Result<Child, WorkerError> {

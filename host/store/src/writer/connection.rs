@@ -13,9 +13,6 @@ const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// Pages in the write-ahead log before they are moved into the database.
 const CHECKPOINT_PAGES: c_int = 4_000;
 
-/// Pages in it with which commits wait.
-const TOO_MANY_PAGES: c_int = 2 * CHECKPOINT_PAGES;
-
 thread_local! {
     /// Pages in the write-ahead log of this thread's one connection after its last commit.
     static LOG_PAGES: Cell<c_int> = const { Cell::new(0) };
@@ -73,34 +70,18 @@ pub(super) fn open(path: &Path) -> Result<Connection, SetupError> {
     Ok(connection)
 }
 
-/// How much is in the write-ahead log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LogLength {
-    /// So little that it stays there.
-    Short,
-    /// So much that it is moved into the database.
-    Long,
-    /// So much that commits wait until it is moved.
-    TooLong,
-}
-
-/// How much is in the write-ahead log after the last commit of this thread's connection.
-pub(super) fn log_length() -> LogLength {
-    match LOG_PAGES.get() {
-        ..CHECKPOINT_PAGES => LogLength::Short,
-        CHECKPOINT_PAGES..TOO_MANY_PAGES => LogLength::Long,
-        TOO_MANY_PAGES.. => LogLength::TooLong,
-    }
-}
-
-/// Moves the write-ahead log into the database, as far as no reader is in the way; the
-/// next commit says how long it is then.
+/// Moves the write-ahead log into the database if it is long. Nobody may be waiting
+/// for an answer: it takes milliseconds.
 ///
 /// # Errors
 ///
 /// Of the disk. What is committed stays in the log.
-pub(super) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn checkpoint_if_due(connection: &Connection) -> rusqlite::Result<()> {
+    if LOG_PAGES.get() < CHECKPOINT_PAGES {
+        return Ok(());
+    }
     LOG_PAGES.set(0);
+    // Busy is no failure: then a reader is in the way, and the next commit tries again.
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }
 

@@ -12,8 +12,7 @@ use keyway_model::TenantId;
 use rusqlite::{Connection, ErrorCode, params_from_iter};
 
 use super::answers::{Answered, Answers};
-use super::mover::Mover;
-use super::{Committed, Group, RefusedGroup};
+use super::{Committed, Group, RefusedGroup, connection};
 use crate::cache::Cache;
 use crate::change::{AuditRow, Statement, Write};
 use crate::error::StoreError;
@@ -27,7 +26,6 @@ const INSERT_AUDIT: &str = "INSERT INTO audit \
 #[derive(Debug)]
 pub(super) struct Database {
     connection: Connection,
-    mover: Mover,
     heads: Arc<Heads>,
     cache: Arc<Cache>,
     answers: Answers,
@@ -72,16 +70,14 @@ impl Sequences {
 }
 
 impl Database {
-    pub(super) fn new(
+    pub(super) const fn new(
         connection: Connection,
         heads: Arc<Heads>,
         cache: Arc<Cache>,
         answers: Answers,
-        mover: Mover,
     ) -> Self {
         Self {
             connection,
-            mover,
             heads,
             cache,
             answers,
@@ -104,7 +100,7 @@ impl Database {
                 self.answer(groups, results);
                 // What stays in the log is durable there; a disk that fails fails the
                 // next commit, too.
-                if let Err(error) = self.mover.tend(&self.connection) {
+                if let Err(error) = connection::checkpoint_if_due(&self.connection) {
                     tracing::error!(%error, "the write-ahead log cannot be moved into the database");
                 }
             }
