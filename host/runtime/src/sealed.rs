@@ -37,6 +37,10 @@ fn all_seals() -> SealFlags {
     SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE
 }
 
+/// Memory files that are tried, one after the other. The kernel does not seal one of which
+/// it holds a page for itself at that moment, after it has waited for that 150 ms.
+const TRIES: usize = 4;
+
 /// Puts compiled code into a memory file and seals it. Called by the broker,
 /// once for each artifact; every worker gets the same file.
 ///
@@ -44,11 +48,26 @@ fn all_seals() -> SealFlags {
 ///
 /// [`SealError::Io`], if there is no memory or no descriptor left.
 pub fn seal(code: &[u8]) -> Result<OwnedFd, SealError> {
+    until_not_busy(|| seal_one(code))
+}
+
+fn seal_one(code: &[u8]) -> Result<OwnedFd, SealError> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let mut file = File::from(memfd_create(c"keyway-code", flags).map_err(io::Error::from)?);
     file.write_all(code)?;
     fcntl_add_seals(&file, all_seals()).map_err(io::Error::from)?;
     Ok(file.into())
+}
+
+fn until_not_busy<T>(mut make: impl FnMut() -> Result<T, SealError>) -> Result<T, SealError> {
+    let is_busy = |error: &SealError| matches!(error, SealError::Io(error) if error.kind() == io::ErrorKind::ResourceBusy);
+    for _ in 1..TRIES {
+        match make() {
+            Err(error) if is_busy(&error) => {}
+            made => return made,
+        }
+    }
+    make()
 }
 
 /// Checks that a file is what [`seal`] makes, and as long as announced; answers
@@ -82,6 +101,35 @@ mod tests {
         assert!(copy.write_all_at(b"evil", 0).is_err());
         assert_eq!(check(&file, 4)?, 4);
         Ok(())
+    }
+
+    #[test]
+    fn a_memory_file_of_which_the_kernel_holds_a_page_is_made_anew_a_few_times() {
+        let busy = || SealError::Io(rustix::io::Errno::BUSY.into());
+        let mut tried = 0;
+        let made = until_not_busy(|| {
+            tried += 1;
+            if tried < TRIES {
+                Err(busy())
+            } else {
+                Ok(tried)
+            }
+        });
+        assert_eq!(made.ok(), Some(TRIES));
+        let mut tried = 0;
+        let refused: Result<(), _> = until_not_busy(|| {
+            tried += 1;
+            Err(busy())
+        });
+        assert!(refused.is_err());
+        assert_eq!(tried, TRIES);
+        let mut tried = 0;
+        let refused: Result<(), _> = until_not_busy(|| {
+            tried += 1;
+            Err(SealError::TooLong(1))
+        });
+        assert!(refused.is_err());
+        assert_eq!(tried, 1);
     }
 
     #[test]
