@@ -24,9 +24,10 @@ steps:
   - respond: { status: 200, body: "${ trigger.body }" }
 "#;
 
-/// A deployment whose guests may compute for a minute.
-fn patient() -> Stage {
-    let stage = Stage::configured("[limits]\ncpu_ms_max = 60000\nwall_ms_max = 60000\n");
+/// A deployment whose guests may compute for a minute, with a hostile one in it.
+fn patient(workers: &str) -> Stage {
+    let limits = "[limits]\ncpu_ms_max = 60000\nwall_ms_max = 60000\n";
+    let stage = Stage::configured(&format!("{limits}\n[workers]\n{workers}"));
     stage.shop();
     stage.install("hostile.wasm", "hostile");
     stage.connect("target", "hostile");
@@ -75,7 +76,7 @@ fn goes_on_for_long(pid: u32) -> bool {
 
 #[test]
 fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someone_has_looked() {
-    let mut stage = patient();
+    let mut stage = patient("");
     let hook = stage.apply("loop", LOOP).unwrap();
     let intake = stage.apply("intake", INTAKE).unwrap();
     let (address, path) = split(&hook);
@@ -149,12 +150,7 @@ fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someon
 
 #[test]
 fn calls_that_begin_at_once_run_in_different_workers() {
-    let stage = Stage::configured(
-        "[limits]\ncpu_ms_max = 60000\nwall_ms_max = 60000\n\n[workers]\nprocesses = 3\nthreads = 2\n",
-    );
-    stage.shop();
-    stage.install("hostile.wasm", "hostile");
-    stage.connect("target", "hostile");
+    let stage = patient("processes = 3\nthreads = 2\n");
     let hook = stage.apply("loop", LOOP).unwrap();
     // No worker has its code yet, and it is brought while all three wait.
     for _ in 0..3 {
@@ -169,12 +165,7 @@ fn calls_that_begin_at_once_run_in_different_workers() {
 
 #[test]
 fn a_quarantine_ends_the_calls_of_the_component_wherever_they_run() {
-    let stage = Stage::configured(
-        "[limits]\ncpu_ms_max = 60000\nwall_ms_max = 60000\n\n[workers]\nprocesses = 3\n",
-    );
-    stage.shop();
-    stage.install("hostile.wasm", "hostile");
-    stage.connect("target", "hostile");
+    let stage = patient("processes = 3\n");
     let hook = stage.apply("loop", LOOP).unwrap();
     let broker = stage.serve.as_ref().unwrap().pid();
     let endless = json!({ "what": "endless_loop" });
