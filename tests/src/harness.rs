@@ -218,16 +218,26 @@ impl Stage {
 
     /// The same with more configuration.
     pub(crate) fn configured(more: &str) -> Self {
+        let mut stage = Self::not_started();
+        stage.configure_again(more);
+        stage
+    }
+
+    /// One that waits for its configuration.
+    pub(crate) fn not_started() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let upstream = Upstream::start(dir.path());
-        let mut stage = Self {
+        Self {
             dir,
             upstream,
             serve: None,
             ready: Value::Null,
-        };
-        stage.configure_again(more);
-        stage
+        }
+    }
+
+    /// One more upstream, with the same token.
+    pub(crate) fn another_upstream(&self) -> Upstream {
+        Upstream::start(self.dir.path())
     }
 
     /// Starts, or ends and starts again, with this configuration.

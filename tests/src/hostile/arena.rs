@@ -12,7 +12,7 @@ use super::departures::Upstreams;
 use super::table::{Guest, actions};
 
 use crate::fixtures::{INTAKE, artifact};
-use crate::harness::{Stage, http, root, split, text};
+use crate::harness::{Stage, Upstream, http, root, split, text};
 use crate::platform_log;
 use crate::routes::Api;
 
@@ -133,9 +133,16 @@ output.type = "object"
     text
 }
 
+/// The configuration that lets guests reach a port of this machine.
+pub(super) fn allowed(port: u16) -> String {
+    format!("\n[[egress.allow]]\nhost = \"localhost\"\nport = {port}\ncleartext = true\n")
+}
+
 /// The deployment.
 pub(crate) struct Arena {
     pub(crate) stage: Stage,
+    /// What it is asked is no business of the victim's own.
+    pub(crate) attackers_upstream: Upstream,
     pub(crate) victim_hook: String,
     /// Of callers that go away.
     pub(crate) upstreams: Upstreams,
@@ -158,9 +165,13 @@ impl Arena {
     }
 
     fn configured(upstreams: Upstreams, configuration: &str) -> Self {
-        let stage = Stage::configured(&format!("{configuration}{}", upstreams.allowed()));
+        let mut stage = Stage::not_started();
+        let attackers_upstream = stage.another_upstream();
+        let (these, this) = (upstreams.allowed(), allowed(attackers_upstream.port));
+        stage.configure_again(&format!("{configuration}{these}{this}"));
         let mut arena = Self {
             stage,
+            attackers_upstream,
             victim_hook: String::new(),
             upstreams,
             hooks: BTreeMap::new(),
@@ -169,7 +180,7 @@ impl Arena {
             arena.stage.ok(&format!("workspace create {workspace}"));
         }
         arena.install("victim", artifact("orders.wasm"), "orders");
-        arena.connect("victim", "shop", "orders");
+        arena.connect("victim", "shop", "orders", arena.stage.upstream.port);
         arena.stage.write("intake.yaml", INTAKE);
         arena.ok("victim", "recipe apply intake.yaml");
         arena.victim_hook = arena.hook_of("victim", "intake");
@@ -211,8 +222,7 @@ impl Arena {
         );
     }
 
-    fn connect(&self, workspace: &str, name: &str, connector: &str) {
-        let port = self.stage.upstream.port;
+    fn connect(&self, workspace: &str, name: &str, connector: &str, port: u16) {
         self.ok(
             workspace,
             &format!(
@@ -230,7 +240,8 @@ impl Arena {
                 .stage
                 .write(&format!("{connector}.wasm"), guest.bytes());
             self.install("attacker", file, connector);
-            self.connect("attacker", connector, connector);
+            let port = self.attackers_upstream.port;
+            self.connect("attacker", connector, connector, port);
             self.hooks.insert(connector.to_owned(), String::new());
         }
         let recipe = format!("{connector}-{action}").replace('_', "-");

@@ -125,9 +125,10 @@ fn hurt_by(row: &'static Row, arena: &mut Arena, victim: &Victim) -> Option<Stri
         alone.add(victim.window(each / 2, INTERVAL));
         let (window, tried) = attacked(victim, attack, each);
         println!(
-            "row {number}, {}: tried {tried} times; half {:?}, slowest {:?}",
+            "row {number}, {}: tried {tried} times; half {:?}, 95 of 100 {:?}, slowest {:?}",
             attack.name,
             window.percentile(50),
+            window.percentile(95),
             window.percentile(100)
         );
         beside.add(window);

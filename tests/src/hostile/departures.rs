@@ -14,6 +14,7 @@ use keyway_model::manifest::section;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use serde_json::Value;
 
+use super::arena::allowed;
 use crate::harness::{Stage, root, split};
 use crate::processes::{children, open_files, resident_mib};
 
@@ -230,10 +231,7 @@ impl Upstreams {
     /// The configuration that lets guests reach them.
     pub(crate) fn allowed(&self) -> String {
         let ports = self.0.iter().map(|it| it.local_addr().unwrap().port());
-        let allowed = ports.map(|port| {
-            format!("\n[[egress.allow]]\nhost = \"localhost\"\nport = {port}\ncleartext = true\n")
-        });
-        allowed.collect()
+        ports.map(allowed).collect()
     }
 
     /// For each upstream a caller, with a connection to it in `workspace`.

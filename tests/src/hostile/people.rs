@@ -79,7 +79,7 @@ fn errors_tell_a_guest_nothing_about_the_host() {
     told.push_str(&arena.attempt(Guest::Rust("timeouts")).answer.to_string());
     assert!(told.contains("HttpRequestDenied"), "{told}");
     let directory = arena.stage.dir.path().to_str().unwrap().to_owned();
-    let port = arena.stage.upstream.port.to_string();
+    let port = arena.attackers_upstream.port.to_string();
     for hidden in [
         directory.as_str(),
         port.as_str(),
