@@ -206,7 +206,7 @@ impl Invocation {
         };
         let wall_ms_max = self.limits.wall_ms_max;
         let turns = Turns::default();
-        let served = turns.of(&self.meters.rests, self.serve(&mut running, &turns));
+        let served = turns.of(self.serve(&mut running, &turns));
         let waited = while_wanted(served, wall_ms_max, &self.presence).await;
         running.end(waited, wall_ms_max).await
     }

@@ -17,7 +17,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::over::Over;
-use crate::turns::Rests;
 
 mod bucket;
 mod room;
@@ -41,8 +40,6 @@ pub(crate) struct Meters {
     connection: Bucket,
     log: Bucket,
     in_flight: Room,
-    /// Of calls that had more to do than they had turns for.
-    pub(crate) rests: Rests,
 }
 
 /// One host call that may go on; it counts as under way until this is dropped.
@@ -90,7 +87,6 @@ impl Meters {
                 "host_calls_in_flight_per_connector_max",
                 quotas.host_calls_in_flight_per_connector_max,
             ),
-            rests: Rests::default(),
             quotas: Mutex::new(quotas),
         }
     }

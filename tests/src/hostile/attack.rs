@@ -83,14 +83,18 @@ impl Case {
         (!is_right).then(|| format!("{} {} {failure}", attempt.status, attempt.answer))
     }
 
-    /// The same beside others: what computes for long has to wait for its turns, too, and may
-    /// come to the end of the time for that before it comes to its own.
+    /// The same beside others: what computes for long, or crosses to the broker without an end,
+    /// has to wait for its turns, too, and may come to the end of the time for that before it
+    /// comes to its own.
     fn wrong_beside_others(&self, attempt: &Attempt) -> Option<String> {
         let waited = Self {
             guest: self.guest,
             end: End::Limit("wall_ms_max"),
         };
-        let may_wait = matches!(self.end, End::Limit("cpu_ms_max") | End::Answer(_));
+        let may_wait = matches!(
+            self.end,
+            End::Limit("cpu_ms_max" | "host_calls_max") | End::Answer(_)
+        );
         let has_waited = may_wait && waited.wrong(attempt).is_none();
         self.wrong(attempt).filter(|_| !has_waited)
     }

@@ -146,6 +146,7 @@ pub(crate) const ROWS: &[Row] = &[
         attack: "a flood of host calls",
         cases: &[
             rust("host-call-flood", Limit("host_calls_max")),
+            rust("parameter-flood", Limit("host_calls_max")),
             rust("many-host-calls", Answer("survived")),
             rust("hoard-state", Answer("state_keys_max")),
         ],

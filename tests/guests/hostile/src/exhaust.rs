@@ -43,7 +43,15 @@ fn descend(depth: u64) -> u64 {
     (descend(depth + 1).wrapping_mul(3) ^ depth).rotate_left(7)
 }
 
+/// Each of them crosses to the broker.
 pub(crate) fn host_calls() {
+    loop {
+        black_box(connection::scopes());
+    }
+}
+
+/// Each of them is answered by the worker, which counts them.
+pub(crate) fn parameters() {
     loop {
         black_box(connection::parameter("name"));
     }
@@ -53,6 +61,7 @@ pub(crate) fn host_calls() {
 pub(crate) fn some_host_calls() {
     for _ in 0..20 {
         black_box(connection::parameter("name"));
+        black_box(connection::scopes());
     }
 }
 

@@ -28,6 +28,7 @@ fn act(name: &str, input: String) -> Result<String, Failure> {
         "recursion" => exhaust::recursion(),
         "deep" => exhaust::deep(),
         "host-call-flood" => exhaust::host_calls(),
+        "parameter-flood" => exhaust::parameters(),
         "many-host-calls" => exhaust::some_host_calls(),
         "huge-string" => exhaust::huge_string(),
         "huge-list" => exhaust::huge_list(),
