@@ -365,6 +365,13 @@ fn an_install_ends_with_its_compiler_when_its_caller_goes_away() {
     let compiler = stage.until("the compiler", |_| {
         (&children(broker) - &workers).pop_first()
     });
+    // It has locked itself in before it looks at what it was given.
+    stage.until("its lock", |_| {
+        let status = std::fs::read_to_string(format!("/proc/{compiler}/status")).unwrap();
+        let is_filtered = |line: &str| line.split_whitespace().eq(["Seccomp:", "2"]);
+        let has_no_more = |line: &str| line.split_whitespace().eq(["NoNewPrivs:", "1"]);
+        (status.lines().any(is_filtered) && status.lines().any(has_no_more)).then_some(())
+    });
     // Whoever goes away before the request has been read has not asked for anything.
     stage.until("the end of one that waits", |stage| {
         drop(installer(stage, &single));

@@ -271,7 +271,7 @@ fn what_takes_the_compiler_too_much_memory_is_refused_by_the_name_of_the_limit()
 }
 
 #[test]
-fn a_worker_is_replaced_and_its_job_goes_on_with_another() {
+fn a_worker_is_replaced_and_the_next_job_runs_in_another() {
     let stage = Stage::with_shop();
     let hook = stage.apply("intake", INTAKE).unwrap();
     assert_eq!(stage.post(&hook, &order(1)).0, 200);

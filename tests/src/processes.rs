@@ -29,8 +29,17 @@ pub(crate) fn children(parent: u32) -> BTreeSet<u32> {
 
 /// Memory of a process that is in use, in MiB.
 pub(crate) fn resident_mib(pid: u32) -> u64 {
+    mib(pid, "VmRSS:")
+}
+
+/// The most that a process has ever had of it.
+pub(crate) fn most_resident_mib(pid: u32) -> u64 {
+    mib(pid, "VmHWM:")
+}
+
+fn mib(pid: u32, field: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kib: u64 = line
         .unwrap()
         .trim()

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::harness::{INTAKE, Stage, order, silent_intake};
+use crate::harness::{INTAKE, Stage, http, order, silent_intake, split};
 use crate::platform_log;
+use crate::quarantine::{LOOP, goes_on_for_long};
 
 /// A revocation reaches running jobs within this time.
 const REVOKED_WITHIN: Duration = Duration::from_secs(1);
@@ -311,8 +312,21 @@ fn a_worker_has_given_up_what_it_never_needs() {
 
 #[test]
 fn a_worker_does_not_outlive_its_broker() {
-    let mut stage = Stage::with_shop();
+    let mut stage = Stage::configured(
+        "[limits]\ncpu_ms_max = 600000\nwall_ms_max = 600000\n[workers]\nprocesses = 1\n",
+    );
+    stage.shop();
+    stage.install("hostile.wasm", "hostile");
+    stage.connect("target", "hostile");
+    let hook = stage.apply("loop", LOOP).unwrap();
+    let (address, path) = split(&hook);
+    let endless = json!({ "what": "endless_loop" });
+    assert_eq!(http(address, "POST", &path, Some(&endless)).0, 202);
     let pid = worker(&stage);
+    // It computes, and would for ten minutes.
+    stage.until("a guest that computes", |_| {
+        goes_on_for_long(pid).then_some(())
+    });
     stage.serve.as_mut().unwrap().kill();
     stage.until("the end of the worker", |_| {
         // A process that nobody has waited for yet has ended, too.

@@ -9,7 +9,7 @@ use crate::harness::{INTAKE, Stage, http, order, split};
 use crate::platform_log;
 use crate::processes::{children, signal};
 
-const LOOP: &str = r#"recipe: loop
+pub(crate) const LOOP: &str = r#"recipe: loop
 trigger: { webhook: {} }
 steps:
   - id: try
@@ -62,7 +62,7 @@ fn worker_with_a_long_call(stage: &Stage) -> u32 {
     })
 }
 
-fn goes_on_for_long(pid: u32) -> bool {
+pub(crate) fn goes_on_for_long(pid: u32) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
     let mut stats = threads.into_iter().flatten().filter_map(|thread| {
         let path = thread.ok()?.path().join("stat");
@@ -74,24 +74,21 @@ fn goes_on_for_long(pid: u32) -> bool {
     })
 }
 
-#[test]
-fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someone_has_looked() {
-    let mut stage = patient("");
-    let hook = stage.apply("loop", LOOP).unwrap();
-    let intake = stage.apply("intake", INTAKE).unwrap();
-    let (address, path) = split(&hook);
+/// The first alarm while workers with long calls are ended by `with`.
+fn alarm_once_workers_end(stage: &Stage, hook: &str, with: Signal) -> Value {
+    let (address, path) = split(hook);
     let broker = stage.serve.as_ref().unwrap().pid();
     let endless = json!({ "what": "endless_loop" });
     // Each job is tried on a few workers, and then there are more.
     let mut looks = 0_u32;
-    let alarm = stage.until("the alarm", |stage| {
+    stage.until("the alarm", |stage| {
         let alarm = stage.json("alarm list").get(0).cloned();
         if alarm.is_none() {
             let computing = children(broker)
                 .into_iter()
                 .find(|pid| goes_on_for_long(*pid));
             match computing {
-                Some(pid) => signal(pid, Signal::ABORT),
+                Some(pid) => signal(pid, with),
                 None if looks.is_multiple_of(20) => {
                     for _ in 0..3 {
                         assert_eq!(http(address, "POST", &path, Some(&endless)).0, 202);
@@ -102,7 +99,31 @@ fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someon
             looks += 1;
         }
         alarm
-    });
+    })
+}
+
+#[test]
+fn a_component_whose_worker_makes_a_forbidden_system_call_is_quarantined() {
+    let stage = patient("");
+    let hook = stage.apply("loop", LOOP).unwrap();
+    // So the kernel ends one that does what its filter forbids.
+    let alarm = alarm_once_workers_end(&stage, &hook, Signal::SYS);
+    assert_eq!(alarm["kind"], "component-quarantined", "{alarm}");
+    let why = alarm["text"].as_str().unwrap();
+    assert!(why.contains("system call"), "{why}");
+    let digest = stage.json("connector show hostile")["digest"].clone();
+    assert_eq!(alarm["subject"], digest);
+    let job = settled(&stage, &hook);
+    let failure = job["failure"].as_str().unwrap();
+    assert!(failure.contains("quarantine"), "{job}");
+}
+
+#[test]
+fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someone_has_looked() {
+    let mut stage = patient("");
+    let hook = stage.apply("loop", LOOP).unwrap();
+    let intake = stage.apply("intake", INTAKE).unwrap();
+    let alarm = alarm_once_workers_end(&stage, &hook, Signal::ABORT);
     assert_eq!(alarm["kind"], "component-quarantined", "{alarm}");
     let why = alarm["text"].as_str().unwrap();
     assert!(

@@ -39,6 +39,9 @@ const CONNECTIONS: Rule = Rule {
         "http1::handshake",
         "http2::handshake",
         "socket_with",
+        "libc::socket",
+        "SYS_socket",
+        "socket2",
     ],
     allowed: &[
         ("host/egress/src/", "the only way out"),

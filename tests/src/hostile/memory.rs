@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use super::arena::Arena;
 use super::table::{Guest, ROWS};
 use crate::harness::{http, order, split};
-use crate::processes::resident_mib;
+use crate::processes::{most_resident_mib, resident_mib};
 
 fn workers_mib(arena: &Arena) -> u64 {
     arena.workers().into_iter().map(resident_mib).sum()
 }
 
 #[test]
-fn memory_bombs_leave_no_memory_behind() {
+fn memory_bombs_stay_within_their_limit_and_leave_no_memory_behind() {
     let mut arena = Arena::new();
+    let before_all: u64 = workers_mib(&arena);
     let guests = [
         Guest::Rust("memory"),
         Guest::Text("bulk_loop"),
@@ -35,6 +36,13 @@ fn memory_bombs_leave_no_memory_behind() {
     assert!(
         after <= before + 8,
         "{before} MiB before, {after} MiB after"
+    );
+    // One at a time: `memory_bytes_max`, and a little, whatever a guest asked for.
+    let workers = arena.workers().into_iter();
+    let most = workers.map(most_resident_mib).max().unwrap();
+    assert!(
+        most <= before_all + 64 + 24,
+        "{before_all} MiB before all, {most} MiB at most"
     );
 }
 

@@ -115,7 +115,7 @@ pub(crate) const ROWS: &[Row] = &[
             text("huge_memory", Refused("`memory_bytes_max` (67108864)")),
         ],
         also: Nothing,
-        tests: &["memory_bombs_leave_no_memory_behind"],
+        tests: &["memory_bombs_stay_within_their_limit_and_leave_no_memory_behind"],
     },
     Row {
         number: 3,
