@@ -245,7 +245,7 @@ async fn a_log_flood_is_dropped_and_counted() {
 #[tokio::test]
 async fn a_flood_of_host_calls_ends_at_their_limit() {
     let done = hostile(
-        "host-call-flood",
+        "parameter-flood",
         CallLimits {
             host_calls_max: 50,
             ..limits()

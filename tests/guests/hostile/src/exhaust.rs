@@ -61,7 +61,6 @@ pub(crate) fn parameters() {
 pub(crate) fn some_host_calls() {
     for _ in 0..20 {
         black_box(connection::parameter("name"));
-        black_box(connection::scopes());
     }
 }
 
