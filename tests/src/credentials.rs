@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Stage, secret, with_manifest};
+use crate::harness::{Stage, artifact, secret, with_manifest};
+use crate::hostile::packed;
 
 const RECIPE: &str = r#"recipe: reach
 trigger: { webhook: {} }
@@ -104,6 +105,29 @@ fn a_component_that_imports_more_than_its_manifest_declares_is_refused_at_instal
         "{refusal}"
     );
     assert_eq!(stage.json("connector list"), json!([]));
+}
+
+#[test]
+fn a_component_that_imports_files_sockets_or_a_way_of_its_own_is_refused_at_install() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    for (file, import) in [
+        ("hostile_file.wasm", "wasi:filesystem"),
+        ("hostile_socket.wasm", "wasi:sockets"),
+    ] {
+        let refusal = stage.refused(&format!("connector install {}", artifact(file).display()));
+        assert!(refusal.contains(import), "{refusal}");
+    }
+    // Nor is there another way to move bytes, under whatever name.
+    for import in ["keyway:tcp/streams@0.1.0", "keyway:host/sockets@0.1.0"] {
+        let text = format!(
+            "(component (import \"{import}\" (instance (export \"connect\" (func (param \"host\" string))))))"
+        );
+        let bytes = packed("courier", &wat::parse_str(text).unwrap());
+        let file = stage.write("courier.wasm", bytes);
+        let refusal = stage.refused(&format!("connector install {}", file.display()));
+        assert!(refusal.contains(import), "{refusal}");
+    }
 }
 
 #[test]
