@@ -112,7 +112,7 @@ const fn v6(first: [u16; 8], bits: u32, class: AddressClass) -> Block<u128> {
 }
 
 /// Narrow blocks before the wide ones that hold them.
-const V4: [Block<u32>; 21] = [
+const V4: [Block<u32>; 24] = [
     v4([169, 254, 169, 254], 32, AddressClass::CloudMetadata),
     v4([169, 254, 170, 2], 32, AddressClass::CloudMetadata),
     v4([100, 100, 100, 200], 32, AddressClass::CloudMetadata),
@@ -126,8 +126,11 @@ const V4: [Block<u32>; 21] = [
     v4([172, 16, 0, 0], 12, AddressClass::Private),
     v4([192, 0, 0, 0], 24, AddressClass::Reserved),
     v4([192, 0, 2, 0], 24, AddressClass::Documentation),
+    v4([192, 31, 196, 0], 24, AddressClass::Reserved),
+    v4([192, 52, 193, 0], 24, AddressClass::Reserved),
     v4([192, 88, 99, 0], 24, AddressClass::Transition),
     v4([192, 168, 0, 0], 16, AddressClass::Private),
+    v4([192, 175, 48, 0], 24, AddressClass::Reserved),
     v4([198, 18, 0, 0], 15, AddressClass::Benchmarking),
     v4([198, 51, 100, 0], 24, AddressClass::Documentation),
     v4([203, 0, 113, 0], 24, AddressClass::Documentation),
@@ -138,7 +141,7 @@ const V4: [Block<u32>; 21] = [
 
 /// Narrow blocks before the wide ones that hold them. What no block holds is
 /// public inside `2000::/3` and reserved outside it.
-const V6: [Block<u128>; 20] = [
+const V6: [Block<u128>; 21] = [
     v6(
         [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254],
         128,
@@ -171,6 +174,11 @@ const V6: [Block<u128>; 20] = [
     ),
     v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23, AddressClass::Reserved),
     v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16, AddressClass::Transition),
+    v6(
+        [0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0],
+        48,
+        AddressClass::Reserved,
+    ),
     v6([0x3ffe, 0, 0, 0, 0, 0, 0, 0], 16, AddressClass::Reserved),
     v6(
         [0x3fff, 0, 0, 0, 0, 0, 0, 0],

@@ -8,7 +8,7 @@ use keyway_egress::AddressClass::{
 };
 use keyway_egress::{AddressClass, classify};
 
-const V4: [(&str, AddressClass); 83] = [
+const V4: [(&str, AddressClass); 95] = [
     ("0.0.0.0", Unspecified),
     ("0.255.255.255", Unspecified),
     ("1.0.0.0", Public),
@@ -60,6 +60,14 @@ const V4: [(&str, AddressClass); 83] = [
     ("192.0.2.0", Documentation),
     ("192.0.2.255", Documentation),
     ("192.0.3.0", Public),
+    ("192.31.195.255", Public),
+    ("192.31.196.0", Reserved),
+    ("192.31.196.255", Reserved),
+    ("192.31.197.0", Public),
+    ("192.52.192.255", Public),
+    ("192.52.193.0", Reserved),
+    ("192.52.193.255", Reserved),
+    ("192.52.194.0", Public),
     ("192.88.98.255", Public),
     ("192.88.99.0", Transition),
     ("192.88.99.255", Transition),
@@ -68,6 +76,10 @@ const V4: [(&str, AddressClass); 83] = [
     ("192.168.0.0", Private),
     ("192.168.255.255", Private),
     ("192.169.0.0", Public),
+    ("192.175.47.255", Public),
+    ("192.175.48.0", Reserved),
+    ("192.175.48.255", Reserved),
+    ("192.175.49.0", Public),
     ("198.17.255.255", Public),
     ("198.18.0.0", Benchmarking),
     ("198.19.255.255", Benchmarking),
@@ -94,7 +106,7 @@ const V4: [(&str, AddressClass); 83] = [
     ("255.255.255.255", Reserved),
 ];
 
-const V6: [(&str, AddressClass); 117] = [
+const V6: [(&str, AddressClass); 127] = [
     ("::", Unspecified),
     ("::1", Loopback),
     ("::2", Transition),
@@ -151,12 +163,18 @@ const V6: [(&str, AddressClass); 117] = [
     ("2001:2:0:ffff:ffff:ffff:ffff:ffff", Benchmarking),
     ("2001:2:1::", Reserved),
     ("2001:3::", Reserved),
+    ("2001:3:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
+    ("2001:4::", Reserved),
     ("2001:4:112::", Reserved),
+    ("2001:4:112:ffff:ffff:ffff:ffff:ffff", Reserved),
+    ("2001:4:113::", Reserved),
     ("2001:10::", Reserved),
     ("2001:1f:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
     ("2001:20::", Reserved),
     ("2001:2f:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
     ("2001:30::", Reserved),
+    ("2001:3f:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
+    ("2001:40::", Reserved),
     ("2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", Reserved),
     ("2001:200::", Public),
     ("2001:db7:ffff:ffff:ffff:ffff:ffff:ffff", Public),
@@ -179,6 +197,10 @@ const V6: [(&str, AddressClass); 117] = [
     ("2606:4700:4700::5eff:7f00:1", Public),
     ("2606:4700:4700::100:5efe:7f00:1", Public),
     ("2606:4700:4700::200:5efe:7f00:1", Transition),
+    ("2620:4f:7fff:ffff:ffff:ffff:ffff:ffff", Public),
+    ("2620:4f:8000::", Reserved),
+    ("2620:4f:8000:ffff:ffff:ffff:ffff:ffff", Reserved),
+    ("2620:4f:8001::", Public),
     ("2a00:1450::1", Public),
     ("3ffd:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Public),
     ("3ffe::", Reserved),
@@ -220,7 +242,7 @@ fn every_block_is_known_at_both_edges() {
         assert_eq!(classify(address.parse().unwrap()), *class, "{address}");
     }
     let different: BTreeSet<&str> = V4.iter().chain(&V6).map(|(address, _)| *address).collect();
-    assert!(different.len() >= 190, "{} rows", different.len());
+    assert!(different.len() >= 220, "{} rows", different.len());
 }
 
 /// The same host behind every IPv4 address of the table, in the two forms of
