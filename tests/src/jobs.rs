@@ -229,6 +229,30 @@ steps:
 }
 
 #[test]
+fn a_path_that_a_recipe_no_longer_has_takes_no_event() {
+    let stage = Stage::with_shop();
+    let first = stage.apply("intake", INTAKE).unwrap();
+    assert_eq!(stage.post(&first, &order(1)).0, 200);
+    let polls = "recipe: intake
+trigger:
+  poll: { connector: orders, trigger: new_orders, connection: shop, every: 1h, input: {} }
+steps:
+  - id: seen
+    transform: { id: \"${ trigger.body.id }\" }
+";
+    assert_eq!(stage.apply("intake", polls), None);
+    assert_eq!(stage.post(&first, &order(2)).0, 404, "it polls now");
+    let second = stage.apply("intake", INTAKE).unwrap();
+    assert_ne!(
+        first, second,
+        "who knew the old path does not know the new one"
+    );
+    assert_eq!(stage.post(&first, &order(3)).0, 404);
+    assert_eq!(stage.post(&second, &order(4)).0, 200);
+    assert_eq!(stage.upstream.effects()["effects"], 2);
+}
+
+#[test]
 fn a_poll_trigger_misses_no_order_and_doubles_none() {
     let mut stage = Stage::with_shop();
     let text = r#"recipe: watch

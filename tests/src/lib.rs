@@ -34,6 +34,7 @@ mod limits;
 mod listener;
 mod network;
 mod network_limits;
+mod old_workers;
 mod platform_log;
 mod processes;
 mod promises;

@@ -1,14 +1,15 @@
 //! What holds whatever goes wrong: nothing without its record, and what must
 //! happen within a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::harness::{INTAKE, Stage, http, order, silent_intake, split};
+use crate::harness::{INTAKE, Stage, http, order, program, ready, silent_intake, split};
 use crate::platform_log;
 use crate::quarantine::{LOOP, goes_on_for_long};
 
@@ -238,10 +239,10 @@ fn a_credential_can_come_from_a_descriptor() {
     let line = format!(
         "{} connection create shop --connector orders --parameter host=localhost --parameter port={} \
          --parameter scheme=http --credential-fd 9 9< token.txt",
-        crate::harness::program().display(),
+        program().display(),
         stage.upstream.port
     );
-    let created = std::process::Command::new("bash")
+    let created = Command::new("bash")
         .args(["-c", &line])
         .current_dir(stage.dir.path())
         .output()
@@ -279,6 +280,8 @@ fn a_worker_has_given_up_what_it_never_needs() {
         ("Max processes", 0),
         ("Max pending signals", 0),
         ("Max msgqueue size", 0),
+        // A day; at half of it another takes its place. One second more to end in.
+        ("Max cpu time", 86_401),
         // What it has when it starts, and what its slots may grow to.
         ("Max data size", 32 << 30),
     ] {
@@ -289,24 +292,79 @@ fn a_worker_has_given_up_what_it_never_needs() {
             "{line}"
         );
     }
-    // Each of its calls has a limit of time; it has none over its life.
-    let cpu = limits.lines().find(|line| line.starts_with("Max cpu time"));
-    assert!(
-        cpu.is_some_and(|line| line.contains("unlimited")),
-        "{cpu:?}"
-    );
-    // Nothing that has a name but the map of its own memory and the empty device.
-    for descriptor in std::fs::read_dir(format!("/proc/{}/fd", worker(&stage))).unwrap() {
-        let target = std::fs::read_link(descriptor.unwrap().path()).unwrap();
-        let target = target.to_string_lossy().into_owned();
-        let own = format!("/proc/{}/pagemap", worker(&stage));
-        let nameless = ["socket:", "pipe:", "anon_inode:", "/memfd:"];
-        assert!(
-            nameless.iter().any(|kind| target.starts_with(kind))
-                || target == "/dev/null"
-                || target == own,
-            "{target}"
-        );
+    has_its_own_descriptors_alone(worker(&stage));
+}
+
+/// What the descriptors of a process name.
+fn descriptors(pid: u32) -> Vec<String> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    // One that is closed meanwhile names nothing.
+    let names = open.filter_map(|one| std::fs::read_link(one.unwrap().path()).ok());
+    names
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
+}
+
+/// A worker with one lane has exactly these, also when it has run guests: nothing that has a
+/// name but the empty device and the map of its own memory, and no memory file of code.
+fn has_its_own_descriptors_alone(pid: u32) {
+    let mut held: BTreeMap<String, u32> = BTreeMap::new();
+    for name in descriptors(pid) {
+        let kind = match name.split_once(":[") {
+            Some((kind @ ("socket" | "pipe"), _)) => kind.to_owned(),
+            Some(_) | None => name,
+        };
+        *held.entry(kind).or_default() += 1;
+    }
+    let own_memory = format!("/proc/{pid}/pagemap");
+    let expected = [
+        // Standard output.
+        ("/dev/null", 1),
+        (own_memory.as_str(), 1),
+        // Standard error, and the lane's two.
+        ("pipe", 3),
+        // Standard input, over which the lane came; the lane's, over which code comes; and
+        // the runtime's pair for signals, one end of it twice.
+        ("socket", 5),
+        // The runtime's queue, once to wait and once to add to it, and what wakes it.
+        ("anon_inode:[eventpoll]", 2),
+        ("anon_inode:[eventfd]", 1),
+    ];
+    let expected = expected.map(|(kind, count)| (kind.to_owned(), count));
+    assert_eq!(held, BTreeMap::from(expected));
+}
+
+#[test]
+fn what_the_broker_was_started_with_is_open_in_no_worker() {
+    let mut stage = Stage::configured("[workers]\nprocesses = 2\n");
+    drop(stage.serve.take());
+    let file = stage.write("held.txt", "held").canonicalize().unwrap();
+    // The pipe of its standard output once more, and a file: a shell's own stay open when
+    // it becomes another program, and so would they in what that starts.
+    let line = "exec 8>&1 9<held.txt; exec \"$0\" serve --config keyway.toml";
+    let mut command = Command::new("bash");
+    command
+        .current_dir(stage.dir.path())
+        .args(["-c", line])
+        .arg(program());
+    let (serve, said) = ready(&mut command).unwrap();
+    let broker = serve.pid();
+    (stage.serve, stage.ready) = (Some(serve), said);
+
+    let names = |descriptor: u32| std::fs::read_link(format!("/proc/{broker}/fd/{descriptor}"));
+    let pipe = names(8).unwrap().to_string_lossy().into_owned();
+    assert!(pipe.starts_with("pipe:["), "{pipe}");
+    assert_eq!(names(9).unwrap(), file);
+    let inherited = [pipe, file.to_string_lossy().into_owned()];
+    let workers = stage.ready["workers"].as_array().unwrap();
+    assert_eq!(workers.len(), 2);
+    for pid in workers {
+        let pid = u32::try_from(pid.as_u64().unwrap()).unwrap();
+        let open = descriptors(pid);
+        for name in &inherited {
+            assert!(!open.contains(name), "{name} in {open:?}");
+        }
+        has_its_own_descriptors_alone(pid);
     }
 }
 

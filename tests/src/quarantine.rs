@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{INTAKE, Stage, http, order, split};
+use crate::harness::{INTAKE, Stage, artifact, http, order, split};
 use crate::platform_log;
 use crate::processes::{children, signal};
 
@@ -236,32 +236,109 @@ fn a_quarantine_ends_the_calls_of_the_component_wherever_they_run() {
     assert!(children(broker).contains(&elsewhere));
 }
 
+/// A deployment with one worker, and its webhooks: that of honest work, whose calls have a
+/// minute, and that of another workspace, whose calls have three seconds.
+fn hurried() -> (Stage, [String; 2]) {
+    let stage = Stage::configured(
+        "[limits]\ncpu_ms_max = 60000\nwall_ms_max = 60000\n[workers]\nprocesses = 1\n",
+    );
+    stage.shop();
+    let intake = stage.apply("intake", INTAKE).unwrap();
+    stage.ok("workspace create rival");
+    let rival = |line: &str| stage.ok(&format!("--workspace rival {line}"));
+    rival("workspace limits set rival wall_ms_max=3000");
+    let file = artifact("hostile.wasm");
+    rival(&format!("connector install {}", file.display()));
+    let shown = stage.json("--workspace rival connector show hostile");
+    let digest = shown["digest"].as_str().unwrap();
+    rival(&format!(
+        "connector approve hostile --digest {digest} --why tested"
+    ));
+    rival(&format!(
+        "connection create target --connector hostile --parameter host=localhost --parameter port={} --parameter scheme=http --credential-file token.txt",
+        stage.upstream.port
+    ));
+    stage.write("loop.yaml", LOOP);
+    rival("recipe apply loop.yaml");
+    let shown = stage.json("--workspace rival recipe show loop");
+    let hook = shown["webhook_url"].as_str().unwrap().to_owned();
+    (stage, [intake, hook])
+}
+
+/// What the log says of a job: what came of each of its requests, and why each of its calls
+/// ended before it had its answer, if it did.
+fn recorded(stage: &Stage, job: &str) -> [Vec<Value>; 2] {
+    let audit = stage.audit();
+    let is_of_job = |line: &&Value| line["record"]["actor"]["job"] == job;
+    let requests = audit.iter().filter(is_of_job);
+    let requests = requests.filter(|line| line["record"]["operation"] == "http.send");
+    let outcomes = requests.map(|request| {
+        let is_its = |line: &&Value| {
+            line["kind"] == "outcome" && line["record"]["id"] == request["record"]["id"]
+        };
+        let outcome = audit.iter().find(is_its);
+        outcome.map_or(Value::Null, |line| line["record"]["outcome"].clone())
+    });
+    let tallies = audit.iter().filter(is_of_job);
+    let tallies = tallies.filter(|line| line["kind"] == "tally");
+    let ends = tallies.map(|tally| tally["record"]["ended"].clone());
+    [outcomes.collect(), ends.collect()]
+}
+
+/// The one job of honest work lost its worker once, sent its order again, and made one.
+fn went_on_in_another_worker(stage: &Stage) {
+    let effects = stage.upstream.effects();
+    assert_eq!(effects["by_path"]["/orders"], 2, "{effects}");
+    assert_eq!(effects["effects"], 1, "{effects}");
+    assert_eq!(effects["repeats"], 1, "under the same key: {effects}");
+    let jobs = stage.json("--workspace acme job list");
+    assert_eq!(jobs.as_array().unwrap().len(), 1, "{jobs}");
+    assert_eq!(jobs[0]["state"], "succeeded", "{jobs}");
+    let id = jobs[0]["id"].as_str().unwrap();
+    let job = stage.json(&format!("--workspace acme job show {id}"));
+    let steps = job["steps"].as_array().unwrap().iter();
+    let made = steps.filter(|step| step["key"] == "create");
+    let made: Vec<&Value> = made.map(|step| &step["state"]).collect();
+    assert_eq!(made, ["done"], "{job}");
+    let [outcomes, ends] = recorded(stage, id);
+    assert_eq!(outcomes, ["unknown", "done"]);
+    assert_eq!(ends, [json!("its worker ended"), Value::Null]);
+}
+
 #[test]
 fn a_call_that_outlasts_its_time_costs_its_worker_and_nobody_elses_calls() {
-    let stage = Stage::configured("[limits]\ncpu_ms_max = 60000\nwall_ms_max = 3000\n");
-    stage.shop();
-    stage.install("hostile.wasm", "hostile");
-    stage.connect("target", "hostile");
-    let hook = stage.apply("loop", LOOP).unwrap();
-    let intake = stage.apply("intake", INTAKE).unwrap();
-    let (address, path) = split(&hook);
-    let caller = std::thread::spawn(move || {
-        http(
-            address,
-            "POST",
-            &path,
-            Some(&json!({ "what": "endless_loop" })),
-        )
+    let (stage, [intake, hook]) = hurried();
+    // Somebody else's call is in the same worker: its order is made, and not answered.
+    stage.upstream.mode("silent");
+    let (address, path) = split(&intake);
+    let other = std::thread::spawn(move || http(address, "POST", &path, Some(&order(1))));
+    stage.until("the order", |stage| {
+        (stage.upstream.effects()["by_path"]["/orders"] == 1).then_some(())
     });
+    let (status, accepted) = stage.post(&hook, &json!({ "what": "endless_loop" }));
+    assert_eq!(status, 202, "{accepted}");
     // A worker that stands still ends no call, whatever it is told.
     let wedged = worker_with_a_long_call(&stage);
+    assert_eq!(stage.ready["workers"], json!([wedged]));
     signal(wedged, Signal::STOP);
+    stage.upstream.mode("up");
     let broker = stage.serve.as_ref().unwrap().pid();
     stage.until("the end of the worker", |_| {
         (!children(broker).contains(&wedged)).then_some(())
     });
-    caller.join().unwrap();
-    assert_eq!(stage.post(&intake, &order(1)).0, 200);
+    let (status, answer) = other.join().unwrap();
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["total"], 10_600, "{answer}");
+    went_on_in_another_worker(&stage);
+    // The call that had no time left is over, and says why.
+    let id = accepted["job"].as_str().unwrap();
+    let job = stage.until("the end of the loop", |stage| {
+        let job = stage.json(&format!("--workspace rival job show {id}"));
+        (job["state"] == "failed").then_some(job)
+    });
+    let failure = job["failure"].as_str().unwrap();
+    assert!(failure.contains("`wall_ms_max` (3000)"), "{failure}");
+    assert_eq!(stage.post(&intake, &order(2)).0, 200);
     // It may have been the machine: no quarantine.
     assert_eq!(stage.json("alarm list"), json!([]));
 }

@@ -23,10 +23,7 @@ pub fn check(request: &str) -> Result<String, String> {
         .map_err(|error| format!("the check request is not valid: {error}"))?;
     let mut answer = Answer::default();
     for entry in &request.templates {
-        let names = Names {
-            variables: &entry.variables,
-            steps: &entry.steps,
-        };
+        let names = request.names(entry.place)?;
         let mut problems = Vec::new();
         let tree = match (entry.kind, &entry.value) {
             (Kind::Template, value) => template::compile(value, &names, &mut problems),
@@ -61,7 +58,26 @@ pub fn check(request: &str) -> Result<String, String> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
+    blocks: Vec<Block>,
     templates: Vec<Entry>,
+}
+
+/// Steps that follow one another, and the variables that they alone see.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Block {
+    /// Where it stands in the block around it, which comes before it.
+    place: Option<Position>,
+    variables: Vec<String>,
+    steps: Vec<String>,
+}
+
+/// In a block, after so many of its steps.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(deny_unknown_fields)]
+struct Position {
+    block: usize,
+    after: usize,
 }
 
 #[derive(Deserialize)]
@@ -70,9 +86,41 @@ struct Entry {
     id: String,
     kind: Kind,
     value: Json,
-    variables: Vec<String>,
-    #[serde(default)]
-    steps: Vec<String>,
+    place: Position,
+}
+
+impl Request {
+    /// What may be named at `place`: the variables of its block and of those around
+    /// it, and their steps before it.
+    fn names(&self, place: Position) -> Result<Names<'_>, String> {
+        let mut blocks = Vec::new();
+        let mut within = Some(place);
+        while let Some(Position {
+            block: number,
+            after,
+        }) = within
+        {
+            let block = self.blocks.get(number);
+            let block = block.ok_or_else(|| format!("the check request has no block {number}"))?;
+            blocks.push((block, after));
+            within = block.place;
+            if within.is_some_and(|outer| outer.block >= number) {
+                return Err(format!("block {number} comes before the one around it"));
+            }
+        }
+        let mut names = Names::default();
+        for (block, after) in blocks.into_iter().rev() {
+            for variable in &block.variables {
+                if !names.variables.contains(&variable.as_str()) {
+                    names.variables.push(variable);
+                }
+            }
+            names
+                .steps
+                .extend(block.steps.iter().take(after).map(String::as_str));
+        }
+        Ok(names)
+    }
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -102,9 +150,10 @@ struct Located<'a> {
 }
 
 /// The names that an expression may use.
+#[derive(Default)]
 pub(crate) struct Names<'a> {
-    pub(crate) variables: &'a [String],
-    pub(crate) steps: &'a [String],
+    pub(crate) variables: Vec<&'a str>,
+    pub(crate) steps: Vec<&'a str>,
 }
 
 /// What is wrong, where, and what to do.

@@ -6,10 +6,12 @@ use keyway_expressions::check;
 use serde_json::{Value, json};
 
 fn answer(kind: &str, value: &Value) -> Value {
-    let request = json!({"templates": [{
-        "id": "steps.shape.transform", "kind": kind, "value": value,
-        "variables": ["trigger", "job", "steps"], "steps": ["shape", "create"]
-    }]});
+    let request = json!({
+        "blocks": [{"variables": ["trigger", "job", "steps"], "steps": ["shape", "create"]}],
+        "templates": [{
+            "id": "steps.shape.transform", "kind": kind, "value": value, "place": {"block": 0, "after": 2}
+        }]
+    });
     serde_json::from_str(&check(&request.to_string()).unwrap()).unwrap()
 }
 
@@ -98,6 +100,52 @@ fn a_step_that_does_not_run_before_is_refused() {
 }
 
 #[test]
+fn what_may_be_named_is_before_a_place_in_its_block_and_in_those_around_it() {
+    let errors = |value: &str, block: usize, after: usize| {
+        let request = json!({
+            "blocks": [
+                {"variables": ["trigger", "steps"], "steps": ["first", "each", "last"]},
+                {"place": {"block": 0, "after": 1}, "variables": ["line", "index"], "steps": ["turn", "inner"]},
+                {"place": {"block": 1, "after": 1}, "variables": ["part", "index"], "steps": ["leaf"]},
+            ],
+            "templates": [{
+                "id": "t", "kind": "expression", "value": value, "place": {"block": block, "after": after}
+            }]
+        });
+        let answer: Value = serde_json::from_str(&check(&request.to_string()).unwrap()).unwrap();
+        answer["errors"].clone()
+    };
+    for (source, block, after) in [
+        ("steps.first", 0, 1),
+        ("steps.first.x + line + index", 1, 0),
+        ("steps.turn + steps.first", 1, 1),
+        ("steps.turn + part + line + index", 2, 0),
+        ("steps.last", 0, 3),
+    ] {
+        assert_eq!(errors(source, block, after), json!([]), "{source}");
+    }
+    for (source, block, after, remedy) in [
+        ("steps.first", 0, 0, "known: none"),
+        ("steps.absent", 0, 2, "known: `first`, `each`"),
+        ("line", 0, 3, "known here: `trigger`, `steps`"),
+        ("steps.elsewhere", 1, 1, "known: `first`, `turn`"),
+        ("steps.elsewhere", 2, 0, "known: `first`, `turn`"),
+        (
+            "elsewhere",
+            2,
+            0,
+            "known here: `trigger`, `steps`, `line`, `index`, `part`",
+        ),
+    ] {
+        assert_eq!(
+            errors(source, block, after)[0]["remedy"],
+            remedy,
+            "{source}"
+        );
+    }
+}
+
+#[test]
 fn an_unknown_function_is_refused_with_the_likely_name() {
     assert_eq!(error("'a'.startswith('b')").3, "did you mean `startsWith`?");
     assert!(error("'a'.matches('b')").3.contains("regular expressions"));
@@ -154,10 +202,20 @@ fn limits_are_enforced_before_anything_is_parsed() {
 
 #[test]
 fn a_request_that_is_not_one_is_refused() {
-    assert!(check("{}").unwrap_err().contains("templates"));
+    assert!(check("{}").unwrap_err().contains("blocks"));
     assert!(
-        check(r#"{"templates": [], "x": 1}"#)
+        check(r#"{"blocks": [], "templates": [], "x": 1}"#)
             .unwrap_err()
             .contains("unknown field")
     );
+    let at = |block: usize, around: usize| {
+        let place = json!({"block": around, "after": 0});
+        let request = json!({
+            "blocks": [{"place": place, "variables": [], "steps": []}],
+            "templates": [{"id": "t", "kind": "template", "value": 1, "place": {"block": block, "after": 0}}]
+        });
+        check(&request.to_string()).unwrap_err()
+    };
+    assert_eq!(at(1, 0), "the check request has no block 1");
+    assert_eq!(at(0, 0), "block 0 comes before the one around it");
 }

@@ -20,9 +20,10 @@ fn trigger() -> Value {
 }
 
 fn ours(source: &str) -> Result<Value, String> {
-    let request = json!({"templates": [{
-        "id": "t", "kind": "expression", "value": source, "variables": ["trigger", "job", "steps", "item", "index"]
-    }]});
+    let request = json!({
+        "blocks": [{"variables": ["trigger", "job", "steps", "item", "index"], "steps": []}],
+        "templates": [{"id": "t", "kind": "expression", "value": source, "place": {"block": 0, "after": 0}}]
+    });
     let answer: Value = serde_json::from_str(&check(&request.to_string()).unwrap()).unwrap();
     if let Some(error) = answer["errors"].get(0) {
         return Err(format!("check: {}", error["message"]));

@@ -18,8 +18,7 @@ pub struct Limits {
     /// Writable memory beside what it has when it is locked in, in bytes
     /// (`RLIMIT_DATA`): an allocator may have set a great deal aside by then.
     pub data_bytes_more: u64,
-    /// Time on a processor over its whole life; a worker lives long and has
-    /// none, since each of its calls has a limit.
+    /// Time on a processor over its whole life.
     pub cpu_max: Option<Duration>,
 }
 

@@ -60,6 +60,7 @@ mod quota;
 mod reply;
 mod request;
 mod resolve;
+mod seldom;
 mod send;
 mod stream;
 mod tls;

@@ -9,6 +9,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use http::uri::{Authority, Scheme as UriScheme};
 use hyper_util::client::legacy::Client;
@@ -26,6 +27,7 @@ use crate::dial::{Connector, Dialer};
 use crate::error::{EgressError, SetupError};
 use crate::identity::{TlsId, TlsSettings};
 use crate::quota::{Account, Accounts, Owner};
+use crate::seldom::Seldom;
 use crate::tls::{Known, TlsTemplate};
 use crate::vet::Vetting;
 
@@ -93,6 +95,9 @@ pub(crate) struct Pool {
     connections: Admission<Owner>,
     accounts: Accounts,
     places: Mutex<Places>,
+    /// Warnings that unused connections are closed: for all owners, for one.
+    told_of_all: Seldom,
+    told_of_one: Seldom,
 }
 
 #[derive(Default)]
@@ -112,6 +117,7 @@ impl Pool {
         vetting: Arc<Vetting>,
     ) -> Result<Arc<Self>, SetupError> {
         let tls = TlsTemplate::new(&config.extra_roots_pem, &config.revoked_pem)?;
+        let now = Instant::now();
         Ok(Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             tls,
@@ -121,6 +127,8 @@ impl Pool {
             connections: Admission::of(config.limits.connections_max),
             accounts: Accounts::default(),
             places: Mutex::default(),
+            told_of_all: Seldom::from(now),
+            told_of_one: Seldom::from(now),
         }))
     }
 
@@ -169,7 +177,7 @@ impl Pool {
         };
         let held = |tenant| self.connections.held(tenant);
         let gone = self.places.lock().give_way(comer, held, may_go);
-        if gone.is_some() {
+        if gone.is_some() && self.told_of_all.is_due(Instant::now()) {
             tracing::warn!(
                 is_at_its_share,
                 "upstream_connections_max is reached: unused connections are closed"
@@ -181,10 +189,12 @@ impl Pool {
     /// Closes the unused connections of one owner to every other origin.
     pub(crate) fn close_unused_of(&self, owner: Owner, except: &Origin) {
         let places = self.close_unused(|key| key.owner() == owner && key.origin != *except);
-        tracing::warn!(
-            places,
-            "connections_per_connector_max is reached: unused connections of its owner are closed"
-        );
+        if places > 0 && self.told_of_one.is_due(Instant::now()) {
+            tracing::warn!(
+                places,
+                "connections_per_connector_max is reached: unused connections of its owner are closed"
+            );
+        }
     }
 
     fn close_unused(&self, which: impl Fn(&PlaceKey) -> bool) -> usize {
@@ -332,3 +342,7 @@ impl fmt::Debug for Pool {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;

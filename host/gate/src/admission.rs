@@ -5,6 +5,7 @@ use keyway_model::limit::Limits;
 use keyway_model::{Digest, Scope};
 
 use crate::Gate;
+use crate::beginning::Beginning;
 
 /// What a tenant's places are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,5 +27,10 @@ impl Gate {
             line_max: usize::MAX,
         };
         self.calls.enter(wish).await
+    }
+
+    /// Waits until a call of logic that has its place may begin.
+    pub async fn begin_logic(&self, scope: Scope) -> Beginning {
+        self.beginnings.enter(scope.tenant, LineOf::Logic).await
     }
 }

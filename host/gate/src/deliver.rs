@@ -15,7 +15,7 @@ use crate::headers;
 use crate::http::Answer;
 use crate::invocation::Invocation;
 use crate::lane::Line;
-use crate::mask::{Mask, MaskStream};
+use crate::mask::{Mask, MaskStream, Search};
 use crate::reply::{masked_headers, without_marks};
 use crate::seen::{SeenRequest, shown};
 
@@ -43,7 +43,7 @@ impl Invocation {
         if let Err(over) = headers::checked_reply(&reply.headers, &self.limits) {
             return self.withheld(Broken::Over(over), (status, 0), seen);
         }
-        let (mut headers, mut masked) = masked_headers(&reply.headers, &mask);
+        let (mut headers, mut masked) = masked_headers(&reply.headers, &mut Search::of(&mask));
         let mut body = reply.body;
         let mut searched = MaskStream::new(&mask);
         let (mut first, mut bytes_in, mut ended) = (Vec::new(), 0_u64, false);

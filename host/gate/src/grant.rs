@@ -315,3 +315,36 @@ fn uses(basis: &Basis) -> Result<&[Use], NoGrant> {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::ApprovalRecord;
+    use crate::stage::Stage;
+
+    #[tokio::test]
+    async fn a_call_stands_after_ten_thousand_approvals_as_after_one() {
+        let stage = Stage::new().await;
+        let basis = stage.basis();
+        let now = stage.gate.clock().now();
+        let stands = || {
+            let view = stage.gate.registry().view(stage.scope);
+            standing(&basis, &view, &**stage.gate.policy(), now).map_err(|lost| lost.reason)
+        };
+        assert_eq!(stands(), Ok(()));
+        stage.gate.registry().update(stage.scope, |view| {
+            view.put_approvals((0..10_000).map(|_| stage.approval()));
+        });
+        assert_eq!(stands(), Ok(()));
+        let digest = basis.connector.record.digest;
+        stage.gate.registry().update(stage.scope, |view| {
+            let all = view.approvals_of(&digest).to_vec();
+            assert_eq!(all.len(), 10_001);
+            view.put_approvals(all.into_iter().map(|one| ApprovalRecord {
+                revoked: Some((now, basis.actor.principal)),
+                ..ApprovalRecord::clone(&one)
+            }));
+        });
+        assert_eq!(stands(), Err(DenialReason::Approval));
+    }
+}

@@ -15,6 +15,7 @@ use keyway_ipc::{BodyStart, HostReply, HttpRequest, Refusal, RequestId, Trap};
 use keyway_model::net::{Method, NetError, RequestUrl};
 use tokio::sync::mpsc;
 
+use crate::beginning::Beginning;
 use crate::body::{Allowance, Broken, Credit};
 use crate::credential::{self, InjectError};
 use crate::deliver::{Delivery, refusal_of};
@@ -210,6 +211,7 @@ impl Invocation {
             }
         }
         self.sent.store(true, Ordering::Release);
+        self.beginning.get().into_iter().for_each(Beginning::end);
         entry.sends(out);
         let result = self.gate.egress.send(&entry, exchange).await;
         let reply = match result {
@@ -302,8 +304,9 @@ impl Invocation {
             let travelling =
                 credential::inject(&mut exchange, entry.operation(), parts.credential)?;
             if !travelling.is_empty() {
-                let mask = self.gate.masks.of(self.basis.connection.id, travelling);
-                self.mask.lock().get_or_insert(mask);
+                let (owner, id) = (self.basis.scope.tenant, self.basis.connection.id);
+                let mut mask = self.mask.lock();
+                mask.get_or_insert_with(|| self.gate.masks.of(owner, id, travelling));
             }
             exchange.tls = self.own_tls(parts.client_key_pem)?;
         } else {

@@ -25,10 +25,12 @@ use parking_lot::Mutex;
 
 use crate::Gate;
 use crate::admission::LineOf;
+use crate::beginning::Beginning;
 use crate::grant::{Basis, Lost, standing};
 use crate::inward::ConnectionRead;
 use crate::lane::{Charge, Event, Lane, Line, RunningCall, group_of};
-use crate::mask::Mask;
+use crate::mask::{Effort, Mask, Search};
+use crate::masked;
 use crate::over::{Over, Traffic, within};
 use crate::presence::{Presence, while_wanted};
 use crate::seen::{Seen, SeenDenial};
@@ -57,6 +59,8 @@ pub struct Invocation {
     pub(crate) mask: Mutex<Option<Arc<Mask>>>,
     pub(crate) seen: Mutex<Seen>,
     pub(crate) sent: AtomicBool,
+    /// Over when the first request goes out.
+    pub(crate) beginning: OnceLock<Beginning>,
     pub(crate) unsure: AtomicBool,
     /// Whether bodies are kept for people.
     pub(crate) bodies: Bodies,
@@ -65,6 +69,8 @@ pub struct Invocation {
     host_calls: AtomicU32,
     /// Bytes of log lines, kept and dropped.
     pub(crate) log_bytes: AtomicU64,
+    /// Of searching log lines.
+    pub(crate) log_effort: Mutex<Effort>,
 }
 
 /// Whether what people are shown of a call has bodies in it.
@@ -117,11 +123,13 @@ impl Invocation {
             mask: Mutex::default(),
             seen: Mutex::default(),
             sent: AtomicBool::new(false),
+            beginning: OnceLock::new(),
             unsure: AtomicBool::new(false),
             bodies: Bodies::Hidden,
             presence: Presence::always(),
             host_calls: AtomicU32::new(0),
             log_bytes: AtomicU64::new(0),
+            log_effort: Mutex::default(),
         }
     }
 
@@ -157,6 +165,14 @@ impl Invocation {
             line_max: quotas.guest_calls_per_connector_max as usize,
         };
         self.gate.calls.enter(wish).await
+    }
+
+    /// Waits until this call, which has its place, may begin.
+    pub async fn begin(&self) -> Beginning {
+        let (scope, artifact) = (self.basis.scope, self.artifact());
+        let line = LineOf::Connector(scope, artifact);
+        let beginning = self.gate.beginnings.enter(scope.tenant, line).await;
+        self.beginning.get_or_init(|| beginning).clone()
     }
 
     /// The same, recording into `sink` instead of the store: what it says is
@@ -398,27 +414,11 @@ impl Invocation {
         within("host_calls_in_flight_max", in_flight, in_flight_max.into())
     }
 
-    /// Searches what the guest gives for the secrets of this call: whatever
-    /// way it came by one, it does not leave with it.
+    /// Searches what the guest gives for the secrets of this call.
     fn masked(&self, outcome: CallOutcome) -> CallOutcome {
-        let Some(mask) = self.mask.lock().clone() else {
-            return outcome;
-        };
-        let clean = |text: String| mask.text(&text).unwrap_or(text);
-        match outcome {
-            CallOutcome::Value(json) => CallOutcome::Value(clean(json)),
-            CallOutcome::LogicError(text) => CallOutcome::LogicError(clean(text)),
-            CallOutcome::Failure(failure) => CallOutcome::Failure(failure.map_message(clean)),
-            CallOutcome::Batch(mut batch) => {
-                for event in &mut batch.events {
-                    event.payload = clean(std::mem::take(&mut event.payload));
-                    event.deduplication_key = clean(std::mem::take(&mut event.deduplication_key));
-                }
-                batch.cursor = batch.cursor.map(clean);
-                CallOutcome::Batch(batch)
-            }
-            CallOutcome::Trap(Trap::Guest(text)) => CallOutcome::Trap(Trap::Guest(clean(text))),
-            CallOutcome::Trap(trap) => CallOutcome::Trap(trap),
+        match self.mask.lock().clone() {
+            Some(mask) => masked::outcome(outcome, &mut Search::of(&mask)),
+            None => outcome,
         }
     }
 }

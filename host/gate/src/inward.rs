@@ -8,12 +8,13 @@ use keyway_authz::{Admitted, DenialReason, Inward, Record, Tally};
 use keyway_ipc::{CallOutcome, HostReply, RequestId, StateRefusal, Trap, Usage};
 use keyway_model::EntryId;
 use keyway_model::limit::{CallLimits, table};
-use keyway_model::plain::is_plain;
 
 use crate::invocation::Invocation;
 use crate::lane::Line;
+use crate::mask::Search;
+use crate::masked;
 use crate::over::{Over, within};
-use crate::seen::{LogLine, SeenDenial};
+use crate::seen::SeenDenial;
 
 /// What of its connection a guest asks for.
 #[derive(Clone, Copy, Debug)]
@@ -78,14 +79,13 @@ impl Invocation {
             seen.log_lines_dropped = seen.log_lines_dropped.saturating_add(dropped);
         }
         lines.truncate(kept);
-        seen.log.extend(lines.into_iter().map(|line| {
-            let message: String = line.message.chars().filter(|c| is_plain(*c)).collect();
-            let masked = mask.as_ref().and_then(|mask| mask.text(&message));
-            LogLine {
-                level: line.level,
-                message: masked.unwrap_or(message),
-            }
-        }));
+        let mut effort = self.log_effort.lock();
+        let mut search = mask.as_deref().map(|mask| Search::after(mask, *effort));
+        let clean = lines
+            .into_iter()
+            .map(|line| masked::line(line, search.as_mut()));
+        seen.log.extend(clean);
+        *effort = search.map_or(*effort, |search| search.effort());
     }
 
     /// How many of these lines are kept, beside so many; and what the others exceed.

@@ -242,7 +242,8 @@ impl Lane {
         invoke.call = call;
         let (events, receiver) = mpsc::unbounded_channel();
         let said = Arc::new(Said::default());
-        let mut running = RunningCall::new(self, call, receiver, Arc::clone(&said));
+        let (heard, limits) = (Arc::clone(&said), invoke.limits);
+        let mut running = RunningCall::new(self, call, receiver, heard, limits);
         let queue = Queue {
             artifact: invoke.artifact,
             events,

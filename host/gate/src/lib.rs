@@ -20,6 +20,8 @@ use keyway_store::{Store, Unit};
 
 mod admission;
 mod alarm;
+mod approvals;
+mod beginning;
 mod body;
 mod control;
 mod credential;
@@ -30,11 +32,13 @@ mod grant;
 mod headers;
 mod http;
 mod identities;
+mod input;
 mod invocation;
 mod inward;
 mod lane;
 mod logic;
 mod mask;
+mod masked;
 mod over;
 mod pace;
 mod presence;
@@ -46,6 +50,9 @@ mod schema;
 mod scratch;
 mod seen;
 mod shelf;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod stage;
 mod state;
 mod throttle;
 mod tls;
@@ -54,11 +61,13 @@ mod turns;
 
 pub use admission::LineOf;
 pub use alarm::{AlarmKind, AlarmRecord};
+pub use beginning::Beginning;
 pub use control::{Call, ControlError};
 pub use grant::{Basis, Ceiling, NoGrant, Purpose};
+pub use input::Unfit;
 pub use invocation::{Ended, Invocation};
 pub use lane::{Assigned, Held, Lane, LaneSetup, OnLoss, Readiness, WorkerGone};
-pub use logic::run_logic;
+pub use logic::{LogicInput, TooLong, run_logic};
 pub use mask::{MASKED, Mask, MaskStream};
 pub use presence::{Presence, Waiting};
 pub use registry::{Connector, Registry, View};
@@ -90,6 +99,8 @@ pub struct Gate {
     pub(crate) throttles: throttle::Throttles,
     /// Places for guest calls.
     pub(crate) calls: Admission<LineOf>,
+    /// Of guest calls.
+    pub(crate) beginnings: beginning::Beginnings,
 }
 
 impl Gate {
@@ -112,6 +123,9 @@ impl Gate {
             identities: identities::Identities::default(),
             throttles: throttle::Throttles::default(),
             calls: Admission::of(ceiling.guest_calls),
+            beginnings: beginning::Beginnings::on(
+                std::thread::available_parallelism().map_or(1, usize::from),
+            ),
             ceiling,
         })
     }

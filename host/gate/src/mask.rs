@@ -6,21 +6,20 @@
 //! `[masked]`. [`MaskStream`] does the same over chunks: it holds back as many
 //! bytes as could be the beginning of a form, so that the answer does not
 //! depend on where the chunks are cut. Its work is bounded by the length of
-//! what it searches, whatever that is: beyond, all is masked.
+//! what it searches, whatever that is: beyond, all is masked. Pieces that belong
+//! together (a [`Search`]) share the bound of one text of their length.
 //!
 //! Never shows a part of a secret, and never its length.
 
 mod forms;
+mod held;
+mod kept;
 mod search;
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use keyway_model::ConnectionId;
-use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
+use held::Held;
+pub(crate) use kept::Masks;
 use search::{Found, Patterns};
 
 /// A secret that travels with a request.
@@ -28,11 +27,6 @@ pub(crate) type Travelling = Zeroizing<Vec<u8>>;
 
 /// What stands in the place of a secret.
 pub const MASKED: &[u8] = b"[masked]";
-
-/// How long a mask is kept for the next call of its connection. Building one
-/// costs more than a call does; a secret that is not used any more is wiped
-/// within this time of its next use, or of another connection's.
-const KEPT: Duration = Duration::from_secs(60);
 
 /// Looks at a byte of a body, on average and at first. Ordinary text takes
 /// fewer than two; a text that is nothing but beginnings of a secret that
@@ -78,57 +72,85 @@ impl Mask {
 
     /// Masks a whole value; `None` if it holds no secret.
     pub fn whole(&self, bytes: &[u8]) -> Option<(Vec<u8>, u32)> {
-        if self.is_empty() {
+        Search::of(self).whole(bytes)
+    }
+
+    /// Bytes of memory that it takes.
+    const fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
+/// What searching took, and the length of what was searched.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Effort {
+    bytes: u64,
+    steps: u64,
+}
+
+impl Effort {
+    /// Bytes that were looked at, as often as each was.
+    #[cfg(test)]
+    pub(crate) const fn steps(self) -> u64 {
+        self.steps
+    }
+
+    /// The steps that texts of this length may take.
+    const fn steps_max(self) -> u64 {
+        STEPS_FREE.saturating_add(self.bytes.saturating_mul(STEPS_PER_BYTE_MAX))
+    }
+}
+
+/// Searches pieces one by one. However many they are, they take no more steps
+/// than one text of their length may.
+#[derive(Debug)]
+pub(crate) struct Search<'a> {
+    mask: &'a Mask,
+    effort: Effort,
+}
+
+impl<'a> Search<'a> {
+    /// A search that begins.
+    pub(crate) fn of(mask: &'a Mask) -> Self {
+        Self::after(mask, Effort::default())
+    }
+
+    /// A search that goes on where one for the same ended.
+    pub(crate) const fn after(mask: &'a Mask, effort: Effort) -> Self {
+        Self { mask, effort }
+    }
+
+    /// Whether there is nothing to look for.
+    pub(crate) const fn is_idle(&self) -> bool {
+        self.mask.is_empty()
+    }
+
+    /// What it took so far.
+    pub(crate) const fn effort(&self) -> Effort {
+        self.effort
+    }
+
+    /// Masks a piece; `None` if it holds no secret.
+    pub(crate) fn whole(&mut self, bytes: &[u8]) -> Option<(Vec<u8>, u32)> {
+        if self.mask.is_empty() {
             return None;
         }
-        let mut stream = MaskStream::new(self);
+        let mut stream = MaskStream {
+            effort: self.effort,
+            ..MaskStream::new(self.mask)
+        };
         let mut out = stream.push(bytes);
         out.extend(stream.finish());
+        self.effort = stream.effort;
         (stream.count > 0).then_some((out, stream.count))
     }
 
-    /// Masks text; `None` if it holds no secret.
-    pub fn text(&self, text: &str) -> Option<String> {
-        self.whole(text.as_bytes())
-            .map(|(bytes, _)| String::from_utf8_lossy(&bytes).into_owned())
-    }
-}
-
-/// The masks of the connections that were used last.
-#[derive(Debug, Default)]
-pub(crate) struct Masks(Mutex<HashMap<ConnectionId, Kept>>);
-
-struct Kept {
-    secrets: Vec<Travelling>,
-    mask: Arc<Mask>,
-    since: Instant,
-}
-
-impl std::fmt::Debug for Kept {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.mask.fmt(f)
-    }
-}
-
-impl Masks {
-    /// The mask for exactly these secrets of a connection.
-    pub(crate) fn of(&self, connection: ConnectionId, secrets: Vec<Travelling>) -> Arc<Mask> {
-        let mut kept = self.0.lock();
-        if let Some(known) = kept.get(&connection)
-            && known.secrets == secrets
-            && known.since.elapsed() < KEPT
-        {
-            return Arc::clone(&known.mask);
+    /// The same text, without a secret.
+    pub(crate) fn clean(&mut self, text: String) -> String {
+        match self.whole(text.as_bytes()) {
+            Some((bytes, _)) => String::from_utf8_lossy(&bytes).into_owned(),
+            None => text,
         }
-        kept.retain(|_, known| known.since.elapsed() < KEPT);
-        let mask = Arc::new(Mask::of(secrets.iter().map(|secret| secret.as_slice())));
-        let new = Kept {
-            secrets,
-            mask: Arc::clone(&mask),
-            since: Instant::now(),
-        };
-        kept.insert(connection, new);
-        mask
     }
 }
 
@@ -137,13 +159,12 @@ impl Masks {
 pub struct MaskStream<'a> {
     mask: &'a Mask,
     /// What is not decided yet: a match may begin in it.
-    held: Zeroizing<Vec<u8>>,
+    held: Held,
     /// Where in `held` the match ends that is being masked. What begins before
     /// or at it belongs to the same `[masked]`.
     run_end: Option<usize>,
     count: u32,
-    bytes: u64,
-    steps: u64,
+    effort: Effort,
 }
 
 impl<'a> MaskStream<'a> {
@@ -151,11 +172,10 @@ impl<'a> MaskStream<'a> {
     pub fn new(mask: &'a Mask) -> Self {
         Self {
             mask,
-            held: Zeroizing::default(),
+            held: Held::default(),
             run_end: None,
             count: 0,
-            bytes: 0,
-            steps: 0,
+            effort: Effort::default(),
         }
     }
 
@@ -169,8 +189,8 @@ impl<'a> MaskStream<'a> {
         if self.mask.is_empty() {
             return chunk.to_vec();
         }
-        self.bytes = self.bytes.saturating_add(chunk.len() as u64);
-        self.held.extend_from_slice(chunk);
+        self.effort.bytes = self.effort.bytes.saturating_add(chunk.len() as u64);
+        self.held.push(chunk);
         self.release(self.mask.0.longest())
     }
 
@@ -181,33 +201,35 @@ impl<'a> MaskStream<'a> {
 
     /// Decides on all but the last `keep` bytes: on each place once.
     fn release(&mut self, keep: usize) -> Vec<u8> {
-        let until = self.held.len().saturating_sub(keep);
+        let held = self.held.bytes();
+        let until = held.len().saturating_sub(keep);
         let mut out = Vec::with_capacity(until);
-        let most = STEPS_FREE.saturating_add(self.bytes.saturating_mul(STEPS_PER_BYTE_MAX));
+        let most = self.effort.steps_max();
         let mut from = 0;
         loop {
             let patterns = &self.mask.0;
-            let (at, end) = match patterns.find(&self.held, from, until, &mut self.steps, most) {
+            let found = patterns.find(held, from, until, &mut self.effort.steps, most);
+            let (at, end, next) = match found {
                 Found::Nothing => break,
-                Found::Match { at, end } => (at, end),
-                // Whoever wrote this wants it so. What begins here ends in what is held.
-                Found::TooMuchWork { at } => (at, self.held.len()),
+                Found::Match { at, end } => (at, end, at + 1),
+                // Whoever wrote this wants it so. What begins from here on ends in what is held.
+                Found::TooMuchWork { at } => (at, held.len(), until),
             };
             match &mut self.run_end {
                 Some(run_end) if at <= *run_end => *run_end = end.max(*run_end),
                 run_end => {
-                    let shown = self.held.get(run_end.unwrap_or(0)..at);
+                    let shown = held.get(run_end.unwrap_or(0)..at);
                     out.extend_from_slice(shown.unwrap_or_default());
                     out.extend_from_slice(MASKED);
                     *run_end = Some(end);
                     self.count = self.count.saturating_add(1);
                 }
             }
-            from = at + 1;
+            from = next;
         }
-        let shown = self.held.get(self.run_end.unwrap_or(0)..until);
+        let shown = held.get(self.run_end.unwrap_or(0)..until);
         out.extend_from_slice(shown.unwrap_or_default());
-        self.held.drain(..until);
+        self.held.let_go(until);
         self.run_end = self.run_end.and_then(|end| end.checked_sub(until));
         out
     }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use keyway_authz::HttpRules;
 use keyway_model::manifest::Manifest;
 use keyway_model::time::Timestamp;
-use keyway_model::{ConnectionId, Digest, Name, RecipeId, Scope};
+use keyway_model::{ApprovalId, ConnectionId, Digest, Name, RecipeId, Scope};
 use parking_lot::{Mutex, RwLock};
 
+use crate::approvals::Approvals;
 use crate::grant::{Purpose, Reach};
 use crate::resource::{
     ApprovalRecord, ConnectionRecord, ConnectorRecord, LimitsRecord, RecipeRecord,
@@ -55,7 +56,7 @@ type Reaches = Arc<Mutex<HashMap<(ConnectionId, Digest, Purpose), Arc<Reach>>>>;
 #[derive(Clone, Debug, Default)]
 pub struct View {
     connectors: HashMap<Digest, Arc<Connector>>,
-    approvals: Vec<Arc<ApprovalRecord>>,
+    approvals: HashMap<Digest, Arc<Approvals>>,
     connections: HashMap<ConnectionId, Arc<ConnectionRecord>>,
     recipes: HashMap<RecipeId, Arc<RecipeRecord>>,
     limits: Arc<LimitsRecord>,
@@ -84,24 +85,40 @@ impl View {
         name: &Name,
         now: Timestamp,
     ) -> Option<(&Arc<Connector>, &Arc<ApprovalRecord>)> {
-        self.approvals
-            .iter()
-            .filter(|approval| approval.connector == *name && approval.holds(now))
-            .filter_map(|approval| Some((self.connectors.get(&approval.digest)?, approval)))
-            .max_by_key(|(_, approval)| approval.at)
+        self.connectors
+            .values()
+            .filter(|connector| connector.record.name == *name)
+            .filter_map(|connector| {
+                Some((connector, self.approval(&connector.record.digest, now)?))
+            })
+            .max_by_key(|(connector, approval)| {
+                let record = &connector.record;
+                (approval.at, record.installed_at, record.digest)
+            })
     }
 
-    /// The approval of `digest` that holds now.
+    /// The approval of `digest` that holds now: of several, the newest.
     pub fn approval(&self, digest: &Digest, now: Timestamp) -> Option<&Arc<ApprovalRecord>> {
-        self.approvals
-            .iter()
-            .filter(|a| a.digest == *digest && a.holds(now))
-            .max_by_key(|a| a.at)
+        self.approvals.get(digest)?.holding(now)
     }
 
-    /// Every approval, revoked ones too.
-    pub fn approvals(&self) -> &[Arc<ApprovalRecord>] {
-        &self.approvals
+    /// The approvals of `digest` that are kept, revoked and ended ones too, the newest
+    /// first.
+    pub fn approvals_of(&self, digest: &Digest) -> &[Arc<ApprovalRecord>] {
+        self.approvals.get(digest).map_or(&[], |known| known.all())
+    }
+
+    /// Which approvals are no longer kept when `new` is; `None` if there is no room for
+    /// it (`APPROVALS_PER_CONNECTOR_MAX`).
+    pub fn approvals_in_the_way_of(
+        &self,
+        new: &ApprovalRecord,
+        now: Timestamp,
+    ) -> Option<Vec<ApprovalId>> {
+        match self.approvals.get(&new.digest) {
+            Some(known) => known.in_the_way_of(new, now),
+            None => Some(Vec::new()),
+        }
     }
 
     /// Connections, by name.
@@ -181,10 +198,25 @@ impl View {
         self.reaches = Arc::default();
     }
 
-    /// Adds an approval, or puts a changed one in the place of the old.
-    pub fn put_approval(&mut self, approval: ApprovalRecord) {
-        self.approvals.retain(|known| known.id != approval.id);
-        self.approvals.push(Arc::new(approval));
+    /// Adds approvals, and puts changed ones in the place of the old.
+    pub fn put_approvals(&mut self, approvals: impl IntoIterator<Item = ApprovalRecord>) {
+        let mut of_each: HashMap<Digest, Vec<Arc<ApprovalRecord>>> = HashMap::new();
+        for approval in approvals {
+            let of_it = of_each.entry(approval.digest).or_default();
+            of_it.push(Arc::new(approval));
+        }
+        for (digest, approvals) in of_each {
+            let known = self.approvals.entry(digest).or_default();
+            Arc::make_mut(known).put(approvals);
+        }
+        self.reaches = Arc::default();
+    }
+
+    /// Keeps these approvals of `digest` no more.
+    pub fn forget_approvals(&mut self, digest: &Digest, gone: &[ApprovalId]) {
+        if let Some(known) = self.approvals.get_mut(digest) {
+            Arc::make_mut(known).forget(gone);
+        }
         self.reaches = Arc::default();
     }
 
@@ -226,5 +258,84 @@ impl Registry {
     /// Every scope that owns something.
     pub fn scopes(&self) -> Vec<Scope> {
         self.views.read().keys().copied().collect()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::time::Duration;
+
+    use keyway_model::limit::APPROVALS_PER_CONNECTOR_MAX;
+
+    use super::*;
+    use crate::stage::Stage;
+
+    #[tokio::test]
+    async fn the_store_keeps_the_approvals_that_the_view_keeps_and_no_more() {
+        let stage = Stage::new().await;
+        let (store, now) = (
+            stage.gate.store().tenant(stage.scope),
+            stage.gate.clock().now(),
+        );
+        let digest = stage.basis().connector.record.digest;
+        let view = || stage.gate.registry().view(stage.scope);
+        for _ in 0..APPROVALS_PER_CONNECTOR_MAX + 9 {
+            let new = stage.approval();
+            let gone = view().approvals_in_the_way_of(&new, now).unwrap();
+            let unit = stage.gate.store().unit(stage.scope);
+            unit.push(new.change(&store).await.unwrap());
+            // Another approval may have made room of the same.
+            for id in gone.iter().chain(&gone) {
+                unit.push(ApprovalRecord::forget(&store, *id));
+            }
+            unit.commit().await.unwrap();
+            stage.gate.registry().update(stage.scope, |view| {
+                view.forget_approvals(&digest, &gone);
+                view.put_approvals([new]);
+            });
+        }
+        let mut again = View::default();
+        again.put_approvals(ApprovalRecord::all(&store).await.unwrap());
+        let kept = view().approvals_of(&digest).to_vec();
+        assert_eq!(kept.len(), APPROVALS_PER_CONNECTOR_MAX);
+        assert_eq!(again.approvals_of(&digest), kept);
+        assert_eq!(again.approval(&digest, now), view().approval(&digest, now));
+    }
+
+    #[tokio::test]
+    async fn the_version_that_was_approved_last_runs_until_its_approval_ends() {
+        let stage = Stage::new().await;
+        let (old, now) = (stage.basis().connector, stage.gate.clock().now());
+        let later = |seconds| now.plus(Duration::from_secs(seconds));
+        let record = ConnectorRecord {
+            digest: Digest::of(b"another version"),
+            ..old.record.clone()
+        };
+        let new = record.digest;
+        stage.gate.registry().update(stage.scope, |view| {
+            view.add_connector(Connector::of(record).unwrap());
+            view.put_approvals([ApprovalRecord {
+                digest: new,
+                at: later(1),
+                until: Some(later(9)),
+                ..stage.approval()
+            }]);
+        });
+        let runs = |seconds| {
+            let view = stage.gate.registry().view(stage.scope);
+            let running = view.running(&old.record.name, later(seconds));
+            running.map(|(connector, _)| connector.record.digest)
+        };
+        assert_eq!(runs(2), Some(new));
+        assert_eq!(runs(9), Some(old.record.digest));
+        // Approved once more, the old one is the last.
+        stage.gate.registry().update(stage.scope, |view| {
+            view.put_approvals([ApprovalRecord {
+                at: later(2),
+                ..stage.approval()
+            }]);
+        });
+        assert_eq!(runs(3), Some(old.record.digest));
     }
 }

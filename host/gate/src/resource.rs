@@ -174,6 +174,11 @@ impl ApprovalRecord {
         .await
     }
 
+    /// Keeps one no more, if it is kept still.
+    pub fn forget(store: &TenantStore, id: ApprovalId) -> Change {
+        store.forget(Kind::Approval, id)
+    }
+
     /// Every one of a scope.
     ///
     /// # Errors

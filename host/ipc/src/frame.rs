@@ -1,7 +1,7 @@
 //! Frames: four bytes of length, little-endian, then a message in postcard.
 
 use keyway_model::limit::FRAME_BYTES_MAX;
-use postcard::ser_flavors::Flavor;
+use postcard::ser_flavors::{Flavor, Size};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -22,19 +22,32 @@ pub(crate) enum FrameError {
     Unreadable(#[from] postcard::Error),
 }
 
-/// Encodes behind what a buffer holds already.
-struct Behind<'a>(&'a mut Vec<u8>);
+/// Encodes behind what a buffer holds already, and no more than a frame holds.
+struct Behind<'a> {
+    out: &'a mut Vec<u8>,
+    left: usize,
+}
+
+impl Behind<'_> {
+    fn take(&mut self, bytes: usize) -> postcard::Result<()> {
+        let left = self.left.checked_sub(bytes);
+        self.left = left.ok_or(postcard::Error::SerializeBufferFull)?;
+        Ok(())
+    }
+}
 
 impl Flavor for Behind<'_> {
     type Output = ();
 
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
+        self.take(1)?;
+        self.out.push(byte);
         Ok(())
     }
 
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
+        self.take(bytes.len())?;
+        self.out.extend_from_slice(bytes);
         Ok(())
     }
 
@@ -43,28 +56,38 @@ impl Flavor for Behind<'_> {
     }
 }
 
-/// Appends `message` to `out` as one frame; on an error `out` is as before.
+/// Appends `message` to `out` as one frame; on an error `out` is as before, and has no
+/// more room than before.
 pub(crate) fn encode<M: Serialize>(message: &M, out: &mut Vec<u8>) -> Result<(), FrameError> {
-    let start = out.len();
+    let (start, room) = (out.len(), out.capacity());
     let encoded = encode_at(message, start, out);
     if encoded.is_err() {
         out.truncate(start);
+        out.shrink_to(room);
     }
     encoded
 }
 
 fn encode_at<M: Serialize>(message: &M, start: usize, out: &mut Vec<u8>) -> Result<(), FrameError> {
     out.extend_from_slice(&[0; LENGTH_BYTES]);
-    postcard::serialize_with_flavor(message, Behind(out))?;
+    let left = FRAME_BYTES_MAX;
+    if let Err(error) = postcard::serialize_with_flavor(message, Behind { out, left }) {
+        return Err(if error == postcard::Error::SerializeBufferFull {
+            FrameError::TooLong(length_of(message)?)
+        } else {
+            FrameError::Unreadable(error)
+        });
+    }
     let length = out.len() - start - LENGTH_BYTES;
-    let announced = u32::try_from(length)
-        .ok()
-        .filter(|_| length <= FRAME_BYTES_MAX)
-        .ok_or(FrameError::TooLong(length))?;
+    let announced = u32::try_from(length).map_err(|_| FrameError::TooLong(length))?;
     if let Some(slot) = out.get_mut(start..start + LENGTH_BYTES) {
         slot.copy_from_slice(&announced.to_le_bytes());
     }
     Ok(())
+}
+
+fn length_of<M: Serialize>(message: &M) -> postcard::Result<usize> {
+    postcard::serialize_with_flavor(message, Size::default())
 }
 
 /// Takes one message off the front of `bytes`, with the length of its frame;
@@ -141,13 +164,34 @@ mod tests {
     }
 
     #[test]
-    fn a_message_over_the_limit_leaves_the_buffer_as_it_was() {
+    fn what_is_too_long_for_a_frame_leaves_no_room_behind() {
         let mut bytes = vec![1, 2, 3];
-        let long = vec![0_u8; FRAME_BYTES_MAX + 1];
+        let room = bytes.capacity();
+        let (text, list) = (
+            "x".repeat(5 * FRAME_BYTES_MAX),
+            vec![0_u8; FRAME_BYTES_MAX + 1],
+        );
+        let encoded = encode(&text, &mut bytes);
+        let length = text.len() + 4;
+        assert!(matches!(encoded, Err(FrameError::TooLong(told)) if told == length));
+        let encoded = encode(&("before", list), &mut bytes);
+        assert!(matches!(encoded, Err(FrameError::TooLong(_))));
+        assert_eq!(bytes, [1, 2, 3]);
+        assert!(bytes.capacity() <= room, "{} bytes", bytes.capacity());
+    }
+
+    #[test]
+    fn what_is_as_long_as_a_frame_may_be_is_one() -> Result<(), FrameError> {
+        let mut bytes = Vec::new();
+        let text = "x".repeat(FRAME_BYTES_MAX - 4);
+        encode(&text, &mut bytes)?;
+        let read = decode::<String>(&bytes)?;
+        assert!(read.is_some_and(|(read, length)| read == text && length == bytes.len()));
+        let longer = text + "x";
         assert!(matches!(
-            encode(&long, &mut bytes),
+            encode(&longer, &mut bytes),
             Err(FrameError::TooLong(_))
         ));
-        assert_eq!(bytes, [1, 2, 3]);
+        Ok(())
     }
 }

@@ -74,6 +74,15 @@ impl Queue {
         self.descriptors.extend(descriptor);
         Ok(self.bytes.len() - before)
     }
+
+    /// Forgets what was written and answers with how long it was. Room above the
+    /// high-water mark is given back: it was for what is rarely so long.
+    fn written(&mut self) -> usize {
+        let written = self.bytes.len();
+        self.bytes.clear();
+        self.bytes.shrink_to(HIGH_WATER_BYTES);
+        written
+    }
 }
 
 impl Outbox {
@@ -149,8 +158,7 @@ impl Outbox {
                     self.close();
                     return;
                 }
-                let written = batch.bytes.len();
-                batch.bytes.clear();
+                let written = batch.written();
                 let waited = self.waiting_bytes.fetch_sub(written, Ordering::Relaxed);
                 if waited >= HIGH_WATER_BYTES {
                     self.drained.notify_waiters();

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use keyway_authz::{Actor, Principal};
 use keyway_gate::resource::ConnectionRecord;
-use keyway_gate::{Basis, Connector, Ended, Purpose};
+use keyway_gate::{Basis, Connector, Ended, Purpose, Unfit};
 use keyway_ipc::{CallOutcome, Entrance, Trap};
 use keyway_model::limit::ACTION_ATTEMPTS_MAX;
 use keyway_model::{EffectClass, Failure, InvocationId, Json};
-use serde_json::Value;
 
 use crate::driver::{DriveError, Jobs, Run};
 use crate::machine::Act;
@@ -64,15 +63,15 @@ impl Jobs {
                 act.connector, connector.record.version, act.action
             )));
         };
+        let purpose = Purpose::Action(act.action.clone());
+        let entrance = Entrance::Action {
+            name: act.action.to_string(),
+            input: act.input.text().to_owned(),
+        };
+        let limits = self.gate.limits(run.scope, &connector.manifest.limits);
         connector
-            .schemas
-            .check_action(&act.action, &looked_into(act)?)
-            .map_err(|error| {
-                Failure::InvalidInput(format!(
-                    "input of {}.{}: {error}",
-                    act.connector, act.action
-                ))
-            })?;
+            .takes(&purpose, &entrance, &limits.call)
+            .map_err(|unfit| refused(act, unfit))?;
         let actor = run.actor(act.key.clone(), connector, act.action.to_string());
         let header = action.idempotency_header.clone();
         Ok(Prepared {
@@ -80,15 +79,12 @@ impl Jobs {
                 scope: run.scope,
                 connector: Arc::clone(connector),
                 connection: Arc::clone(connection),
-                purpose: Purpose::Action(act.action.clone()),
+                purpose,
                 actor,
             },
             effect: action.effect,
             idempotency: header.map(|header| (header, act.idempotency_key.clone())),
-            entrance: Entrance::Action {
-                name: act.action.to_string(),
-                input: act.input.text().to_owned(),
-            },
+            entrance,
         })
     }
 
@@ -130,14 +126,15 @@ impl Jobs {
     }
 }
 
-/// The input, as its schema is to see it.
-fn looked_into(act: &Act) -> Result<Value, Failure> {
-    act.input.to_value().ok_or_else(|| {
-        Failure::InvalidInput(format!(
-            "input of {}.{}: it is nested too deeply; make it flatter",
+/// What becomes of an action whose input its connector does not take.
+fn refused(act: &Act, unfit: Unfit) -> Failure {
+    match unfit {
+        Unfit::TooLong(trap) => Failure::Permanent(trap.to_string()),
+        Unfit::TooDeep | Unfit::Schema(_) => Failure::InvalidInput(format!(
+            "input of {}.{}: {unfit}",
             act.connector, act.action
-        ))
-    })
+        )),
+    }
 }
 
 /// Why a call did not do what it was to do, for people.
@@ -213,5 +210,39 @@ pub fn direct_actor(principal: Principal, connector: &Connector, action: &str) -
         action: Some(action.to_owned()),
         invocation: Some(InvocationId::random()),
         ..Actor::directly(principal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_input_that_is_too_long_fails_as_a_call_with_it_would() {
+        let name = |text: &str| text.parse().unwrap();
+        let act = Act {
+            key: "a".to_owned(),
+            step_id: "a".to_owned(),
+            connector: name("orders"),
+            action: name("create"),
+            connection: name("shop"),
+            mask: false,
+            input: json!({}).into(),
+            idempotency_key: "k".to_owned(),
+            attempt: 1,
+        };
+        let trap = Trap::Limit {
+            name: "value_bytes_max".to_owned(),
+            value: 5,
+        };
+        let of_the_call = result_of(&CallOutcome::Trap(trap.clone())).err();
+        assert_eq!(Some(refused(&act, Unfit::TooLong(trap))), of_the_call);
+        let deep = refused(&act, Unfit::TooDeep);
+        let said = "input of orders.create: it is nested too deeply; make it flatter";
+        assert_eq!(deep, Failure::InvalidInput(said.to_owned()));
     }
 }

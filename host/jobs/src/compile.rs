@@ -1,9 +1,10 @@
 //! From a recipe to a definition, with the expression component in between.
 //!
 //! The host parses no expression. [`check_request`] asks the sandboxed
-//! component for the tree of every expression, saying which variables and
-//! earlier steps each may name; [`finish`] puts the trees into a
-//! [`Definition`], or the component's complaints at their lines.
+//! component for the tree of every expression, saying where each stands among
+//! the steps, and so which variables and earlier steps it may name; [`finish`]
+//! puts the trees into a [`Definition`], or the component's complaints at their
+//! lines.
 
 mod request;
 
@@ -70,8 +71,12 @@ pub fn finish(recipe: &Recipe, response: &str) -> Result<Definition, CompileErro
     let answer: Answer =
         serde_json::from_str(response).map_err(|error| CompileError::Answer(error.to_string()))?;
     let sources = sources(recipe);
+    let sources: HashMap<&str, &Source<'_>> = sources
+        .iter()
+        .map(|source| (source.id.as_str(), source))
+        .collect();
     let errors = answer.errors.iter().map(|complaint| {
-        let source = sources.iter().find(|source| source.id == complaint.id);
+        let source = sources.get(complaint.id.as_str()).copied();
         complaint.at(source)
     });
     if let Some(errors) = RecipeErrors::of(errors.collect()) {

@@ -5,7 +5,6 @@
 //! in the run ([`crate::journal`]) and are written with the next intent, or
 //! with the job's end. So a job that calls one action commits twice.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use keyway_gate::Gate;
 use keyway_gate::resource::RecipeRecord;
 use keyway_ipc::fair::Groups;
 use keyway_model::limit::{JOBS_AT_ONCE_MAX, LimitSet, SEGMENT_ATTEMPTS_MAX};
-use keyway_model::{JobId, Json, RecipeId, Scope, Timestamp};
+use keyway_model::{JobId, Json, Scope, Timestamp};
 use keyway_store::{StoreError, Unit};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -23,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::accepted::{Accepted, Answer, answer, tell};
 use crate::act::Called;
 use crate::definition::{Definition, DefinitionError};
+use crate::definitions::Definitions;
 use crate::job::{JobRecord, JobSummary, JournalRow};
 use crate::journal::About;
 use crate::live::{Live, NoRoom, Room};
@@ -42,7 +42,7 @@ pub struct Jobs {
     places: Admission<()>,
     /// Jobs of one tenant take turns with those of others.
     turns: Mutex<Groups>,
-    definitions: Mutex<HashMap<(Scope, RecipeId, u32), Arc<Definition>>>,
+    pub(crate) definitions: Definitions,
     pub(crate) live: Live,
     pub(crate) pollers: Pollers,
 }
@@ -54,6 +54,9 @@ pub(crate) struct Run {
     pub(crate) record: JobRecord,
     pub(crate) owner: Principal,
     pub(crate) unit: Unit,
+    /// Held up for the other jobs of its version.
+    #[expect(dead_code, reason = "the machine has what it needs of it")]
+    pub(crate) definition: Arc<Definition>,
     pub(crate) machine: Machine,
     /// Lines of the journal that are not in the unit yet.
     pub(crate) lines: Vec<JournalRow>,
@@ -95,7 +98,7 @@ impl Jobs {
             runner,
             places: Admission::of(JOBS_AT_ONCE_MAX),
             turns: Mutex::default(),
-            definitions: Mutex::default(),
+            definitions: Definitions::default(),
             live: Live::default(),
             pollers: Pollers::default(),
         })
@@ -125,7 +128,7 @@ impl Jobs {
         trigger: Json,
     ) -> Result<Accepted, DriveError> {
         let room = self.room(scope, trigger.text().len())?;
-        let definition = self.definition_of(scope, recipe)?;
+        let definition = self.definition_in_force(scope, recipe)?;
         let accepted_at = self.gate.clock().now();
         let id = JobId::at(accepted_at);
         let record = JobRecord {
@@ -163,6 +166,7 @@ impl Jobs {
             record,
             owner: recipe.owner,
             unit,
+            definition,
             machine,
             lines: Vec::new(),
             caller: answers.then_some(caller),
@@ -340,38 +344,6 @@ impl Jobs {
         let caller = run.caller.take();
         *run = self.rebuild(run.scope, run.id, caller).await?;
         Ok(())
-    }
-
-    fn definition_of(
-        &self,
-        scope: Scope,
-        recipe: &RecipeRecord,
-    ) -> Result<Arc<Definition>, DriveError> {
-        let key = (scope, recipe.id, recipe.version);
-        if let Some(known) = self.definitions.lock().get(&key) {
-            return Ok(Arc::clone(known));
-        }
-        let definition = Arc::new(Definition::from_json(&recipe.definition)?);
-        self.definitions.lock().insert(key, Arc::clone(&definition));
-        Ok(definition)
-    }
-
-    pub(crate) async fn definition(
-        &self,
-        scope: Scope,
-        id: RecipeId,
-        version: u32,
-    ) -> Result<Arc<Definition>, DriveError> {
-        if let Some(known) = self.definitions.lock().get(&(scope, id, version)) {
-            return Ok(Arc::clone(known));
-        }
-        let record: Option<RecipeRecord> = self
-            .gate
-            .store()
-            .tenant(scope)
-            .recipe_version(id, version)
-            .await?;
-        self.definition_of(scope, &record.ok_or(DriveError::NoRecipe)?)
     }
 }
 

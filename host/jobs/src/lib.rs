@@ -10,6 +10,7 @@ mod accepted;
 mod act;
 pub mod compile;
 pub mod definition;
+mod definitions;
 mod driver;
 pub mod job;
 mod journal;
@@ -25,7 +26,7 @@ pub mod tree;
 
 pub use act::direct_actor;
 
-pub use accepted::{Accepted, Answer};
+pub use accepted::{Accepted, Answer, webhook_event};
 pub use definition::Definition;
 pub use driver::{DriveError, Jobs};
 pub use journal::{JournalPage, read_journal};

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use keyway_gate::resource::RecipeRecord;
-use keyway_gate::{Basis, Purpose};
+use keyway_gate::{Basis, Purpose, Unfit};
 use keyway_ipc::{CallOutcome, Entrance, PollBatch, PollEvent};
 use keyway_model::limit::{POLL_EVENTS_MAX, POLL_KEY_BYTES_MAX};
 use keyway_model::recipe::{Poll, Trigger};
@@ -140,10 +140,19 @@ impl Jobs {
         let (connector, _) = view
             .running(&poll.connector, self.gate.clock().now())
             .ok_or_else(|| not_ready(format!("connector `{}` is not approved", poll.connector)))?;
+        let purpose = Purpose::Trigger(poll.trigger.clone());
+        let entrance = Entrance::Poll {
+            name: poll.trigger.to_string(),
+            input: poll.input.to_string(),
+            cursor,
+        };
+        let limits = self.gate.limits(scope, &connector.manifest.limits);
         connector
-            .schemas
-            .check_trigger(&poll.trigger, &poll.input)
-            .map_err(|e| not_ready(e.to_string()))?;
+            .takes(&purpose, &entrance, &limits.call)
+            .map_err(|unfit| match unfit {
+                Unfit::TooLong(trap) => PollError::Failed(trap.to_string()),
+                Unfit::TooDeep | Unfit::Schema(_) => not_ready(unfit.to_string()),
+            })?;
         let mut actor = crate::act::direct_actor(recipe.owner, connector, poll.trigger.as_str());
         actor.recipe = Some((recipe.id, recipe.version));
         actor.invocation = Some(InvocationId::random());
@@ -151,7 +160,7 @@ impl Jobs {
             scope,
             connector: Arc::clone(connector),
             connection: Arc::clone(connection),
-            purpose: Purpose::Trigger(poll.trigger.clone()),
+            purpose,
             actor,
         };
         let unit = self.gate.store().unit(scope);
@@ -159,11 +168,6 @@ impl Jobs {
             .gate
             .open(basis, unit.clone(), None)
             .map_err(|e| not_ready(e.to_string()))?;
-        let entrance = Entrance::Poll {
-            name: poll.trigger.to_string(),
-            input: poll.input.to_string(),
-            cursor,
-        };
         let ended = self.runner.run(&invocation, entrance).await;
         unit.commit().await.map_err(DriveError::from)?;
         match ended.outcome {

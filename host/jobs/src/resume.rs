@@ -55,13 +55,10 @@ impl Jobs {
         let rows = read_journal(&store, id).await?;
         let journal: Vec<Entry> = rows.into_iter().map(|row| row.entry).collect();
         let view = self.gate.registry().view(scope);
-        let owner = view
+        let recipe = view
             .recipe_by_id(record.recipe)
-            .ok_or(DriveError::NoRecipe)?
-            .owner;
-        let definition = self
-            .definition(scope, record.recipe, record.version)
-            .await?;
+            .ok_or(DriveError::NoRecipe)?;
+        let definition = self.definition(scope, recipe, record.version).await?;
         let machine = Machine::new(
             &definition,
             record.trigger.clone(),
@@ -73,8 +70,9 @@ impl Jobs {
             scope,
             id,
             record,
-            owner,
+            owner: recipe.owner,
             unit: self.gate.store().unit(scope),
+            definition,
             machine,
             lines: Vec::new(),
             caller,

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use keyway_gate::{Ended, Invocation, Presence};
+use keyway_gate::{Ended, Invocation, Presence, TooLong};
 use keyway_ipc::Entrance;
 use keyway_model::Scope;
 
@@ -37,6 +37,9 @@ pub enum EvaluateError {
     /// The worker ended; expressions have no effects, so another may try.
     #[error("the worker ended")]
     WorkerGone,
+    /// They are too long, with what they look at.
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
     /// The expressions exceed a limit, or the component does not answer.
     #[error("{0}")]
     Failed(String),

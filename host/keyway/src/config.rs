@@ -8,10 +8,11 @@ use keyway_model::Name;
 use keyway_model::limit::{
     CODE_CACHED_BYTES_MAX, COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX,
     COMPILE_WALL_SECONDS_MAX, COMPONENTS_HELD_MAX, LimitSet, Limits, PlatformLimits,
-    WEBHOOK_BODY_BYTES_MAX, WORKER_MEMORY_BYTES_MAX,
+    WEBHOOK_BODY_BYTES_MAX, WEBHOOK_REPLY_MS_MAX, WORKER_CPU_SECONDS_MAX, WORKER_MEMORY_BYTES_MAX,
 };
 use keyway_model::net::HostName;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The platform's configuration. Everything has a default.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -95,6 +96,10 @@ pub struct WorkersConfig {
     pub threads: usize,
     /// Linear memory of all guests of one process together, in bytes.
     pub worker_memory_bytes_max: u64,
+    /// Time of one process on processors over its life, in seconds, 2 or more: at half
+    /// of it, another takes its place.
+    #[serde(deserialize_with = "two_or_more")]
+    pub cpu_seconds_max: u64,
     /// Time on a processor for compiling one component, in seconds.
     pub compile_cpu_seconds_max: u64,
     /// Time from start to end for compiling one component, in seconds.
@@ -121,6 +126,7 @@ impl Default for WorkersConfig {
             processes: 0,
             threads: 1,
             worker_memory_bytes_max: WORKER_MEMORY_BYTES_MAX,
+            cpu_seconds_max: WORKER_CPU_SECONDS_MAX,
             compile_cpu_seconds_max: COMPILE_CPU_SECONDS_MAX,
             compile_wall_seconds_max: COMPILE_WALL_SECONDS_MAX,
             compile_memory_bytes_max: COMPILE_MEMORY_BYTES_MAX,
@@ -163,9 +169,19 @@ impl Default for WebhookConfig {
     fn default() -> Self {
         Self {
             body_bytes_max: WEBHOOK_BODY_BYTES_MAX,
-            reply_ms_max: 30_000,
+            reply_ms_max: WEBHOOK_REPLY_MS_MAX,
         }
     }
+}
+
+/// Half of less is no time to work in.
+fn two_or_more<'de, D: Deserializer<'de>>(given: D) -> Result<u64, D::Error> {
+    let seconds = u64::deserialize(given)?;
+    if seconds < 2 {
+        let why = "cpu_seconds_max is too little for a worker to do anything: say 2 or more";
+        return Err(D::Error::custom(why));
+    }
+    Ok(seconds)
 }
 
 /// Why a configuration cannot be used.

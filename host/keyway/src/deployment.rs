@@ -53,7 +53,6 @@ pub struct Deployment {
     workspaces: RwLock<HashMap<Name, TenantId>>,
     hooks: RwLock<HashMap<[u8; 32], (Scope, RecipeId)>>,
     webhook_base: RwLock<String>,
-    body_limits: Mutex<HashMap<(RecipeId, u32), usize>>,
     /// The tokens that have rights.
     tokens: Mutex<Held>,
     making: Making,
@@ -113,7 +112,6 @@ impl Deployment {
             workspaces: RwLock::default(),
             hooks: RwLock::default(),
             webhook_base: RwLock::default(),
-            body_limits: Mutex::default(),
             tokens: Mutex::default(),
             making: Making::default(),
             reads: reads::Reads::new(),

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::header::ALLOW;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use keyway_authz::DenialReason;
-use keyway_jobs::{Answer, DriveError, NoRoom, Reply};
-use keyway_model::JobState;
+use keyway_gate::resource::RecipeRecord;
+use keyway_jobs::{Accepted, Answer, DriveError, NoRoom, Reply, webhook_event};
 use keyway_model::limit::{WEBHOOK_BODY_BYTES_MAX, WEBHOOK_BODY_MS_MAX};
-use serde_json::{Value, json};
+use keyway_model::{JobState, Scope};
+use serde_json::json;
 
 use crate::api::told;
 use crate::deployment::Deployment;
@@ -58,10 +59,11 @@ async fn receive(
     let Some((scope, recipe)) = deployment.hook(&path) else {
         return unknown(State(deployment), request).await;
     };
-    let limit = deployment.body_bytes_max(&recipe);
+    let limit = deployment.body_bytes_max(scope, &recipe);
+    let (head, body) = request.into_parts();
     let whole = async {
         let place = deployment.body_place(scope, &recipe).await;
-        let body = axum::body::to_bytes(request.into_body(), limit).await;
+        let body = axum::body::to_bytes(body, limit).await;
         body.map(|body| (body, place))
     };
     // The place is held until the event is a job, whose limits it then counts to.
@@ -92,39 +94,18 @@ async fn receive(
             );
         }
     };
-    let body: Value = match parse(&body) {
-        Ok(body) => body,
-        Err(error) => {
-            deployment
-                .refused(scope, &recipe, (DenialReason::Malformed, "not JSON"))
-                .await;
-            return told(
-                StatusCode::BAD_REQUEST,
-                "invalid",
-                format!("the body is not JSON: {error}"),
-            );
-        }
+    // While the body came, the recipe may have been stopped, or got another version.
+    let now = deployment.hook(&path);
+    let now = now.filter(|(at, now)| (*at, now.id) == (scope, recipe.id));
+    let Some((scope, recipe)) = now else {
+        let request = Request::from_parts(head, Body::empty());
+        return unknown(State(deployment), request).await;
     };
-    let engine = deployment.jobs_engine();
-    let mut accepted = match engine
-        .accept(scope, &recipe, json!({ "body": body }).into())
-        .await
-    {
-        Ok(accepted) => {
-            drop(place);
-            accepted
-        }
-        Err(error @ DriveError::NoRoom(NoRoom { name, .. })) => {
-            deployment
-                .refused(scope, &recipe, (DenialReason::Limit, name))
-                .await;
-            return told(StatusCode::TOO_MANY_REQUESTS, "too-many", error.to_string());
-        }
-        Err(error) => {
-            tracing::error!(%error, "an event was not accepted");
-            return not_accepted();
-        }
+    let mut accepted = match accept(&deployment, scope, &recipe, &body).await {
+        Ok(accepted) => accepted,
+        Err(refusal) => return refusal,
     };
+    drop((body, place));
     let Some(answer) = accepted.answer.take() else {
         return (
             StatusCode::ACCEPTED,
@@ -155,8 +136,39 @@ async fn receive(
     }
 }
 
-fn parse(body: &Bytes) -> Result<Value, serde_json::Error> {
-    serde_json::from_slice(body)
+/// Makes a body a job. What there is no room for is not looked into.
+async fn accept(
+    deployment: &Deployment,
+    scope: Scope,
+    recipe: &RecipeRecord,
+    body: &[u8],
+) -> Result<Accepted, Response> {
+    let engine = deployment.jobs_engine();
+    let accepted = match engine.room(scope, body.len()).map(drop) {
+        Ok(()) => match webhook_event(body) {
+            Ok(event) => engine.accept(scope, recipe, event).await,
+            Err(error) => {
+                let why = (DenialReason::Malformed, "not JSON");
+                deployment.refused(scope, recipe, why).await;
+                let text = format!("the body is not JSON: {error}");
+                return Err(told(StatusCode::BAD_REQUEST, "invalid", text));
+            }
+        },
+        Err(error) => Err(error),
+    };
+    match accepted {
+        Ok(accepted) => Ok(accepted),
+        Err(error @ DriveError::NoRoom(NoRoom { name, .. })) => {
+            let why = (DenialReason::Limit, name);
+            deployment.refused(scope, recipe, why).await;
+            let text = error.to_string();
+            Err(told(StatusCode::TOO_MANY_REQUESTS, "too-many", text))
+        }
+        Err(error) => {
+            tracing::error!(%error, "an event was not accepted");
+            Err(not_accepted())
+        }
+    }
 }
 
 /// Nothing was promised: the sender keeps the event and sends it again.

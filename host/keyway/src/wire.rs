@@ -9,7 +9,8 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use keyway_egress::{Egress, EgressConfig, SystemResolver};
 use keyway_gate::{
-    Ceiling, Ended, Gate, Held, Invocation, Presence, Registry, Room, WorkerGone, run_logic,
+    Ceiling, Ended, Gate, Held, Invocation, LogicInput, Presence, Registry, Room, WorkerGone,
+    run_logic,
 };
 use keyway_ipc::{CallOutcome, Entrance, Trap};
 use keyway_jobs::{EvaluateError, Jobs, StepRunner};
@@ -94,21 +95,21 @@ impl Runner {
         entrance: Entrance,
         presence: &Presence,
     ) -> Result<String, EvaluateError> {
+        let input = LogicInput::of(entrance)?;
         let limits = self.gate.limits(scope, &LimitSet::default());
         let place = self.gate.place_for_logic(scope, &limits);
         let ready = async {
-            (
-                place.await,
-                self.lane_with(scope.tenant, self.expressions).await,
-            )
+            let places = (place.await, self.gate.begin_logic(scope).await);
+            (places, self.lane_with(scope.tenant, self.expressions).await)
         };
-        let (_place, lane) = tokio::select! {
+        let ((_place, beginning), lane) = tokio::select! {
             ready = ready => ready,
             () = presence.gone() => return Err(EvaluateError::Cancelled),
         };
         let lane = lane?;
         let (tenant, component) = (scope.tenant, self.expressions);
-        let (outcome, _) = run_logic(&lane, tenant, component, entrance, &limits, presence).await;
+        let call = run_logic(&lane, tenant, component, input, &limits, presence);
+        let (outcome, _) = beginning.of(call).await;
         match outcome {
             CallOutcome::Value(answer) => Ok(answer),
             CallOutcome::Trap(Trap::Cancelled(_)) => Err(EvaluateError::Cancelled),
@@ -179,15 +180,18 @@ impl StepRunner for Runner {
     async fn run(&self, invocation: &Invocation, entrance: Entrance) -> Ended {
         let (tenant, artifact) = (invocation.scope().tenant, invocation.artifact());
         let place = invocation.place();
-        let ready = async { (place.await, self.lane_with(tenant, artifact).await) };
-        let (_place, lane) = tokio::select! {
+        let ready = async {
+            let places = (place.await, invocation.begin().await);
+            (places, self.lane_with(tenant, artifact).await)
+        };
+        let ((_place, beginning), lane) = tokio::select! {
             ready = ready => ready,
             () = invocation.presence().gone() => {
                 return Ended::without_running(Presence::cancelled());
             }
         };
         match lane {
-            Ok(lane) => invocation.run(&lane, entrance).await,
+            Ok(lane) => beginning.of(invocation.run(&lane, entrance)).await,
             Err(error) => Ended::without_running(error.into()),
         }
     }
@@ -264,6 +268,7 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
         room,
         limits: limits.ceiling.call,
         worker_memory_bytes_max: config.workers.worker_memory_bytes_max,
+        cpu_seconds_max: config.workers.cpu_seconds_max,
     };
     let (workers, verdicts) = Workers::start(plan, config.workers.processes(), expressions).await?;
     let runner = Arc::new(Runner {

@@ -8,11 +8,12 @@ use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use keyway_confine::{Confinement, Start};
 use keyway_ipc::End;
-use keyway_model::limit::WORKER_LANES_MAX;
+use keyway_model::limit::{WORKER_CPU_SECONDS_MAX, WORKER_LANES_MAX};
 use keyway_runtime::{CompileLimits, PoolSize, Weaker};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
@@ -62,7 +63,9 @@ pub(crate) fn main(options: &WorkerOptions) -> Result<ExitCode> {
             .unwrap_or(default.worker_memory_bytes_max),
         ..default
     };
-    keyway_runtime::run_process(lanes, &pool, confinement)?;
+    let cpu_seconds_max = options.cpu_seconds_max.unwrap_or(WORKER_CPU_SECONDS_MAX);
+    let cpu_max = Duration::from_secs(cpu_seconds_max);
+    keyway_runtime::run_process(lanes, &pool, cpu_max, confinement)?;
     Ok(ExitCode::SUCCESS)
 }
 

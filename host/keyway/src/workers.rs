@@ -6,6 +6,7 @@
 //! environment, one Unix socket as its standard input, and nothing else. Over
 //! that socket it is handed its lanes.
 
+mod age;
 mod pool;
 mod suspicion;
 
@@ -27,7 +28,7 @@ pub(crate) use suspicion::Verdict;
 use suspicion::{Crash, PROBATION, Suspicion};
 
 /// How often a worker that is no longer needed is looked at.
-const LEAVING_PAUSE: Duration = Duration::from_millis(500);
+pub(crate) const LEAVING_PAUSE: Duration = Duration::from_millis(500);
 
 /// Whose calls a pool serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -207,16 +208,38 @@ impl Workers {
         let known = self.others.read().get(&whose).cloned();
         let cell =
             known.unwrap_or_else(|| Arc::clone(self.others.write().entry(whose).or_default()));
-        let pool = cell
+        if let Some(pool) = cell.get() {
+            return Ok(Arc::clone(pool));
+        }
+        // In a task of its own: a caller that goes away leaves none half started.
+        let this = self.this.upgrade().ok_or(WorkerError::Ended)?;
+        let started = tokio::spawn(this.started(whose, cell)).await;
+        started.unwrap_or(Err(WorkerError::Ended))
+    }
+
+    async fn started(
+        self: Arc<Self>,
+        whose: Whose,
+        cell: Arc<OnceCell<Arc<Pool>>>,
+    ) -> Result<Arc<Pool>, WorkerError> {
+        let started = cell
             .get_or_try_init(|| async {
                 let pool = self.pool(whose, 1).await?;
-                if let (Whose::Suspect(component, _), Some(this)) = (whose, self.this.upgrade()) {
-                    tokio::spawn(this.end_probation(whose, component));
+                if let Whose::Suspect(component, _) = whose {
+                    tokio::spawn(Arc::clone(&self).end_probation(whose, component));
                 }
-                Ok::<_, WorkerError>(pool)
+                Ok(pool)
             })
-            .await?;
-        Ok(Arc::clone(pool))
+            .await
+            .cloned();
+        if started.is_err() {
+            let mut others = self.others.write();
+            // Its own and the one in the map: nobody else waits for it to start.
+            if Arc::strong_count(&cell) == 2 {
+                others.remove(&whose);
+            }
+        }
+        started
     }
 
     async fn pool(&self, whose: Whose, processes: usize) -> Result<Arc<Pool>, WorkerError> {
@@ -283,5 +306,63 @@ impl Workers {
             .into_iter()
             .chain(others)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyway_runtime::CompileLimits;
+
+    use super::*;
+    use crate::confined::Confined;
+
+    /// Workers of a program that cannot be started.
+    fn without_a_program() -> Arc<Workers> {
+        let plan = WorkerPlan {
+            confined: Confined {
+                program: "/dev/null".into(),
+                user: None,
+                compile: CompileLimits::default(),
+                compile_wall_seconds_max: 1,
+                is_weaker: false,
+            },
+            lanes: 1,
+            room: keyway_gate::Room::default(),
+            limits: keyway_model::limit::CallLimits::default(),
+            worker_memory_bytes_max: 1 << 20,
+            cpu_seconds_max: 60,
+        };
+        let (verdicts, _) = mpsc::unbounded_channel();
+        Arc::new_cyclic(|this| Workers {
+            this: Weak::clone(this),
+            plan,
+            everyone: OnceCell::new(),
+            others: RwLock::default(),
+            own: RwLock::default(),
+            suspicion: Arc::new(Mutex::new(Suspicion::new(None))),
+            verdicts,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_suspect_whose_worker_does_not_start_takes_no_place() {
+        let workers = without_a_program();
+        let component = Digest::of(b"suspect");
+        workers
+            .suspicion
+            .lock()
+            .suspect([&component], Instant::now());
+        let tenant = TenantId::random();
+        let lane = workers.lane(tenant, component).await;
+        assert!(matches!(lane, Err(NoLane::Worker(WorkerError::Start(_)))));
+        assert!(workers.others.read().is_empty());
+        // Nor does one whose caller does not wait for it.
+        {
+            let mut lane = std::pin::pin!(workers.lane(tenant, component));
+            assert!(futures_util::poll!(&mut lane).is_pending());
+        }
+        while !workers.others.read().is_empty() {
+            tokio::task::yield_now().await;
+        }
     }
 }

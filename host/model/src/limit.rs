@@ -194,9 +194,9 @@ constants! {
     STREAM_WINDOW_BYTES: u32 = 256 << 10, Bytes, "the sender waits";
     /// Bytes that one call of `keyway:host/scratch` reads or writes.
     SCRATCH_CHUNK_BYTES_MAX: u32 = 1 << 20, Bytes, "the scratch call fails";
-    /// Bytes of scratch files of one workspace and environment, over all its calls.
-    SCRATCH_SCOPE_BYTES_MAX: u64 = 1 << 30, Bytes, "the scratch call fails";
-    /// Bytes of scratch files of the whole deployment.
+    /// Bytes of scratch files of one workspace, over all its environments and calls.
+    SCRATCH_WORKSPACE_BYTES_MAX: u64 = 1 << 30, Bytes, "the scratch call fails";
+    /// Bytes of scratch files of the whole deployment; one workspace holds at most as many as are free.
     SCRATCH_TOTAL_BYTES_MAX: u64 = 4 << 30, Bytes, "the scratch call fails";
     /// The stack of a guest, which bounds the depth of its calls.
     STACK_BYTES_MAX: usize = 512 << 10, Bytes, "the call ends";
@@ -221,13 +221,15 @@ constants! {
     /// Segments of data, and those of tables, of one component: each costs the compiler far more than the few bytes that it takes.
     SEGMENTS_MAX: usize = 1 << 12, Count, "the artifact is refused";
     /// Core instances of one guest call.
-    CORE_INSTANCES_MAX: u32 = 4, Count, "the component cannot run";
+    CORE_INSTANCES_MAX: u32 = 4, Count, "the artifact is refused";
     /// Linear memories of one guest call.
-    MEMORIES_MAX: u32 = 1, Count, "the component cannot run";
+    MEMORIES_MAX: u32 = 1, Count, "the artifact is refused";
     /// Tables of one guest call.
-    TABLES_MAX: u32 = 4, Count, "the component cannot run";
+    TABLES_MAX: u32 = 4, Count, "the artifact is refused";
     /// Guest calls at once in one worker process; one workspace holds at most as many as are free.
     GUEST_CALLS_PER_WORKER_MAX: u32 = 200, Count, "further calls wait their turn";
+    /// Guest calls of one workspace that begin at once, for each processor, while other workspaces have calls, too; a call begins until it sends a request, for 20 ms at most.
+    CALLS_BEGINNING_PER_CORE_MAX: usize = 3, Count, "further calls wait their turn";
     /// Linear memory of all guest calls of one worker process together, unless the configuration says otherwise.
     WORKER_MEMORY_BYTES_MAX: u64 = 2 << 30, Bytes, "the call that exceeds it ends";
     /// Components whose code the broker, and each thread of a worker, has at hand, unless the configuration says otherwise.
@@ -270,7 +272,7 @@ constants! {
     TLS_CLIENT_BYTES_MAX: usize = 64 << 10, Bytes, "the connection is refused";
     /// An artifact's size at install.
     ARTIFACT_BYTES_MAX: usize = 16 << 20, Bytes, "the install is refused";
-    /// A manifest's or recipe's size.
+    /// A manifest's or recipe's size; the texts of a recipe, those that aliases repeat included, are four times as long at most.
     DOCUMENT_BYTES_MAX: usize = 1 << 20, Bytes, "the document is refused";
     /// Requests, and denials, of one guest call that people are shown: the first, and the last.
     SEEN_ENTRIES_MAX: usize = 500, Count, "those between are counted";
@@ -314,6 +316,8 @@ constants! {
     WEBHOOK_BODIES_PER_RECIPE_MAX: usize = 128, Count, "further ones wait their turn";
     /// How long a webhook's body may take to arrive, its turn included.
     WEBHOOK_BODY_MS_MAX: u64 = 30_000, Milliseconds, "the event is refused";
+    /// How long a webhook's caller waits for its answer, unless the configuration says otherwise.
+    WEBHOOK_REPLY_MS_MAX: u64 = 30_000, Milliseconds, "the caller gets 202, and the job goes on";
     /// Connections of one listener at once; one address (of the sixth version, its network of 64 bits) holds at most as many as are free, and further ones of it are closed.
     LISTENER_CONNECTIONS_MAX: usize = 1_024, Count, "further ones wait in the kernel's queue";
     /// Connections of the API's socket at once.
@@ -322,6 +326,8 @@ constants! {
     API_CALLERS_KEPT_MAX: usize = 1_024, Count, "they are forgotten, and begin anew";
     /// Tokens of one workspace that are listed although they are revoked or their time is over.
     TOKENS_ENDED_KEPT_MAX: u32 = 1_000, Count, "the oldest are forgotten";
+    /// Approvals of one version of a connector in one environment that are kept, those that are revoked or have ended among them.
+    APPROVALS_PER_CONNECTOR_MAX: usize = 100, Count, "the oldest of those that cannot count again is forgotten; without one, a further one is refused";
     /// Addresses whose calls without a token are counted one by one.
     ADDRESSES_KEPT_MAX: usize = 4_096, Count, "further ones share one rate";
     /// One record at most in so long says how many calls without a token were refused.
@@ -358,12 +364,40 @@ constants! {
     CREDENTIAL_BYTES_MIN: usize = 8, Bytes, "the connection is refused";
     /// Bytes of a credential: replies are searched for every form of it, at a cost that grows with its length.
     CREDENTIAL_BYTES_MAX: usize = 64 << 10, Bytes, "the connection is refused";
+    /// Bytes of the forms of all credentials that the broker keeps for their next call, to search replies for them.
+    MASKS_HELD_BYTES_MAX: u64 = 128 << 20, Bytes, "of the workspace that holds most, those that were made longest ago are let go, and made again when they are needed";
+    /// Those of the credentials of one workspace.
+    MASKS_HELD_BYTES_PER_WORKSPACE_MAX: u64 = 32 << 20, Bytes, "those that were made longest ago are let go, and made again when they are needed";
     /// The longest life of a token.
     TOKEN_SECONDS_MAX: u64 = 366 * 86_400, Seconds, "the token is not made";
     /// Jobs, records or alarms in one answer of the API.
     LISTED_MAX: u32 = 1_000, Count, "the rest is not listed";
     /// Tables inside tables of a schema in a manifest, `properties` and the like included.
     SCHEMA_DEPTH_MAX: usize = 32, Count, "the manifest is refused";
+    /// Schemas of one manifest, those inside others and the names of `required` included.
+    SCHEMA_NODES_MAX: usize = 10_000, Count, "the manifest is refused";
+    /// Bytes of one property's name in a schema.
+    SCHEMA_NAME_BYTES_MAX: usize = 256, Bytes, "the manifest is refused";
+    /// Patterns of all schemas of one manifest, those of `patternProperties` included.
+    SCHEMA_PATTERNS_MAX: usize = 256, Count, "the manifest is refused";
+    /// Bytes of one of them.
+    SCHEMA_PATTERN_BYTES_MAX: usize = 1 << 10, Bytes, "the manifest is refused";
+    /// Bytes of the tables that all patterns of one manifest compile to: with its table, a pattern reads each byte of a text once.
+    SCHEMA_PATTERN_TABLES_BYTES_MAX: usize = 2 << 20, Bytes, "the manifest is refused";
+    /// Values of one `enum`.
+    ENUM_VALUES_MAX: usize = 10_000, Count, "the manifest is refused";
+    /// Values of one `enum` that is neither of texts alone nor of whole numbers alone: each is compared.
+    ENUM_MIXED_VALUES_MAX: usize = 250, Count, "the manifest is refused";
+    /// Values in `enum`, `const`, `default` and `examples` of one manifest, those inside others included.
+    SCHEMA_VALUES_MAX: usize = 50_000, Count, "the manifest is refused";
+    /// Steps of checking one input: a keyword that looks at a value, a value or a name that is gone through, a few bytes of text.
+    SCHEMA_STEPS_MAX: u64 = 5_000_000, Count, "the input is refused";
+    /// Steps of finding where an input does not fit.
+    SCHEMA_PLACES_STEPS_MAX: u64 = 50_000, Count, "one place is told, or none";
+    /// Entries of `uses` of one action, trigger or check.
+    USES_MAX: usize = 32, Count, "the manifest is refused";
+    /// Paths of one such entry.
+    USE_PATHS_MAX: usize = 64, Count, "the manifest is refused";
     /// Levels of lists and maps in one recipe.
     DOCUMENT_LEVELS_MAX: usize = 64, Count, "the recipe is refused";
     /// Values of one recipe, those that aliases repeat included.
@@ -378,6 +412,8 @@ constants! {
     UPSTREAM_STREAM_WINDOW_BYTES: u32 = 1 << 20, Bytes, "the sender waits";
     /// Bytes of all such replies on one connection.
     UPSTREAM_CONNECTION_WINDOW_BYTES: u32 = 4 << 20, Bytes, "the senders wait";
+    /// Bytes of the text by which a worker says why a guest call was ended.
+    TRAP_BYTES_MAX: usize = 4 << 10, Bytes, "the worker is given up";
     /// Headers of one request that a worker may pass on.
     FRAME_HEADERS_MAX: usize = 4_096, Count, "the worker is given up";
     /// Bytes of the names and values of these headers.
@@ -400,6 +436,8 @@ constants! {
     LANE_SENDING_MS_MAX: u64 = 5_000, Milliseconds, "the worker is given up";
     /// Threads of one worker that run guests.
     WORKER_LANES_MAX: usize = 64, Count, "there are no more";
+    /// Time of a worker on processors over its life, unless the configuration says otherwise; another takes its place at half of it.
+    WORKER_CPU_SECONDS_MAX: u64 = 86_400, Seconds, "the worker is ended, and its calls are made again where that is safe";
     /// How long the calls of a worker that is no longer needed may still take.
     WORKER_LEAVING_SECONDS_MAX: u64 = 120, Seconds, "the worker is ended";
 }

@@ -130,9 +130,11 @@ fn read(root: &reader::Node<'_>) -> Result<Manifest, ManifestError> {
         .optional("auth")
         .map(|n| auth::read(&n, &destinations))
         .transpose()?;
+    let schemas = schema::Tally::default();
     let context = action::Context {
         capabilities: &connector.capabilities,
         destinations: &destinations,
+        schemas: &schemas,
     };
     Ok(Manifest {
         auth: auth.unwrap_or_default(),

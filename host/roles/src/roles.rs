@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 
 use keyway_authz::{Judgement, Policy, PolicyRequest, Principal};
 use keyway_model::{Environment, Scope, TenantId};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::cedar::{Cedar, PolicyError, Question};
 use crate::operation::{self, OperationInfo};
@@ -96,31 +95,49 @@ impl Membership {
     }
 }
 
-/// How many judgements are remembered until the next change of a membership.
+/// How many judgements are remembered.
 const REMEMBERED_MAX: usize = 16_384;
 
 /// The fixed roles as a [`Policy`]. Cheap to ask again: a judgement is
-/// remembered until any membership changes.
+/// remembered, and holds until the membership that it was made from changes.
 #[derive(Debug)]
 pub struct Roles {
     cedar: Cedar,
-    now: RwLock<Arc<Snapshot>>,
+    members: RwLock<Members>,
+    remembered: Mutex<Remembered>,
 }
 
-/// Memberships at one moment, with what was judged by them. A change makes a
-/// new snapshot, so that a remembered judgement cannot outlive its reason.
+/// Judgements, at most [`REMEMBERED_MAX`]: those that were asked for last. When the
+/// newer half is full, it becomes the older one, which is let go.
 #[derive(Debug, Default)]
-struct Snapshot {
+struct Remembered {
+    newer: HashMap<Key, Judgement>,
+    older: HashMap<Key, Judgement>,
+}
+
+/// Every membership.
+#[derive(Debug, Default)]
+struct Members {
     generation: u64,
-    members: HashMap<Principal, Membership>,
-    remembered: RwLock<HashMap<Key, Judgement>>,
+    all: HashMap<Principal, Member>,
+}
+
+/// A membership, and the generation that it came with: no other has the same.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    membership: Membership,
+    since: u64,
 }
 
 /// All that a judgement depends on; not on the resource's id, so that no
-/// answer can tell whether something exists.
-#[derive(Debug, PartialEq, Eq, Hash)]
+/// answer can tell whether something exists. It names the membership, so that a
+/// judgement of one that is changed or gone is found by nobody: also one that was
+/// being made then, and if the same comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     principal: Principal,
+    /// The generation of its membership; `None` for who is no member.
+    since: Option<u64>,
     operation: &'static str,
     kind: &'static str,
     scope: Option<Scope>,
@@ -135,44 +152,56 @@ impl Roles {
     pub fn new() -> Result<Self, PolicyError> {
         Ok(Self {
             cedar: Cedar::load()?,
-            now: RwLock::default(),
+            members: RwLock::default(),
+            remembered: Mutex::default(),
         })
     }
 
     /// Makes `principal` a member, in place of what it was.
     pub fn set_principal(&self, principal: Principal, membership: Membership) {
-        self.change(|members| members.insert(principal, membership));
+        let mut members = self.members.write();
+        members.generation += 1;
+        let since = members.generation;
+        members.all.insert(principal, Member { membership, since });
     }
 
     /// Takes everything from `principal`.
     pub fn remove(&self, principal: Principal) {
-        self.change(|members| members.remove(&principal));
+        self.remove_all([principal]);
+    }
+
+    /// Takes everything from each of these, in one change.
+    pub fn remove_all(&self, principals: impl IntoIterator<Item = Principal>) {
+        let mut members = self.members.write();
+        members.generation += 1;
+        for principal in principals {
+            members.all.remove(&principal);
+        }
     }
 
     /// What `principal` is, if it is a member.
     pub fn membership(&self, principal: Principal) -> Option<Membership> {
-        self.now.read().members.get(&principal).copied()
+        let members = self.members.read();
+        members.all.get(&principal).map(|member| member.membership)
     }
 
     /// Grows with every change of a membership. A judgement holds as long as
     /// this number stays.
     pub fn generation(&self) -> u64 {
-        self.now.read().generation
+        self.members.read().generation
     }
 
-    fn change(
-        &self,
-        change: impl FnOnce(&mut HashMap<Principal, Membership>) -> Option<Membership>,
-    ) {
-        let mut now = self.now.write();
-        let mut members = now.members.clone();
-        change(&mut members);
-        let generation = now.generation + 1;
-        *now = Arc::new(Snapshot {
-            generation,
-            members,
-            remembered: RwLock::default(),
-        });
+    /// What is asked, and of which membership: that of this moment.
+    fn key(&self, request: &PolicyRequest) -> (Key, Option<Membership>) {
+        let member = self.members.read().all.get(&request.principal).copied();
+        let key = Key {
+            principal: request.principal,
+            since: member.map(|member| member.since),
+            operation: request.operation,
+            kind: request.resource.kind,
+            scope: request.resource.scope,
+        };
+        (key, member.map(|member| member.membership))
     }
 
     fn judge_afresh(&self, key: &Key, membership: Option<&Membership>) -> Judgement {
@@ -204,24 +233,32 @@ impl Roles {
     }
 }
 
+impl Remembered {
+    fn find(&mut self, key: &Key) -> Option<Judgement> {
+        if let Some(judgement) = self.newer.get(key) {
+            return Some(judgement.clone());
+        }
+        let judgement = self.older.remove(key)?;
+        self.put(*key, judgement.clone());
+        Some(judgement)
+    }
+
+    fn put(&mut self, key: Key, judgement: Judgement) {
+        if self.newer.len() >= REMEMBERED_MAX / 2 {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        self.newer.insert(key, judgement);
+    }
+}
+
 impl Policy for Roles {
     fn judge(&self, request: &PolicyRequest) -> Judgement {
-        let snapshot = Arc::clone(&self.now.read());
-        let key = Key {
-            principal: request.principal,
-            operation: request.operation,
-            kind: request.resource.kind,
-            scope: request.resource.scope,
-        };
-        if let Some(judgement) = snapshot.remembered.read().get(&key) {
-            return judgement.clone();
+        let (key, membership) = self.key(request);
+        if let Some(judgement) = self.remembered.lock().find(&key) {
+            return judgement;
         }
-        let judgement = self.judge_afresh(&key, snapshot.members.get(&key.principal));
-        let mut remembered = snapshot.remembered.write();
-        if remembered.len() >= REMEMBERED_MAX {
-            remembered.clear();
-        }
-        remembered.insert(key, judgement.clone());
+        let judgement = self.judge_afresh(&key, membership.as_ref());
+        self.remembered.lock().put(key, judgement.clone());
         judgement
     }
 }
@@ -255,3 +292,7 @@ fn remedy(
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;

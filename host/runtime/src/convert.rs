@@ -3,7 +3,7 @@
 use keyway_ipc::{CallOutcome, LogLevel, PollBatch, PollEvent, ScratchRefusal, StateRefusal, Trap};
 use keyway_model::Failure;
 use keyway_model::call::RateLimit;
-use keyway_model::limit::{CallLimits, POLL_CURSOR_BYTES_MAX, POLL_EVENTS_MAX, POLL_KEY_BYTES_MAX};
+use keyway_model::limit::{CallLimits, POLL_EVENTS_MAX};
 use keyway_model::plain::is_plain;
 
 use crate::bindings::connector::exports::keyway::guest::triggers;
@@ -13,12 +13,6 @@ use crate::live::over;
 
 /// Events in one batch, as `wit/world.wit` says.
 const EVENTS_MAX: usize = POLL_EVENTS_MAX;
-
-/// Bytes of a de-duplication key, as `wit/world.wit` says.
-const KEY_BYTES_MAX: usize = POLL_KEY_BYTES_MAX;
-
-/// Bytes of a cursor, as `wit/world.wit` says.
-const CURSOR_BYTES_MAX: usize = POLL_CURSOR_BYTES_MAX;
 
 pub(crate) const fn log_level(level: log::Level) -> LogLevel {
     match level {
@@ -75,10 +69,7 @@ pub(crate) fn value(
     limits: &CallLimits,
 ) -> Result<CallOutcome, Trap> {
     match answer {
-        Ok(value) => {
-            within(value.len(), limits)?;
-            Ok(CallOutcome::Value(value))
-        }
+        Ok(value) => within(CallOutcome::Value(value), limits),
         Err(error) => failed(error, limits),
     }
 }
@@ -88,12 +79,11 @@ pub(crate) fn logic(
     answer: Result<String, String>,
     limits: &CallLimits,
 ) -> Result<CallOutcome, Trap> {
-    let (Ok(text) | Err(text)) = &answer;
-    within(text.len(), limits)?;
-    Ok(match answer {
+    let outcome = match answer {
         Ok(value) => CallOutcome::Value(value),
         Err(text) => CallOutcome::LogicError(text),
-    })
+    };
+    within(outcome, limits)
 }
 
 /// What a poll came to. All of a batch together counts as its output.
@@ -108,48 +98,30 @@ pub(crate) fn batch(
     if batch.events.len() > EVENTS_MAX {
         return Err(over("POLL_EVENTS_MAX", EVENTS_MAX as u64));
     }
-    if batch
-        .cursor
-        .as_ref()
-        .is_some_and(|cursor| cursor.len() > CURSOR_BYTES_MAX)
-    {
-        return Err(over("POLL_CURSOR_BYTES_MAX", CURSOR_BYTES_MAX as u64));
+    let is_empty = |event: &triggers::Event| event.deduplication_key.is_empty();
+    if batch.events.iter().any(is_empty) {
+        return Err(Trap::Guest(
+            "an event has an empty de-duplication key".to_owned(),
+        ));
     }
-    let mut bytes = batch.cursor.as_ref().map_or(0, String::len);
-    for event in &batch.events {
-        let key_bytes = event.deduplication_key.len();
-        if key_bytes == 0 {
-            return Err(Trap::Guest(
-                "an event has an empty de-duplication key".to_owned(),
-            ));
-        }
-        if key_bytes > KEY_BYTES_MAX {
-            return Err(over("POLL_KEY_BYTES_MAX", KEY_BYTES_MAX as u64));
-        }
-        bytes += key_bytes + event.payload.len();
-    }
-    within(bytes, limits)?;
     let event = |event: triggers::Event| PollEvent {
         deduplication_key: event.deduplication_key,
         payload: event.payload,
     };
     let events = batch.events.into_iter().map(event).collect();
-    Ok(CallOutcome::Batch(PollBatch {
+    let outcome = CallOutcome::Batch(PollBatch {
         events,
         cursor: batch.cursor,
         more: batch.more,
-    }))
+    });
+    within(outcome, limits)
 }
 
 fn failed(error: types::Failure, limits: &CallLimits) -> Result<CallOutcome, Trap> {
-    let failure = failure(error);
-    within(failure.message().len(), limits)?;
-    Ok(CallOutcome::Failure(failure))
+    within(CallOutcome::Failure(failure(error)), limits)
 }
 
-fn within(bytes: usize, limits: &CallLimits) -> Result<(), Trap> {
-    if bytes > limits.value_bytes_max as usize {
-        return Err(over("value_bytes_max", limits.value_bytes_max.into()));
-    }
-    Ok(())
+fn within(outcome: CallOutcome, limits: &CallLimits) -> Result<CallOutcome, Trap> {
+    outcome.unless_within(limits)?;
+    Ok(outcome)
 }

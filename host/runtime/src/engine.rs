@@ -26,7 +26,6 @@ const TICK: Duration = Duration::from_millis(1);
 /// Bytes of a slot that are cleared instead of given back to the kernel.
 const MEMORY_KEPT_BYTES: usize = 256 << 10;
 const TABLE_KEPT_BYTES: usize = 64 << 10;
-const STACK_KEPT_BYTES: usize = 64 << 10;
 
 /// Address space of one linear memory, and of the guard behind it: with these
 /// no bounds check is compiled in.
@@ -228,7 +227,6 @@ fn pool(size: &PoolSize, is_quick: bool) -> PoolingAllocationConfig {
         .max_unused_warm_slots(calls)
         .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
         .table_keep_resident(TABLE_KEPT_BYTES)
-        .async_stack_keep_resident(STACK_KEPT_BYTES)
         // At once, and not sixteen of up to 64 MiB together while others wait.
         .decommit_batch_size(1)
         // Either for sure or not at all: a worker that says `quick` is quick.

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Arc, Barrier};
 use std::thread;
+use std::time::Duration;
 
 use keyway_confine::{Confinement, Limits};
 use keyway_ipc::End;
@@ -35,7 +36,8 @@ pub enum ProcessError {
 /// Threads of each lane: its own, and those of long and of late calls.
 const THREADS_PER_LANE: usize = 3;
 
-/// The body of a worker process: three threads for each lane, until the broker
+/// The body of a worker process, which has so much time on processors over its
+/// life: three threads for each lane, until the broker
 /// has closed them all. Every thread that the process will ever have exists,
 /// with its event queue, when the last layer of confinement is put on; the
 /// first message is read after that. A layer that was refused is for the
@@ -48,13 +50,14 @@ const THREADS_PER_LANE: usize = 3;
 pub fn run_process(
     lanes: Vec<End>,
     size: &PoolSize,
+    cpu_max: Duration,
     confinement: Confinement,
 ) -> Result<(), ProcessError> {
     let worker = Worker::new(size)?;
     let limits = Limits {
         threads: lanes.len(),
         data_bytes_more: size.data_bytes_more(),
-        cpu_max: None,
+        cpu_max: Some(cpu_max),
     };
     let threaded = confinement.before_threads();
     worker.start_clock()?;

@@ -15,6 +15,7 @@ use keyway_model::Failure;
 use keyway_model::call::RateLimit;
 use keyway_runtime::run_process;
 use std::thread;
+use std::time::Duration;
 use support::{Broker, guest, value};
 
 #[tokio::test]
@@ -156,8 +157,10 @@ async fn a_worker_process_serves_lanes_until_the_broker_closes_them() {
         ends.push(ours);
         lanes.push(theirs);
     }
-    let process =
-        thread::spawn(move || run_process(lanes, &support::pool(), Confinement::dangerous_none()));
+    let process = thread::spawn(move || {
+        let (size, life) = (support::pool(), Duration::from_secs(3_600));
+        run_process(lanes, &size, life, Confinement::dangerous_none())
+    });
     for end in ends {
         let link = over_pipes(end).unwrap();
         let mut broker = Broker::over(link, "echo").await;

@@ -67,14 +67,15 @@ fn a_component_of_too_many_modules_is_refused() {
 
 #[test]
 fn a_component_of_many_instances_is_refused() {
-    let of = |module: &str, instance: &str, times| {
-        let text = format!("(component {module} {})", instance.repeat(times));
+    let of = |part: &str, piece: &str, times| {
+        let text = format!("(component {part} {})", piece.repeat(times));
         compile(&wat::parse_str(text).unwrap()).map(drop)
     };
-    for (part, instance, max, what, name) in [
+    for (part, piece, times, max, what, name) in [
         (
             "(core module)",
             "(core instance (instantiate 0))",
+            4,
             4,
             "core instances",
             "CORE_INSTANCES_MAX",
@@ -83,12 +84,39 @@ fn a_component_of_many_instances_is_refused() {
             "(component)",
             "(instance (instantiate 0))",
             8,
+            8,
             "component instances",
             "COMPONENT_INSTANCES_MAX",
         ),
+        // And of what each of them would have.
+        (
+            "",
+            "(core module (memory 1))",
+            1,
+            1,
+            "linear memories",
+            "MEMORIES_MAX",
+        ),
+        // Those of one module count like those of several.
+        (
+            "(core module (table 1 funcref) (table 1 funcref))",
+            "(core module (table 1 funcref))",
+            2,
+            4,
+            "tables",
+            "TABLES_MAX",
+        ),
+        (
+            "",
+            "(component)",
+            8,
+            8,
+            "nested components",
+            "NESTED_COMPONENTS_MAX",
+        ),
     ] {
-        of(part, instance, max).unwrap();
-        match of(part, instance, max + 1) {
+        of(part, piece, times).unwrap();
+        match of(part, piece, times + 1) {
             Err(CompileError::TooMany {
                 what: said,
                 name: limit,

@@ -1,7 +1,10 @@
 //! A native program in a worker's place, and what the kernel says to each of its
 //! attempts.
 
-use std::path::PathBuf;
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::harness::{Stage, built};
@@ -206,6 +209,29 @@ fn what_it_tries_works_for_a_process_that_is_not_confined() {
     }
 }
 
+/// Whom the native program becomes, where it is root's.
+const NOBODY: u32 = 65_534;
+
+/// A copy of a file, which nothing but confinement keeps from anybody; there until the folder
+/// is dropped.
+fn copy_for_everybody(file: &Path) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let copy = folder.path().join("copy");
+    std::fs::copy(file, &copy).unwrap();
+    set_permissions(&copy, Permissions::from_mode(0o644)).unwrap();
+    let mut reader = Command::new("cat");
+    reader.arg(&copy);
+    if rustix::process::geteuid().is_root() {
+        reader.uid(NOBODY).gid(NOBODY);
+    }
+    let read = reader.output().unwrap();
+    let said = String::from_utf8_lossy(&read.stderr);
+    assert!(read.status.success(), "file rights keep it: {said}");
+    assert!(read.stdout == std::fs::read(file).unwrap());
+    (folder, copy)
+}
+
 #[test]
 fn the_root_key_and_the_database_are_out_of_its_reach() {
     let stage = Stage::with_shop();
@@ -217,6 +243,13 @@ fn the_root_key_and_the_database_are_out_of_its_reach() {
         for call in ["open", "openat", "openat-path-only", "access"] {
             assert_eq!(attempt(&["locked", call, path]), NO_ACCESS, "{name}");
         }
+    }
+    // Where these are, its user may open nothing; the same key where everybody may.
+    let (_folder, copy) = copy_for_everybody(&stage.data().join("root.key"));
+    let copy = copy.to_str().unwrap();
+    for call in ["open", "openat", "openat-path-only", "access", "statx"] {
+        assert_eq!(attempt(&["free", call, copy]), Works, "{call}");
+        assert_eq!(attempt(&["locked", call, copy]), NO_ACCESS, "{call}");
     }
     let broker = stage.serve.as_ref().unwrap().pid();
     for file in ["mem", "environ", "maps", "root", "fd"] {

@@ -8,7 +8,7 @@ use keyway_model::limit::Quotas;
 use serde_json::{Value, json};
 
 use super::{Call, GET, HTTP, LIST, LOG, OPEN, SCOPES, SET, Subject, WRITE, names, tells};
-use crate::harness::{Stage, order};
+use crate::harness::{Stage, order, raw, split};
 use crate::routes::Api;
 
 #[test]
@@ -251,6 +251,10 @@ fn an_event_over_the_number_of_jobs_is_refused_by_name_and_recorded() {
         "{reply}"
     );
     assert!(stage.denial("limit"));
+    // What there is no room for is not looked into.
+    let (address, path) = split(subject.hook("intake"));
+    let (status, _) = raw(address, "POST", &path, &[], b"{ not json").unwrap();
+    assert_eq!(status, 429);
     hanging.join().unwrap();
 }
 

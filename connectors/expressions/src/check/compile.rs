@@ -142,12 +142,12 @@ impl Compiler<'_, '_> {
     }
 
     fn variable(&mut self, node: &IdedExpr, name: &str) -> Json {
-        let known = self.names.variables;
-        if !self.locals.iter().any(|local| local == name) && !known.iter().any(|v| v == name) {
-            let all = || known.iter().map(String::as_str);
+        let known = &self.names.variables;
+        if !self.locals.iter().any(|local| local == name) && !known.contains(&name) {
+            let all = || known.iter().copied();
             let remedy = match closest(name, all()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None if self.names.steps.iter().any(|step| step == name) => {
+                None if self.names.steps.contains(&name) => {
                     format!("write `steps.{name}`")
                 }
                 None => format!("known here: {}", listed(all())),
@@ -171,10 +171,10 @@ impl Compiler<'_, '_> {
     }
 
     fn step(&mut self, node: &IdedExpr, name: &str) {
-        if self.names.steps.iter().any(|step| step == name) {
+        if self.names.steps.contains(&name) {
             return;
         }
-        let all = || self.names.steps.iter().map(String::as_str);
+        let all = || self.names.steps.iter().copied();
         let remedy = match closest(name, all()) {
             Some(meant) => format!("did you mean `steps.{meant}`?"),
             None => format!("known: {}", listed(all())),

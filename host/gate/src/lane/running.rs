@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use keyway_ipc::{CallId, CallOutcome, HostCall, HostReply, RequestId, Sender, ToWorker, Trap};
-use keyway_model::limit::{LANE_UNDER_WAY_BYTES_MAX, RETAINED_BYTES_MAX};
+use keyway_model::limit::{CallLimits, LANE_UNDER_WAY_BYTES_MAX, RETAINED_BYTES_MAX};
 use tokio::sync::mpsc;
 
 use super::{Event, Lane};
@@ -48,6 +48,8 @@ pub(crate) struct RunningCall {
     pub(super) call: CallId,
     pub(super) events: mpsc::UnboundedReceiver<Event>,
     said: Arc<Said>,
+    /// What its worker holds it to.
+    limits: CallLimits,
     /// Whether the worker has heard of it: only then can it be held to end it.
     pub(super) is_sent: bool,
 }
@@ -59,12 +61,14 @@ impl RunningCall {
         call: CallId,
         events: mpsc::UnboundedReceiver<Event>,
         said: Arc<Said>,
+        limits: CallLimits,
     ) -> Self {
         Self {
             lane: Arc::clone(lane),
             call,
             events,
             said,
+            limits,
             is_sent: false,
         }
     }
@@ -77,16 +81,33 @@ impl RunningCall {
         self.lane
             .waiting_bytes
             .fetch_sub(event.bytes(), Ordering::Relaxed);
+        let Event::Done(outcome, usage) = event else {
+            return Some(event);
+        };
+        match self.believed(outcome) {
+            Ok(outcome) => Some(Event::Done(outcome, usage)),
+            Err(why) => {
+                self.give_up(why);
+                None
+            }
+        }
+    }
+
+    /// How the call ended, if its worker may say so; else why not.
+    fn believed(&self, outcome: CallOutcome) -> Result<CallOutcome, &'static str> {
         // After these a call is made again, so a worker cannot be the one who
         // decides that.
-        if let Event::Done(CallOutcome::Trap(Trap::Host(_) | Trap::WorkerGone), usage) = event {
-            let Some(trap) = self.said.host_failed.get() else {
-                self.give_up("it says that the host failed, which the host knows nothing of");
-                return None;
-            };
-            return Some(Event::Done(CallOutcome::Trap(trap.clone()), usage));
+        if let CallOutcome::Trap(Trap::Host(_) | Trap::WorkerGone) = outcome {
+            let trap = self.said.host_failed.get().cloned();
+            return trap
+                .map(CallOutcome::Trap)
+                .ok_or("it says that the host failed, which the host knows nothing of");
         }
-        Some(event)
+        // A guest that gives more is ended by its worker.
+        if outcome.unless_within(&self.limits).is_err() {
+            return Err("it answers with more than a guest may");
+        }
+        Ok(outcome)
     }
 
     /// Counts what a host call holds beside those that are under way.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 
+mod answers;
 mod flood;
 mod held;
 

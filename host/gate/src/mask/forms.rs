@@ -32,8 +32,9 @@ pub(super) fn of(secret: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
             forms.push(percent(secret, digits, kept));
         }
     }
-    forms.push(code_points(secret, |unit| format!("\\u{unit:04x}")));
-    forms.push(code_points(secret, |unit| format!("\\u{unit:04X}")));
+    for digits in ["0123456789abcdef", "0123456789ABCDEF"] {
+        forms.push(code_points(secret, digits));
+    }
     forms.push(json(secret, SolidusEscape::No));
     forms.push(json(secret, SolidusEscape::Yes));
     forms
@@ -67,14 +68,15 @@ enum Kept {
     Nothing,
 }
 
+/// A byte as two hexadecimal digits.
+fn hexadecimal(byte: u8, digits: &str) -> [u8; 2] {
+    [byte >> 4, byte & 15].map(|value| {
+        let digit = digits.as_bytes().get(usize::from(value));
+        digit.copied().unwrap_or(b'0')
+    })
+}
+
 fn percent(secret: &[u8], digits: &str, kept: Kept) -> Vec<u8> {
-    let digit = |value: u8| {
-        digits
-            .as_bytes()
-            .get(usize::from(value))
-            .copied()
-            .unwrap_or(b'0')
-    };
     let mut out = Vec::with_capacity(secret.len() * 3);
     for byte in secret {
         let plain = match kept {
@@ -87,7 +89,8 @@ fn percent(secret: &[u8], digits: &str, kept: Kept) -> Vec<u8> {
         if plain {
             out.push(*byte);
         } else {
-            out.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
+            out.push(b'%');
+            out.extend(hexadecimal(*byte, digits));
         }
     }
     out
@@ -114,10 +117,14 @@ fn json(secret: &[u8], solidus: SolidusEscape) -> Vec<u8> {
 }
 
 /// Every UTF-16 unit of the secret as an escape of JSON.
-fn code_points(secret: &[u8], escape: impl Fn(u16) -> String) -> Vec<u8> {
+fn code_points(secret: &[u8], digits: &str) -> Vec<u8> {
     let text = String::from_utf8_lossy(secret);
-    text.encode_utf16()
-        .map(escape)
-        .collect::<String>()
-        .into_bytes()
+    let mut out = Vec::with_capacity(text.len() * 6);
+    for unit in text.encode_utf16() {
+        out.extend(b"\\u");
+        for byte in unit.to_be_bytes() {
+            out.extend(hexadecimal(byte, digits));
+        }
+    }
+    out
 }

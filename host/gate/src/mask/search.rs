@@ -38,6 +38,7 @@ pub(super) struct Patterns {
     all: Vec<Pattern>,
     beginnings: Beginnings,
     longest: usize,
+    bytes: usize,
 }
 
 /// Which pairs of bytes something that is looked for can begin with.
@@ -60,10 +61,13 @@ impl Patterns {
         pairs.dedup();
         let beginnings = Beginnings::of(&pairs);
         let longest = all.iter().map(Pattern::bytes_max).max().unwrap_or(0);
+        let own: usize = all.iter().map(Pattern::bytes).sum();
+        let bytes = own + beginnings.bytes();
         Self {
             all,
             beginnings,
             longest,
+            bytes,
         }
     }
 
@@ -74,6 +78,11 @@ impl Patterns {
     /// Bytes that the longest match can have.
     pub(super) const fn longest(&self) -> usize {
         self.longest
+    }
+
+    /// Bytes of memory that they take.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The first match that begins at `from` or behind it, and before `until`:
@@ -125,6 +134,13 @@ impl Beginnings {
         searcher.map_or_else(|| Self::Many(bits(pairs)), Self::Few)
     }
 
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Few(searcher) => searcher.memory_usage(),
+            Self::Many(bits) => size_of_val(bits.as_slice()),
+        }
+    }
+
     /// The first place from `from` on, and before `until`, at which a match can begin.
     fn next(&self, bytes: &[u8], from: usize, until: usize) -> Option<usize> {
         // The second byte may lie behind what is searched.
@@ -173,6 +189,11 @@ impl Pattern {
         }
     }
 
+    fn bytes(&self) -> usize {
+        let (Self::Loose(text) | Self::Broken(text)) = self;
+        size_of::<Self>() + text.capacity()
+    }
+
     /// Every pair of bytes that a match can begin with.
     fn beginnings(&self) -> Vec<[u8; 2]> {
         match self {
@@ -193,7 +214,7 @@ impl Pattern {
     fn end(&self, bytes: &[u8], at: usize, steps: &mut u64, most: u64) -> Option<usize> {
         match self {
             Self::Loose(secret) => loose(secret, bytes, at, steps, most),
-            Self::Broken(form) => broken(form, bytes, at, steps),
+            Self::Broken(form) => broken(form, bytes, at, steps, most),
         }
     }
 }
@@ -320,10 +341,13 @@ fn entity(byte: u8, text: &[u8], mut found: impl FnMut(usize)) {
     }
 }
 
-fn broken(form: &[u8], bytes: &[u8], at: usize, steps: &mut u64) -> Option<usize> {
+fn broken(form: &[u8], bytes: &[u8], at: usize, steps: &mut u64, most: u64) -> Option<usize> {
     let mut place = at;
     for (index, wanted) in form.iter().enumerate() {
         *steps += 1;
+        if *steps > most {
+            return None;
+        }
         if index > 0 && bytes.get(place) != Some(wanted) {
             let rest = bytes.get(place..).unwrap_or_default();
             place += BREAKS.iter().find(|line| rest.starts_with(line))?.len();

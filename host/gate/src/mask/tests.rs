@@ -1,7 +1,15 @@
 //! What is masked, and what is let through.
 
-use super::*;
+use std::sync::Arc;
+
+use keyway_model::limit::{
+    CREDENTIAL_BYTES_MAX, MASKS_HELD_BYTES_MAX, MASKS_HELD_BYTES_PER_WORKSPACE_MAX,
+};
+use keyway_model::{ConnectionId, TenantId};
 use memchr::memmem;
+
+use super::kept::{Kept, Known};
+use super::*;
 
 const SECRET: &[u8] = b"s3cr3t/with+odd\"chars";
 
@@ -109,7 +117,7 @@ fn what_is_hard_to_search_is_masked_and_takes_no_longer() {
     }
     out.extend(stream.finish());
     assert_eq!(out, MASKED);
-    assert!(stream.steps < 1 << 27, "{}", stream.steps);
+    assert!(stream.effort.steps < 1 << 27, "{}", stream.effort.steps);
 }
 
 /// Each backslash is itself or half of an escaped one, so the places where the
@@ -124,7 +132,7 @@ fn what_can_be_read_in_many_ways_takes_no_longer() {
     }
     out.extend(stream.finish());
     assert_eq!(out, MASKED);
-    assert!(stream.steps < 1 << 24, "{}", stream.steps);
+    assert!(stream.effort.steps < 1 << 24, "{}", stream.effort.steps);
 }
 
 #[test]
@@ -154,15 +162,97 @@ fn a_long_body_is_searched_the_same_way() {
 #[test]
 fn a_kept_mask_is_for_the_secrets_of_now() {
     let masks = Masks::default();
-    let connection = ConnectionId::random();
-    let of = |secret: &[u8]| masks.of(connection, vec![Zeroizing::new(secret.to_vec())]);
+    let (owner, connection) = (TenantId::random(), ConnectionId::random());
+    let of = |secret: &[u8]| masks.of(owner, connection, vec![Zeroizing::new(secret.to_vec())]);
     let first = of(b"the-first-secret");
     assert!(Arc::ptr_eq(&first, &of(b"the-first-secret")));
     let second = of(b"the-second-secret");
-    assert!(second.text("the-second-secret").is_some());
-    assert!(second.text("the-first-secret").is_none());
-    let other = masks.of(ConnectionId::random(), Vec::new());
+    assert!(second.whole(b"the-second-secret").is_some());
+    assert!(second.whole(b"the-first-secret").is_none());
+    let other = masks.of(owner, ConnectionId::random(), Vec::new());
     assert!(other.is_empty());
+    assert_eq!(masks.0.lock().kept.len(), 2);
+}
+
+/// Keeps a mask as if it took so many bytes.
+fn keep(known: &mut Known, owner: TenantId, bytes: u64) -> ConnectionId {
+    let connection = ConnectionId::random();
+    let mut kept = Kept::new(owner, vec![Zeroizing::new(SECRET.to_vec())]);
+    kept.bytes = bytes;
+    known.keep(connection, kept);
+    connection
+}
+
+#[test]
+fn masks_of_one_workspace_stay_within_their_bytes() {
+    let masks = Masks::default();
+    let [few, many] = [TenantId::random(), TenantId::random()];
+    let [its, anothers] = [ConnectionId::random(), ConnectionId::random()];
+    let of = |owner, connection| masks.of(owner, connection, vec![Zeroizing::new(SECRET.to_vec())]);
+    let (first, other) = (of(many, its), of(few, anothers));
+    let bytes = masks.0.lock().held_by(many);
+    assert!(bytes > first.bytes() as u64 && first.bytes() > 40 * SECRET.len());
+    for _ in 0..20 {
+        let known = &mut masks.0.lock();
+        let last = keep(known, many, MASKS_HELD_BYTES_PER_WORKSPACE_MAX / 8);
+        let held = known.held_by(many);
+        assert!(held <= MASKS_HELD_BYTES_PER_WORKSPACE_MAX, "{held}");
+        assert!(known.kept.contains_key(&last), "the last is kept");
+    }
+    assert_eq!(masks.0.lock().kept.len(), 9);
+    assert!(Arc::ptr_eq(&other, &of(few, anothers)), "another's stays");
+    let again = of(many, its);
+    assert!(!Arc::ptr_eq(&first, &again), "it was let go");
+    assert!(again.whole(SECRET).is_some());
+}
+
+#[test]
+fn where_all_masks_are_too_many_bytes_those_of_the_largest_holder_go() {
+    let mut known = Known::default();
+    let piece = MASKS_HELD_BYTES_PER_WORKSPACE_MAX / 8;
+    let small = TenantId::from_bits(1);
+    keep(&mut known, small, piece);
+    for tenant in (2..9).map(TenantId::from_bits) {
+        for _ in 0..20 {
+            keep(&mut known, tenant, piece);
+            assert!(known.bytes <= MASKS_HELD_BYTES_MAX, "{}", known.bytes);
+        }
+        let held = known.held_by(tenant);
+        assert!(held >= piece, "who comes last has some, too");
+    }
+    assert_eq!(known.held_by(small), piece);
+    keep(&mut known, small, MASKS_HELD_BYTES_PER_WORKSPACE_MAX + 1);
+    assert_eq!(known.held_by(small), piece, "what is too long is not kept");
+}
+
+/// Of a user and a password, which travel encoded.
+#[test]
+fn the_mask_of_the_longest_credential_can_be_kept() {
+    let part = 64;
+    let plain = b"\x02>~z".repeat(CREDENTIAL_BYTES_MAX / part / 4);
+    let encoded = b"/+9a".repeat(CREDENTIAL_BYTES_MAX / part / 3);
+    let secrets = [&plain, &encoded, &plain[2..].to_vec()].map(|it| Zeroizing::new(it.clone()));
+    let bytes = Kept::new(TenantId::random(), secrets.to_vec()).bytes;
+    let bytes = bytes * part as u64;
+    assert!(bytes < MASKS_HELD_BYTES_PER_WORKSPACE_MAX, "{bytes}");
+}
+
+#[test]
+fn a_body_in_single_bytes_is_moved_about_once() {
+    let mask = Mask::of([vec![b'x'; 400].as_slice()]);
+    let mut stream = MaskStream::new(&mask);
+    let (bytes, mut shown, mut moved) = (1 << 16, 0, 0);
+    for _ in 0..bytes {
+        let out = stream.push(b".");
+        shown += out.len();
+        // What is left after something went is where it was, or was moved to the front.
+        if !out.is_empty() && stream.held.gone == 0 {
+            moved += stream.held.bytes().len();
+        }
+    }
+    assert!(shown > bytes / 2, "{shown}");
+    assert!(moved <= bytes, "{moved}");
+    assert_eq!(shown + stream.finish().len(), bytes);
 }
 
 #[test]

@@ -111,6 +111,24 @@ async fn another_threads_messages_arrive_in_order_behind_those_before() -> io::R
     Ok(())
 }
 
+#[test]
+fn what_was_written_leaves_no_more_room_than_usually_waits() {
+    let mut queue = Queue {
+        bytes: Vec::with_capacity(4 * HIGH_WATER_BYTES),
+        ..Queue::default()
+    };
+    queue.bytes.extend([7; 100]);
+    assert_eq!(queue.written(), 100);
+    assert!(queue.bytes.is_empty() && queue.bytes.capacity() <= HIGH_WATER_BYTES);
+    let kept = queue.bytes.as_ptr();
+    queue.bytes.extend([7; 100]);
+    assert_eq!(
+        (queue.written(), queue.bytes.as_ptr()),
+        (100, kept),
+        "it is used again"
+    );
+}
+
 #[tokio::test]
 async fn more_descriptors_than_a_socket_holds_arrive_each_with_its_message() -> io::Result<()> {
     const LOADS: u64 = 400;

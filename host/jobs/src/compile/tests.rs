@@ -28,6 +28,21 @@ fn recipe() -> Recipe {
     Recipe::parse(RECIPE, Format::Yaml).unwrap()
 }
 
+/// The variables and the steps that may be named at a place, as the component finds
+/// them.
+fn names_at(request: &Value, place: &Value) -> (Vec<Value>, Vec<Value>) {
+    if place.is_null() {
+        return (Vec::new(), Vec::new());
+    }
+    let index = |number: &Value| usize::try_from(number.as_u64().unwrap()).unwrap();
+    let block = &request["blocks"][index(&place["block"])];
+    let (mut variables, mut steps) = names_at(request, &block["place"]);
+    variables.extend(block["variables"].as_array().unwrap().iter().cloned());
+    let before = block["steps"].as_array().unwrap().iter();
+    steps.extend(before.take(index(&place["after"])).cloned());
+    (variables, steps)
+}
+
 #[test]
 fn each_expression_is_asked_with_what_it_may_name() {
     let request = check_request(&recipe());
@@ -35,12 +50,8 @@ fn each_expression_is_asked_with_what_it_may_name() {
     let shown: Vec<Value> = templates
         .iter()
         .map(|t| {
-            json!([
-                t["id"],
-                t["kind"],
-                t["variables"].as_array().unwrap().len(),
-                t["steps"]
-            ])
+            let (variables, steps) = names_at(&request, &t["place"]);
+            json!([t["id"], t["kind"], variables.len(), steps])
         })
         .collect();
     let expected = [
@@ -59,10 +70,46 @@ fn each_expression_is_asked_with_what_it_may_name() {
     ];
     assert_eq!(shown, expected);
     assert_eq!(templates[1]["value"], "steps.first.order == 1");
-    assert_eq!(
-        templates[4]["variables"],
-        json!(["trigger", "job", "steps", "line", "index"])
-    );
+    let (variables, _) = names_at(&request, &templates[4]["place"]);
+    let expected = ["trigger", "job", "steps", "line", "index"];
+    assert_eq!(variables, expected);
+}
+
+/// A recipe of so many replies, half of them inside of ten iterations, each with a name
+/// that is as long as may be.
+fn long(steps: usize) -> String {
+    let name = |kind: &str, number: usize| format!("{kind}{number:0>59}");
+    let reply = |indent: &str, number: usize| {
+        let id = name("step", number);
+        format!("{indent}- {{ id: {id}, respond: {{ body: 1 }} }}\n")
+    };
+    let mut text = "recipe: test\ntrigger: { webhook: {} }\nsteps:\n".to_owned();
+    text.extend((0..steps / 2).map(|number| reply("", number)));
+    let mut indent = String::new();
+    for depth in 0..10 {
+        let (id, item) = (name("each", depth), name("item", depth));
+        text.push_str(&format!("{indent}- id: {id}\n{indent}  foreach: trigger\n"));
+        text.push_str(&format!("{indent}  as: {item}\n{indent}  steps:\n"));
+        indent.push_str("  ");
+    }
+    text.extend((steps / 2..steps).map(|number| reply(&indent, number)));
+    text
+}
+
+#[test]
+fn the_request_to_check_a_recipe_is_as_long_as_the_recipe() {
+    for steps in [10, 100, 900] {
+        let text = long(steps);
+        let recipe = Recipe::parse(&text, Format::Yaml).unwrap();
+        let request = check_request(&recipe).to_string();
+        let ratio = request.len() / text.len();
+        assert!(
+            ratio < 6,
+            "{steps} steps: {} of {}",
+            request.len(),
+            text.len()
+        );
+    }
 }
 
 #[test]

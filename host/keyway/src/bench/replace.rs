@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use keyway_gate::{Assigned, Presence, Readiness, run_logic};
+use keyway_gate::{Assigned, LogicInput, Presence, Readiness, run_logic};
 use keyway_ipc::Entrance;
 use keyway_model::Digest;
 use keyway_model::limit::Limits;
@@ -91,14 +91,14 @@ async fn wedged(deployment: &Deployment) -> Result<Duration> {
     signal(deployment, Signal::STOP)?;
     let mut limits = Limits::default();
     limits.call.wall_ms_max = WALL_MS_MAX;
-    let entrance = Entrance::Run {
+    let input = LogicInput::of(Entrance::Run {
         input: "{}".to_owned(),
-    };
+    })?;
     let component = Digest::of(crate::wire::EXPRESSIONS);
     let call = async move {
         let tenant = keyway_store::PLATFORM.tenant;
         let waits = Presence::always();
-        run_logic(&before, tenant, component, entrance, &limits, &waits).await
+        run_logic(&before, tenant, component, input, &limits, &waits).await
     };
     let noticed = async {
         let noticed = readiness.wait_for(|state| *state == Readiness::Wedged);

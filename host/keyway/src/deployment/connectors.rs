@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use keyway_gate::resource::{ApprovalRecord, ConnectorRecord};
 use keyway_gate::{Connector, ControlError, Presence, View};
-use keyway_model::limit::{ARTIFACT_BYTES_MAX, LimitSet};
+use keyway_model::limit::{APPROVALS_PER_CONNECTOR_MAX, ARTIFACT_BYTES_MAX, LimitSet};
 use keyway_model::manifest::{imports_beyond, page, section};
 use keyway_model::{ApprovalId, Digest, Environment, Name, Scope, Timestamp};
 
@@ -181,9 +181,9 @@ impl Deployment {
             page: serde_json::to_value(&page)
                 .map_err(|error| ControlError::Internal(error.to_string()))?,
             approvals: view
-                .approvals()
+                .approvals_of(&digest)
                 .iter()
-                .filter(|a| a.digest == digest)
+                .rev()
                 .map(|a| shown(a))
                 .collect(),
         };
@@ -217,13 +217,18 @@ impl Deployment {
             Ok(approval) => approval,
             Err(error) => return allowed.fail(error).await,
         };
-        let scope = allowed.scope;
-        let change = approval.change(&self.gate.store().tenant(scope)).await?;
-        allowed.call.done(vec![change]).await?;
+        let Some(gone) = view.approvals_in_the_way_of(&approval, approval.at) else {
+            return Err(allowed.call.over(too_many_approvals(approval.digest)).await);
+        };
+        let (scope, store) = (allowed.scope, self.gate.store().tenant(allowed.scope));
+        let mut changes = vec![approval.change(&store).await?];
+        changes.extend(gone.iter().map(|id| ApprovalRecord::forget(&store, *id)));
+        allowed.call.done(changes).await?;
         let answer = shown(&approval);
-        self.gate
-            .registry()
-            .update(scope, |view| view.put_approval(approval));
+        self.gate.registry().update(scope, |view| {
+            view.forget_approvals(&approval.digest, &gone);
+            view.put_approvals([approval]);
+        });
         Ok(answer)
     }
 
@@ -289,9 +294,10 @@ impl Deployment {
         };
         let digest = connector.record.digest;
         let holding = view
-            .approvals()
+            .approvals_of(&digest)
             .iter()
-            .filter(|a| a.digest == digest && a.holds(now));
+            .rev()
+            .filter(|a| a.holds(now));
         let revoked: Vec<ApprovalRecord> = holding
             .map(|a| ApprovalRecord {
                 revision: a.revision + 1,
@@ -305,9 +311,9 @@ impl Deployment {
         }
         allowed.call.done(changes).await?;
         let answer = revoked.iter().map(shown).collect();
-        self.gate.registry().update(scope, |view| {
-            revoked.into_iter().for_each(|a| view.put_approval(a))
-        });
+        self.gate
+            .registry()
+            .update(scope, |view| view.put_approvals(revoked));
         Ok(answer)
     }
 
@@ -322,12 +328,7 @@ impl Deployment {
     fn summarize(&self, view: &View, connector: &Connector) -> ConnectorSummary {
         let record = &connector.record;
         let now = self.gate.clock().now();
-        let last = view
-            .approvals()
-            .iter()
-            .filter(|a| a.digest == record.digest)
-            .max_by_key(|a| a.at);
-        let state = match last {
+        let state = match view.approvals_of(&record.digest).first() {
             _ if self.workers.quarantined(&record.digest).is_some() => "quarantined",
             _ if view.approval(&record.digest, now).is_some() => "approved",
             None => "not approved",
@@ -362,6 +363,14 @@ fn not_installed(which: &str) -> ControlError {
         "no connector `{}` is installed: run `keyway connector list`, or install it",
         which.chars().take(80).collect::<String>()
     ))
+}
+
+fn too_many_approvals(digest: Digest) -> String {
+    format!(
+        "the approvals of {digest} exceed APPROVALS_PER_CONNECTOR_MAX ({APPROVALS_PER_CONNECTOR_MAX}), \
+         and each counts when those after it have ended: run `keyway connector revoke {digest}`, \
+         then approve it again"
+    )
 }
 
 fn shown(approval: &ApprovalRecord) -> Approval {

@@ -6,7 +6,6 @@ use std::time::Instant;
 use keyway_authz::{DenialReason, Principal, Resource};
 use keyway_fair::{Place, Wish};
 use keyway_gate::resource::RecipeRecord;
-use keyway_jobs::definition::Definition;
 use keyway_model::limit::WEBHOOK_BODIES_PER_RECIPE_MAX;
 use keyway_model::recipe::Trigger;
 use keyway_model::{Digest, RecipeId, Scope};
@@ -15,34 +14,24 @@ use super::Deployment;
 use crate::refusals::Refused;
 
 impl Deployment {
-    /// The recipe that takes events at this path, if one does now.
+    /// The recipe that takes events at this path, if one does now: a path that it had
+    /// before its present one takes none.
     pub(crate) fn hook(&self, path: &str) -> Option<(Scope, Arc<RecipeRecord>)> {
         let hash = *Digest::of(path.as_bytes()).as_bytes();
         let (scope, id) = self.hooks.read().get(&hash).copied()?;
         let recipe = self.view(scope).recipe_by_id(id).cloned()?;
-        recipe.started.then_some((scope, recipe))
+        let is_its_path = recipe.webhook.as_deref() == Some(path);
+        (recipe.started && is_its_path).then_some((scope, recipe))
     }
 
     /// How long a body this recipe takes: its own limit, within the platform's.
-    pub(crate) fn body_bytes_max(&self, recipe: &RecipeRecord) -> usize {
+    pub(crate) fn body_bytes_max(&self, scope: Scope, recipe: &RecipeRecord) -> usize {
         let platform = self.config.webhook.body_bytes_max;
-        let own = self
-            .body_limits
-            .lock()
-            .get(&(recipe.id, recipe.version))
-            .copied();
-        own.unwrap_or_else(|| {
-            let limit = match Definition::from_json(&recipe.definition)
-                .map(|definition| definition.trigger)
-            {
-                Ok(Trigger::Webhook(webhook)) => webhook.body_bytes_max.min(platform),
-                _ => platform,
-            };
-            self.body_limits
-                .lock()
-                .insert((recipe.id, recipe.version), limit);
-            limit
-        })
+        let definition = self.jobs.definition_in_force(scope, recipe);
+        match definition.as_deref().map(|definition| &definition.trigger) {
+            Ok(Trigger::Webhook(webhook)) => webhook.body_bytes_max.min(platform),
+            Ok(Trigger::Poll(_)) | Err(_) => platform,
+        }
     }
 
     /// A place for the body of an event, when it is the recipe's turn.

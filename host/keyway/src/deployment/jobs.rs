@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use keyway_gate::resource::RecipeRecord;
 use keyway_gate::{ControlError, View};
-use keyway_jobs::job::{JobRecord, JobSummary, JournalRow};
-use keyway_jobs::{Entry, JournalPage, completed_before_failure, read_journal};
+use keyway_jobs::job::{JobRecord, JobSummary};
+use keyway_jobs::{JournalPage, completed_before_failure, read_journal};
 use keyway_model::job::JobState;
 use keyway_model::limit::LISTED_MAX;
 use keyway_model::{JobId, Name};
@@ -133,7 +133,8 @@ impl Deployment {
             RerunFrom::Failed => {
                 let (allowed, _place) = self.read_place(allowed).await?;
                 let rows = read_journal(&store, stored.id).await?;
-                (allowed, stored.record.keys_of, kept_rows(rows))
+                let kept = completed_before_failure(rows);
+                (allowed, stored.record.keys_of, kept)
             }
         };
         let kept_bytes: usize = kept.iter().map(|row| row.entry.bytes()).sum();
@@ -174,24 +175,6 @@ impl Deployment {
             failure: None,
         })
     }
-}
-
-/// The rows of completed steps, as a rerun keeps them.
-fn kept_rows(rows: Vec<JournalRow>) -> Vec<JournalRow> {
-    let journal: Vec<Entry> = rows.iter().map(|row| row.entry.clone()).collect();
-    let kept = completed_before_failure(&journal);
-    kept.into_iter()
-        .map(|entry| {
-            let old = rows
-                .iter()
-                .find(|row| row.entry.key == entry.key && row.entry.record == entry.record);
-            JournalRow {
-                connector: old.and_then(|row| row.connector.clone()),
-                seen: old.and_then(|row| row.seen.clone()),
-                entry,
-            }
-        })
-        .collect()
 }
 
 /// A job as a list shows it: what the outside said is left to `job show`, since a

@@ -48,19 +48,21 @@ impl Deployment {
         let limits = LimitsRecord::of(&store).await?.unwrap_or_default();
         let mut parsed = Vec::with_capacity(connectors.len());
         for record in connectors {
-            let name = record.name.clone();
-            parsed.push(
-                Connector::of(record).map_err(|e| anyhow::anyhow!("connector `{name}`: {e}"))?,
-            );
+            let (name, digest) = (record.name.clone(), record.digest);
+            match Connector::of(record) {
+                Ok(connector) => parsed.push(connector),
+                // Installed when limits were wider: it does not run, and holds up nobody else.
+                Err(error) => {
+                    tracing::error!(%name, %digest, %error, "an installed connector is not taken any more; install one that is");
+                }
+            }
         }
         self.gate.registry().update(scope, |view| {
             view.put_limits(limits);
             parsed
                 .into_iter()
                 .for_each(|connector| view.add_connector(connector));
-            approvals
-                .into_iter()
-                .for_each(|approval| view.put_approval(approval));
+            view.put_approvals(approvals);
             connections
                 .into_iter()
                 .for_each(|connection| view.put_connection(connection));

@@ -95,6 +95,9 @@ impl Deployment {
             .await
             .map_err(|error| match error {
                 EvaluateError::Cancelled => ControlError::Cancelled,
+                EvaluateError::TooLong(error) => ControlError::Invalid(format!(
+                    "the recipe is too long: {error}; divide it into several recipes"
+                )),
                 EvaluateError::WorkerGone | EvaluateError::Failed(_) | _ => {
                     ControlError::Internal(error.to_string())
                 }
@@ -139,10 +142,18 @@ impl Deployment {
 
     /// Makes a version the one that takes events.
     pub(super) fn put_in_force(self: &Arc<Self>, scope: Scope, record: RecipeRecord) {
-        if let Some(path) = &record.webhook {
-            self.hooks
-                .write()
-                .insert(*Digest::of(path.as_bytes()).as_bytes(), (scope, record.id));
+        let hash_of = |path: &String| *Digest::of(path.as_bytes()).as_bytes();
+        let retired = self.view(scope).recipe_by_id(record.id).cloned();
+        let retired = retired.and_then(|before| before.webhook.as_ref().map(hash_of));
+        let taken = record.webhook.as_ref().map(hash_of);
+        {
+            let mut hooks = self.hooks.write();
+            if let Some(retired) = retired {
+                hooks.remove(&retired);
+            }
+            if let Some(taken) = taken {
+                hooks.insert(taken, (scope, record.id));
+            }
         }
         self.gate
             .registry()

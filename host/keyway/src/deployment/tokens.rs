@@ -239,9 +239,8 @@ impl Deployment {
     /// them stop at their next host call.
     pub(crate) fn end_expired_tokens(&self) {
         let ended = self.tokens.lock().take_expired(self.gate.clock().now());
-        for id in ended {
-            self.roles.remove(Principal::Token(id));
-        }
+        let ended = ended.into_iter().map(Principal::Token);
+        self.roles.remove_all(ended);
     }
 
     /// Of the tokens that have ended, each workspace keeps so many.

@@ -22,6 +22,7 @@ use tokio::process::Child;
 use tokio::sync::{Notify, watch};
 
 use crate::confined::{Confined, report};
+use crate::workers::age;
 use crate::workers::suspicion::Crash;
 
 /// How long a worker may take to say that it is ready.
@@ -43,6 +44,8 @@ pub(crate) struct WorkerPlan {
     pub(crate) room: Room,
     pub(crate) limits: CallLimits,
     pub(crate) worker_memory_bytes_max: u64,
+    /// Time on processors over a worker's life.
+    pub(crate) cpu_seconds_max: u64,
 }
 
 /// Who hears of a worker that ended, with the components that it ran.
@@ -197,6 +200,7 @@ impl Pool {
                 "--worker-memory-bytes-max={}",
                 self.plan.worker_memory_bytes_max
             ))
+            .arg(format!("--cpu-seconds-max={}", self.plan.cpu_seconds_max))
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .spawn()?;
@@ -261,20 +265,33 @@ impl Pool {
         Ok(lanes)
     }
 
-    /// Waits for the end of a worker, or for a call that it does not end, and
-    /// starts another in its place.
+    /// Waits for the end of a worker, for a call that it does not end, or until it is
+    /// old, and starts another in its place.
     async fn supervise(self: Arc<Self>, slot: usize, mut child: Child) {
         let mut stop = self.stop.subscribe();
         loop {
-            let lanes = self.lanes_of(slot);
+            let (pid, lanes) = (child.id(), self.lanes_of(slot));
             let crash = tokio::select! {
                 ended = child.wait() => ended_by(ended),
                 () = left(&lanes, Readiness::Wedged) => {
-                    tracing::error!(pid = child.id(), "a worker is given up and killed");
+                    tracing::error!(pid, "a worker is given up and killed");
                     kill(&mut child).await;
                     Crash::Wedged
                 }
                 () = left(&lanes, Readiness::Gone) => without_lanes(&mut child).await,
+                () = age::is_old(pid, self.plan.cpu_seconds_max) => {
+                    match self.start_one(slot).await {
+                        Ok(young) => {
+                            let old = std::mem::replace(&mut child, young);
+                            tokio::spawn(age::leave(old, lanes, stop.clone()));
+                        }
+                        Err(error) => {
+                            tracing::error!(%error, "an old worker cannot be replaced yet");
+                            tokio::time::sleep(RESTART_PAUSE).await;
+                        }
+                    }
+                    continue;
+                }
                 () = stopped(&mut stop) => {
                     kill(&mut child).await;
                     self.empty(slot);
@@ -309,7 +326,7 @@ impl Pool {
     }
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|is_stopped| *is_stopped).await);
 }
 
@@ -332,7 +349,7 @@ fn ended_by(ended: io::Result<ExitStatus>) -> Crash {
     Crash::by(ended.ok().and_then(|status| status.signal()))
 }
 
-async fn kill(child: &mut Child) {
+pub(super) async fn kill(child: &mut Child) {
     if let Err(error) = child.kill().await {
         tracing::error!(%error, "a worker cannot be killed");
     }

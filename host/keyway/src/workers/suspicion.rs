@@ -36,6 +36,8 @@ pub(crate) enum Crash {
     Wedged,
     /// Somebody else killed it: an administrator, or the kernel for want of memory.
     Killed,
+    /// It used up its time on processors.
+    Spent,
     /// It tried what no worker does: the filter of system calls ended it.
     Forbidden,
 }
@@ -46,6 +48,7 @@ impl Crash {
         match signal {
             Some(libc::SIGSYS) => Self::Forbidden,
             Some(libc::SIGKILL) => Self::Killed,
+            Some(libc::SIGXCPU) => Self::Spent,
             signal => Self::Ended { signal },
         }
     }
@@ -60,6 +63,7 @@ impl fmt::Display for Crash {
             Self::Ended { signal: None } => f.write_str("its worker broke off"),
             Self::Wedged => f.write_str("its worker did not end a call and was killed"),
             Self::Killed => f.write_str("its worker was killed by somebody else"),
+            Self::Spent => f.write_str("its worker used up its time on processors"),
             Self::Forbidden => {
                 f.write_str("its worker tried a system call that no worker makes (signal 31)")
             }
@@ -134,9 +138,9 @@ impl Suspicion {
     }
 
     fn strike(&mut self, component: Digest, crash: Crash, now: Instant) -> Option<Verdict> {
-        // A machine that is slow, or short of memory, can look like this, so it
-        // costs no more than company.
-        if matches!(crash, Crash::Wedged | Crash::Killed) {
+        // A machine that is slow, or short of memory, can look like this, and calls of
+        // many made a worker old, so it costs no more than company.
+        if matches!(crash, Crash::Wedged | Crash::Killed | Crash::Spent) {
             return None;
         }
         let record = self.records.get_mut(&component)?;

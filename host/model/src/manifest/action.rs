@@ -9,8 +9,9 @@ use super::destination::Destination;
 use super::error::ManifestError;
 use super::identity::Capability;
 use super::reader::{Node, Table};
-use super::schema::{self, Schema};
+use super::schema::{self, Schema, Tally};
 use crate::call::EffectClass;
+use crate::limit::{USE_PATHS_MAX, USES_MAX};
 use crate::name::Name;
 use crate::net::{Method, PathTemplate};
 
@@ -77,6 +78,8 @@ pub struct Check {
 pub(super) struct Context<'m> {
     pub(super) capabilities: &'m BTreeSet<Capability>,
     pub(super) destinations: &'m BTreeMap<Name, Destination>,
+    /// What its schemas have come to so far.
+    pub(super) schemas: &'m Tally,
 }
 
 const EFFECTS: [(&str, EffectClass); 4] = [
@@ -108,12 +111,13 @@ pub(super) fn read(node: &Node<'_>, context: &Context<'_>) -> Result<Action, Man
         effect,
         idempotency_header: read_idempotency_header(&table, effect)?,
         uses: read_uses(&table, context)?,
-        input: table
-            .optional("input")
-            .map_or_else(|| Ok(Schema::nothing()), |n| schema::read(&n))?,
+        input: table.optional("input").map_or_else(
+            || Ok(Schema::nothing()),
+            |n| schema::read(&n, context.schemas),
+        )?,
         output: table
             .optional("output")
-            .map(|n| schema::read(&n))
+            .map(|n| schema::read(&n, context.schemas))
             .transpose()?,
     })
 }
@@ -131,12 +135,13 @@ pub(super) fn read_trigger(
             .required("kind", "kind = \"poll\"")?
             .choice(&[("poll", TriggerKind::Poll)])?,
         uses: read_uses(&table, context)?,
-        input: table
-            .optional("input")
-            .map_or_else(|| Ok(Schema::nothing()), |n| schema::read(&n))?,
+        input: table.optional("input").map_or_else(
+            || Ok(Schema::nothing()),
+            |n| schema::read(&n, context.schemas),
+        )?,
         output: table
             .optional("output")
-            .map(|n| schema::read(&n))
+            .map(|n| schema::read(&n, context.schemas))
             .transpose()?,
     })
 }
@@ -175,15 +180,23 @@ fn read_uses(table: &Table<'_>, context: &Context<'_>) -> Result<Vec<Use>, Manif
             "add \"http\" to `capabilities` in [connector]",
         ));
     }
+    node.at_most(
+        ("USES_MAX", USES_MAX),
+        "put paths of one destination into one entry",
+    )?;
     node.list()?
-        .iter()
-        .map(|entry| read_use(entry, context))
+        .map(|entry| read_use(&entry, context))
         .collect()
 }
 
 fn read_use(node: &Node<'_>, context: &Context<'_>) -> Result<Use, ManifestError> {
     let table = node.table(&["destination", "methods", "paths"])?;
     let example = "{ destination = \"api\", methods = [\"GET\"], paths = [\"/orders/{id}\"] }";
+    let paths = table.required("paths", example)?;
+    paths.at_most(
+        ("USE_PATHS_MAX", USE_PATHS_MAX),
+        "write one template for several paths, such as \"/orders/{id}\" or \"/files/**\"",
+    )?;
     Ok(Use {
         destination: refer(
             &table.required("destination", example)?,
@@ -192,7 +205,7 @@ fn read_use(node: &Node<'_>, context: &Context<'_>) -> Result<Use, ManifestError
         methods: table
             .required("methods", example)?
             .set(|entry| entry.parse::<Method>("write the method in capital letters"))?,
-        paths: table.required("paths", example)?.set(|entry| {
+        paths: paths.set(|entry| {
             entry.parse::<PathTemplate>("write a path such as \"/orders/{id}\" or \"/files/**\"")
         })?,
     })

@@ -3,7 +3,10 @@
 //! Every table says which fields it knows; an unknown one is an error with its
 //! line, never dropped. Nothing here knows what a manifest is.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt::Display;
+use std::hash::Hash;
 use std::ops::Range;
 use std::str::FromStr;
 
@@ -14,6 +17,9 @@ use super::error::{ManifestError, at};
 use super::suggest;
 use crate::name::Name;
 
+/// Characters of one key that a path shows.
+const SHOWN_CHARS: usize = 80;
+
 /// One value of the document, with its place.
 #[derive(Clone, Debug)]
 pub(super) struct Node<'d> {
@@ -21,7 +27,7 @@ pub(super) struct Node<'d> {
     /// Where errors about the value as a whole point to: its key.
     key: Range<usize>,
     span: Range<usize>,
-    /// The keys that lead here, joined by dots.
+    /// The keys that lead here, joined by dots; long ones are cut.
     pub(super) path: String,
     /// The value itself.
     pub(super) value: &'d DeValue<'d>,
@@ -64,14 +70,10 @@ impl<'d> Node<'d> {
         at(self.text, &self.key, &self.path, message, remedy)
     }
 
-    fn child(
-        &self,
-        key: &'d Spanned<std::borrow::Cow<'d, str>>,
-        value: &'d Spanned<DeValue<'d>>,
-    ) -> Self {
-        let name = key.get_ref();
+    fn child(&self, key: &'d Spanned<Cow<'d, str>>, value: &'d Spanned<DeValue<'d>>) -> Self {
+        let name = shown(key.get_ref());
         let path = if self.path.is_empty() {
-            name.to_string()
+            name.into_owned()
         } else {
             format!("{}.{name}", self.path)
         };
@@ -93,14 +95,16 @@ impl<'d> Node<'d> {
     }
 
     /// The table's fields in any order, without a check of their names.
-    pub(super) fn fields(&self) -> Result<Vec<(&'d str, Self)>, ManifestError> {
+    pub(super) fn fields(
+        &self,
+    ) -> Result<impl Iterator<Item = (&'d str, Self)> + use<'d>, ManifestError> {
         let DeValue::Table(table) = self.value else {
             return Err(self.wrong_type("a table"));
         };
+        let node = self.clone();
         Ok(table
             .iter()
-            .map(|(key, value)| (key.get_ref().as_ref(), self.child(key, value)))
-            .collect())
+            .map(move |(key, value)| (key.get_ref().as_ref(), node.child(key, value))))
     }
 
     /// The table, after a check that it holds nothing but `known` fields.
@@ -130,7 +134,6 @@ impl<'d> Node<'d> {
     /// The table as a map from names that the author chose.
     pub(super) fn named(&self) -> Result<Vec<(Name, Self)>, ManifestError> {
         self.fields()?
-            .into_iter()
             .map(|(key, node)| match key.parse::<Name>() {
                 Ok(name) => Ok((name, node)),
                 Err(_) => Err(node.error_at_key(
@@ -204,7 +207,7 @@ impl<'d> Node<'d> {
     }
 
     /// The elements of a list that must not be empty.
-    pub(super) fn list(&self) -> Result<Vec<Self>, ManifestError> {
+    pub(super) fn list(&self) -> Result<impl Iterator<Item = Self> + use<'d>, ManifestError> {
         let DeValue::Array(elements) = self.value else {
             return Err(self.wrong_type("a list in brackets"));
         };
@@ -214,25 +217,48 @@ impl<'d> Node<'d> {
                 "list at least one, or remove the field",
             ));
         }
-        let element = |(index, value): (usize, &'d Spanned<DeValue<'d>>)| Self {
-            text: self.text,
+        let node = self.clone();
+        let element = move |(index, value): (usize, &'d Spanned<DeValue<'d>>)| Self {
+            text: node.text,
             key: value.span(),
             span: value.span(),
-            path: format!("{}[{index}]", self.path),
+            path: format!("{}[{index}]", node.path),
             value: value.get_ref(),
         };
-        Ok(elements.iter().enumerate().map(element).collect())
+        Ok(elements.iter().enumerate().map(element))
+    }
+
+    /// How many elements the list has; 0 if it is none.
+    pub(super) fn len(&self) -> usize {
+        self.value.as_array().map_or(0, |elements| elements.len())
+    }
+
+    /// That the list has no more elements than the limit `name` lets it.
+    pub(super) fn at_most(
+        &self,
+        (name, most): (&str, usize),
+        remedy: &str,
+    ) -> Result<(), ManifestError> {
+        let count = self.len();
+        if count > most {
+            let message = format!(
+                "`{}` has {count} entries, more than `{name}` ({most})",
+                self.path
+            );
+            return Err(self.error(message, remedy));
+        }
+        Ok(())
     }
 
     /// The elements of a list, each read by `read`, none of them twice.
-    pub(super) fn set<T: PartialEq>(
+    pub(super) fn set<T: Clone + Eq + Hash>(
         &self,
         read: impl Fn(&Self) -> Result<T, ManifestError>,
     ) -> Result<Vec<T>, ManifestError> {
-        let mut values = Vec::new();
+        let (mut values, mut known) = (Vec::new(), HashSet::new());
         for node in self.list()? {
             let value = read(&node)?;
-            if values.contains(&value) {
+            if !known.insert(value.clone()) {
                 return Err(node.error(
                     format!("`{}` repeats an earlier entry", node.path),
                     "remove it",
@@ -273,7 +299,18 @@ impl<'d> Table<'d> {
 
 /// At most 80 characters of what the author wrote, without hidden ones.
 pub(super) fn cut(text: &str) -> String {
-    text.chars().filter(|c| !is_hidden(*c)).take(80).collect()
+    text.chars()
+        .filter(|c| !is_hidden(*c))
+        .take(SHOWN_CHARS)
+        .collect()
+}
+
+/// A key as a part of a path: each value below it has one.
+fn shown(key: &str) -> Cow<'_, str> {
+    match key.len() > SHOWN_CHARS {
+        true => Cow::Owned(cut(key)),
+        false => Cow::Borrowed(key),
+    }
 }
 
 /// Characters that steer a terminal or turn text around: a page for reviewers
@@ -281,4 +318,43 @@ pub(super) fn cut(text: &str) -> String {
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use std::cell::Cell;
+
+    use super::*;
+
+    thread_local!(static COMPARED: Cell<usize> = const { Cell::new(0) });
+
+    #[derive(Clone, Eq)]
+    struct Entry<'d>(&'d str);
+
+    impl Hash for Entry<'_> {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
+
+    impl PartialEq for Entry<'_> {
+        fn eq(&self, other: &Self) -> bool {
+            COMPARED.set(COMPARED.get() + 1);
+            self.0 == other.0
+        }
+    }
+
+    #[test]
+    fn entries_of_a_long_list_are_not_compared_each_with_each() {
+        let entries: Vec<_> = (0..1_000).map(|at| format!("'{at}'")).collect();
+        let text = format!("all = [{}]", entries.join(","));
+        let document = DeValue::Table(DeTable::parse(&text).unwrap().into_inner());
+        let root = Node::root(&text, &document).table(&["all"]).unwrap();
+        let all = root.optional("all").unwrap();
+        let read = all.set(|entry| entry.text().map(Entry)).unwrap();
+        assert_eq!(read.len(), 1_000);
+        assert!(COMPARED.get() < 1_000, "{}", COMPARED.get());
+    }
 }

@@ -3,7 +3,9 @@
 //! Only the structure is checked here, keyword by keyword; compiling the
 //! schema is the gate's. Keywords that this page does not list are refused,
 //! because a schema with a keyword that nobody acts on promises what it does
-//! not keep. `sensitive = true` marks a value that is masked for people.
+//! not keep. `sensitive = true` marks a value that is masked for people. What a
+//! schema costs whoever compiles it and checks inputs with it is bounded here
+//! ([`Tally`]).
 
 use crate::limit::SCHEMA_DEPTH_MAX;
 use serde::Serialize;
@@ -14,6 +16,10 @@ use super::error::ManifestError;
 use super::reader::{Node, cut};
 use super::sensitive::{SensitivePaths, Step};
 use super::suggest;
+
+mod tally;
+
+pub(super) use tally::Tally;
 
 /// A JSON Schema (2020-12) whose structure is sound.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,9 +56,13 @@ enum Keyword {
     Anything,
     /// A list that is not empty.
     List,
-    /// A list of texts.
-    Texts,
+    /// `enum`.
+    Enum,
+    /// `required`.
+    Required,
     Text,
+    /// `pattern`.
+    Pattern,
     /// A whole number from 0.
     Count,
     Number,
@@ -79,13 +89,13 @@ const KEYWORDS: [(&str, Keyword); 43] = [
     ("default", Keyword::Anything),
     ("const", Keyword::Anything),
     ("examples", Keyword::List),
-    ("enum", Keyword::List),
-    ("required", Keyword::Texts),
+    ("enum", Keyword::Enum),
+    ("required", Keyword::Required),
     ("title", Keyword::Text),
     ("description", Keyword::Text),
     ("$comment", Keyword::Text),
     ("format", Keyword::Text),
-    ("pattern", Keyword::Text),
+    ("pattern", Keyword::Pattern),
     ("contentEncoding", Keyword::Text),
     ("contentMediaType", Keyword::Text),
     ("minLength", Keyword::Count),
@@ -127,8 +137,8 @@ const EVERY: [&str; 4] = [
     "unevaluatedProperties",
 ];
 
-pub(super) fn read(node: &Node<'_>) -> Result<Schema, ManifestError> {
-    let has_type = node.fields()?.iter().any(|(name, _)| *name == "type");
+pub(super) fn read(node: &Node<'_>, tally: &Tally) -> Result<Schema, ManifestError> {
+    let has_type = node.fields()?.any(|(name, _)| name == "type");
     if !has_type {
         return Err(node.error_at_key(
             format!("`{}` has no `type`", node.path),
@@ -139,6 +149,7 @@ pub(super) fn read(node: &Node<'_>) -> Result<Schema, ManifestError> {
         here: Vec::new(),
         sensitive: SensitivePaths::default(),
         in_condition: false,
+        tally,
     };
     walk.schema(node)?;
     Ok(Schema {
@@ -148,14 +159,16 @@ pub(super) fn read(node: &Node<'_>) -> Result<Schema, ManifestError> {
 }
 
 /// Where the walk stands in the instance that the schema describes.
-struct Walk {
+struct Walk<'t> {
     here: Vec<Step>,
     sensitive: SensitivePaths,
     in_condition: bool,
+    tally: &'t Tally,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn schema(&mut self, node: &Node<'_>) -> Result<(), ManifestError> {
+        self.tally.schemas(1, node)?;
         if node.path.matches('.').count() > SCHEMA_DEPTH_MAX {
             return Err(node.error_at_key(
                 "the schema nests too deeply",
@@ -176,13 +189,15 @@ impl Walk {
         match keyword {
             Keyword::Type => check_type(value),
             Keyword::Sensitive => self.mark(value),
-            Keyword::Anything => Ok(()),
-            Keyword::List => value.list().map(drop),
-            Keyword::Texts => value
-                .list()?
-                .iter()
-                .try_for_each(|text| text.text().map(drop)),
+            Keyword::Anything => self.tally.values(value),
+            Keyword::List => value.list().and_then(|_| self.tally.values(value)),
+            Keyword::Enum => self.tally.enumerated(value),
+            Keyword::Required => {
+                self.tally.schemas(value.len(), value)?;
+                value.list()?.try_for_each(|text| text.text().map(drop))
+            }
             Keyword::Text => value.text().map(drop),
+            Keyword::Pattern => self.tally.pattern(value.text()?, value),
             Keyword::Count => check_count(value),
             Keyword::Number => check_number(value),
             Keyword::Bool if value.value.is_bool() => Ok(()),
@@ -190,24 +205,20 @@ impl Walk {
                 Err(value.error("not true or false", "write true or false without quotes"))
             }
             Keyword::Same => self.schema(value),
-            Keyword::AllSame => value
-                .list()?
-                .iter()
-                .try_for_each(|schema| self.schema(schema)),
+            Keyword::AllSame => value.list()?.try_for_each(|schema| self.schema(&schema)),
             Keyword::Condition => self.condition(value),
             Keyword::Every => self.below(Step::Any, value),
             Keyword::Elements => value
                 .list()?
-                .iter()
-                .try_for_each(|schema| self.below(Step::Any, schema)),
-            Keyword::Properties => value
-                .fields()?
-                .into_iter()
-                .try_for_each(|(name, schema)| self.below(Step::Key(name.to_owned()), &schema)),
-            Keyword::Patterns => value
-                .fields()?
-                .into_iter()
-                .try_for_each(|(_, schema)| self.below(Step::Any, &schema)),
+                .try_for_each(|schema| self.below(Step::Any, &schema)),
+            Keyword::Properties => value.fields()?.try_for_each(|(name, schema)| {
+                self.tally.name(name, &schema)?;
+                self.below(Step::Key(name.to_owned()), &schema)
+            }),
+            Keyword::Patterns => value.fields()?.try_for_each(|(pattern, schema)| {
+                self.tally.pattern(pattern, &schema)?;
+                self.below(Step::Any, &schema)
+            }),
         }
     }
 
@@ -307,11 +318,14 @@ fn json(node: &Node<'_>) -> Result<Value, ManifestError> {
             Value::Number(finite.ok_or_else(no_form)?)
         }
         DeValue::Array(elements) if elements.is_empty() => Value::Array(Vec::new()),
-        DeValue::Array(_) => Value::Array(node.list()?.iter().map(json).collect::<Result<_, _>>()?),
+        DeValue::Array(_) => Value::Array(
+            node.list()?
+                .map(|element| json(&element))
+                .collect::<Result<_, _>>()?,
+        ),
         DeValue::Table(_) => {
             let fields = node
                 .fields()?
-                .into_iter()
                 .map(|(name, value)| Ok((name.to_owned(), json(&value)?)));
             Value::Object(fields.collect::<Result<Map<_, _>, ManifestError>>()?)
         }

@@ -7,6 +7,7 @@ use super::*;
 use crate::id::Digest;
 use crate::{CredentialSlot, EffectClass};
 
+mod bounds;
 mod limits;
 mod wrong;
 

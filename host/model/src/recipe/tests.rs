@@ -282,6 +282,23 @@ fn a_small_text_cannot_become_a_large_tree() {
 }
 
 #[test]
+fn a_text_with_an_anchor_is_as_long_as_any_other_and_not_repeated_without_end() {
+    let long = "x".repeat(limit::DOCUMENT_BYTES_MAX - 1_000);
+    let recipe = |aliases: usize| {
+        let aliases = "  - *long\n".repeat(aliases);
+        format!(
+            "recipe: a\ntrigger: {{ webhook: {{}} }}\nsteps:\n- id: a\n  transform:\n  - &long {long}\n{aliases}"
+        )
+    };
+    assert!(Recipe::parse(&recipe(1), Format::Yaml).is_ok());
+    let refused = first_error(&recipe(10), Format::Yaml);
+    assert!(
+        refused.contains("four times DOCUMENT_BYTES_MAX"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn depth_is_limited_in_both_formats() {
     let lists = "[".repeat(200) + &"]".repeat(200);
     let yaml = format!("recipe: {lists}");

@@ -15,10 +15,14 @@ use serde_saphyr::{Options, SnippetMode, Spanned};
 
 use super::error::{Place, RecipeError, RecipeErrors};
 use super::tree::{Content, Key, Located};
-use crate::limit::{DOCUMENT_LEVELS_MAX, DOCUMENT_NODES_MAX};
+use crate::limit::{DOCUMENT_BYTES_MAX, DOCUMENT_LEVELS_MAX, DOCUMENT_NODES_MAX};
 
 /// Stack for [`DOCUMENT_LEVELS_MAX`] levels, with room to spare.
 const STACK_BYTES: usize = 8 << 20;
+
+/// Bytes of all texts, with those that aliases repeat; the parser counts one that has
+/// an anchor twice.
+const TEXT_BYTES: usize = 4 * DOCUMENT_BYTES_MAX;
 
 pub(super) fn read(text: &str) -> Result<Located, RecipeErrors> {
     std::thread::scope(|scope| {
@@ -45,7 +49,13 @@ fn parse(text: &str) -> Result<Located, RecipeErrors> {
             snippets: SnippetMode::Off,
         });
         let message = message.lines().next().unwrap_or_default().to_owned();
-        let message = without_place(&message);
+        let message = match message.contains("ScalarBytes") {
+            true => format!(
+                "with what aliases repeat, its texts are longer than {TEXT_BYTES} bytes, \
+                 four times DOCUMENT_BYTES_MAX"
+            ),
+            false => without_place(&message),
+        };
         RecipeErrors::from(RecipeError::new(
             place(at),
             "",
@@ -62,6 +72,7 @@ fn options() -> Options {
             max_depth: DOCUMENT_LEVELS_MAX,
             max_nodes: DOCUMENT_NODES_MAX,
             max_events: 4 * DOCUMENT_NODES_MAX,
+            max_total_scalar_bytes: TEXT_BYTES,
             max_aliases: 1_000,
             max_anchors: 100,
         },

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsExt as _};
-use keyway_model::Scope;
-use keyway_model::limit::{SCRATCH_SCOPE_BYTES_MAX, SCRATCH_TOTAL_BYTES_MAX};
+use keyway_model::limit::{SCRATCH_TOTAL_BYTES_MAX, SCRATCH_WORKSPACE_BYTES_MAX};
+use keyway_model::{Scope, TenantId};
 use parking_lot::Mutex;
 use rustix::fs::OFlags;
 
@@ -39,7 +39,7 @@ pub(crate) struct Room {
 #[derive(Default)]
 struct Held {
     total: u64,
-    by_scope: HashMap<Scope, u64>,
+    by_tenant: HashMap<TenantId, u64>,
 }
 
 impl Room {
@@ -69,7 +69,7 @@ impl Room {
             dir: open_dir(&self.base, &name)?,
             room: Arc::clone(self),
             name,
-            scope,
+            tenant: scope.tenant,
             bytes: 0,
         })
     }
@@ -81,33 +81,36 @@ impl Room {
         self.left.lock().extend(left);
     }
 
-    fn hold(&self, scope: Scope, bytes: u64) -> Result<(), ScratchError> {
+    fn hold(&self, tenant: TenantId, bytes: u64) -> Result<(), ScratchError> {
         let mut held = self.held.lock();
-        if held.total.saturating_add(bytes) > SCRATCH_TOTAL_BYTES_MAX {
+        let own = held.by_tenant.get(&tenant).copied().unwrap_or_default();
+        let own = own.saturating_add(bytes);
+        if own > SCRATCH_WORKSPACE_BYTES_MAX {
+            return Err(ScratchError::Limit {
+                name: "scratch_workspace_bytes_max",
+                value: SCRATCH_WORKSPACE_BYTES_MAX,
+            });
+        }
+        let total = held.total.saturating_add(bytes);
+        // As much as it has itself stays free for the others.
+        if total.saturating_add(own) > SCRATCH_TOTAL_BYTES_MAX {
             return Err(ScratchError::Limit {
                 name: "scratch_total_bytes_max",
                 value: SCRATCH_TOTAL_BYTES_MAX,
             });
         }
-        let of_scope = held.by_scope.entry(scope).or_default();
-        if of_scope.saturating_add(bytes) > SCRATCH_SCOPE_BYTES_MAX {
-            return Err(ScratchError::Limit {
-                name: "scratch_scope_bytes_max",
-                value: SCRATCH_SCOPE_BYTES_MAX,
-            });
-        }
-        *of_scope += bytes;
-        held.total += bytes;
+        held.by_tenant.insert(tenant, own);
+        held.total = total;
         Ok(())
     }
 
-    fn free(&self, scope: Scope, bytes: u64) {
+    fn free(&self, tenant: TenantId, bytes: u64) {
         let mut held = self.held.lock();
         held.total = held.total.saturating_sub(bytes);
-        let of_scope = held.by_scope.entry(scope).or_default();
-        *of_scope = of_scope.saturating_sub(bytes);
-        if *of_scope == 0 {
-            held.by_scope.remove(&scope);
+        let own = held.by_tenant.entry(tenant).or_default();
+        *own = own.saturating_sub(bytes);
+        if *own == 0 {
+            held.by_tenant.remove(&tenant);
         }
     }
 }
@@ -117,7 +120,7 @@ pub(crate) struct CallDir {
     dir: Dir,
     room: Arc<Room>,
     name: String,
-    scope: Scope,
+    tenant: TenantId,
     bytes: u64,
 }
 
@@ -128,14 +131,14 @@ impl CallDir {
 
     /// Takes so many bytes of what the workspace and the deployment may hold.
     pub(crate) fn hold(&mut self, bytes: u64) -> Result<(), ScratchError> {
-        self.room.hold(self.scope, bytes)?;
+        self.room.hold(self.tenant, bytes)?;
         self.bytes += bytes;
         Ok(())
     }
 
     /// Gives so many of them back.
     pub(crate) fn free(&mut self, bytes: u64) {
-        self.room.free(self.scope, bytes);
+        self.room.free(self.tenant, bytes);
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
@@ -146,7 +149,7 @@ impl Drop for CallDir {
             tracing::error!(%error, "scratch files of a call that has ended are left; the next call tries again");
             self.room.left.lock().push(std::mem::take(&mut self.name));
         }
-        self.room.free(self.scope, self.bytes);
+        self.room.free(self.tenant, self.bytes);
     }
 }
 

@@ -246,10 +246,19 @@ impl TenantStore {
 
     /// Deletes a resource.
     pub fn delete(&self, kind: Kind, id: impl Into<RowId>) -> Change {
+        let deletion = self.deletion(kind, id.into());
+        Change::of(deletion.or_if_nothing(StoreError::NotFound(kind.as_str())))
+    }
+
+    /// Deletes a resource if it is there still.
+    pub fn forget(&self, kind: Kind, id: impl Into<RowId>) -> Change {
+        Change::of(self.deletion(kind, id.into()))
+    }
+
+    fn deletion(&self, kind: Kind, id: RowId) -> Statement {
         let sql =
             "DELETE FROM resource WHERE tenant = ? AND environment = ? AND kind = ? AND id = ?";
-        let values = self.key(kind, id.into()).to_vec();
-        Change::of(Statement::new(sql, values).or_if_nothing(StoreError::NotFound(kind.as_str())))
+        Statement::new(sql, self.key(kind, id).to_vec())
     }
 
     /// The resource with this id.

@@ -254,37 +254,35 @@ async fn each_limit_is_refused_with_its_name_and_value() {
 
 #[tokio::test]
 async fn a_workspace_and_the_deployment_hold_only_so_much_and_an_end_gives_it_back() {
-    use keyway_model::limit::{SCRATCH_SCOPE_BYTES_MAX, SCRATCH_TOTAL_BYTES_MAX};
+    use keyway_model::limit::{
+        SCRATCH_TOTAL_BYTES_MAX as TOTAL, SCRATCH_WORKSPACE_BYTES_MAX as OWN,
+    };
     let deployment = Deployment::new().await;
     let room = &deployment.store.0.scratch;
-    let mut mine = room.call_dir(deployment.mine).unwrap();
-    mine.hold(SCRATCH_SCOPE_BYTES_MAX).unwrap();
-    let refused = room.call_dir(deployment.mine).unwrap().hold(1);
-    assert_eq!(
-        limit_of(refused),
-        ("scratch_scope_bytes_max", SCRATCH_SCOPE_BYTES_MAX)
-    );
-    let of = |tenant| Scope {
+    let of = |tenant, environment| Scope {
         tenant: keyway_model::TenantId::from_bits(tenant),
-        environment: Environment::Test,
+        environment,
     };
-    let others: Vec<_> = (100..103)
-        .map(|tenant| {
-            let mut dir = room.call_dir(of(tenant)).unwrap();
-            dir.hold(SCRATCH_SCOPE_BYTES_MAX).unwrap();
-            dir
-        })
-        .collect();
-    let refused = room.call_dir(deployment.other).unwrap().hold(1);
-    assert_eq!(
-        limit_of(refused),
-        ("scratch_total_bytes_max", SCRATCH_TOTAL_BYTES_MAX)
-    );
+    let holding = |tenant, bytes| {
+        let mut dir = room.call_dir(of(tenant, Environment::Test)).unwrap();
+        dir.hold(bytes).map(|()| dir)
+    };
+    let mut mine = holding(1, OWN).unwrap();
+    let elsewhere = of(1, Environment::Production);
+    let refused = room.call_dir(elsewhere).unwrap().hold(1);
+    assert_eq!(limit_of(refused), ("scratch_workspace_bytes_max", OWN));
     mine.free(10);
-    room.call_dir(deployment.other).unwrap().hold(10).unwrap();
-    drop((mine, others));
-    let mut again = room.call_dir(deployment.mine).unwrap();
-    again.hold(SCRATCH_SCOPE_BYTES_MAX).unwrap();
+    room.call_dir(elsewhere).unwrap().hold(10).unwrap();
+    mine.hold(10).unwrap();
+    // Each leaves as much as it holds: three have all, and the fourth half of the rest.
+    let others = [2, 3].map(|tenant| holding(tenant, OWN).unwrap());
+    let left = TOTAL - 3 * OWN;
+    let refused = holding(4, left / 2 + 1).map(drop);
+    assert_eq!(limit_of(refused), ("scratch_total_bytes_max", TOTAL));
+    let fourth = holding(4, left / 2).unwrap();
+    holding(5, left / 4).expect("those that come later have something, too");
+    drop((mine, others, fourth));
+    holding(1, OWN).unwrap();
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! Reruns, attempts whose outcome is unknown, and answers that do not fit.
 
-use keyway_model::EffectClass;
+use keyway_gate::Seen;
+use keyway_model::{Digest, EffectClass};
 
 use super::*;
+use crate::job::JournalRow;
 
 const FAILING: &str = r#"
   - { id: first, action: orders.create, connection: shop, input: 1 }
@@ -27,16 +29,100 @@ fn a_failed_action_fails_the_job_and_a_rerun_goes_on_there() {
     );
 
     let repaired = definition(&FAILING.replace("fails", "works"));
-    let rerun = run_from(
-        &repaired,
-        &json!({}),
-        completed_before_failure(&ran.journal),
-    );
+    let rows = ran.journal.iter().cloned().map(plain).collect();
+    let kept = completed_before_failure(rows);
+    let kept = kept.into_iter().map(|row| row.entry).collect();
+    let rerun = run_from(&repaired, &json!({}), kept);
     assert_eq!(rerun.outcome, Outcome::Succeeded { reason: None });
     assert_eq!(
         rerun.acted,
         [ran.acted[1].clone()],
         "one step, with the same idempotency key"
+    );
+}
+
+/// A row of which nothing is known beside the entry.
+fn plain(entry: Entry) -> JournalRow {
+    JournalRow {
+        entry,
+        connector: None,
+        seen: None,
+    }
+}
+
+/// Row `number` of a long journal: every tenth is the mark of an attempt, and what
+/// is known of a row tells it from all others.
+fn numbered(number: u32) -> JournalRow {
+    let record = match number % 10 {
+        0 => Record::Started {
+            effect: EffectClass::Once,
+            attempt: 1,
+        },
+        _ => Record::Completed {
+            output: json!(null).into(),
+        },
+    };
+    let entry = Entry {
+        position: number,
+        key: format!("each[{number:06}]/create"),
+        step: "create".to_owned(),
+        kind: "action".to_owned(),
+        record,
+        input: None,
+        at: AT,
+    };
+    let seen = Seen {
+        state_reads: number,
+        ..Seen::default()
+    };
+    JournalRow {
+        connector: Some((Digest::of(&number.to_be_bytes()), "orders".parse().unwrap())),
+        seen: Some(seen),
+        entry,
+    }
+}
+
+#[test]
+fn what_a_rerun_keeps_is_numbered_anew_and_brings_what_is_known_of_it() {
+    let mut rows: Vec<JournalRow> = (0..12).map(numbered).collect();
+    let reason = json!({ "outcome": "failed", "reason": "no" });
+    rows[11].entry.kind = "stop".to_owned();
+    rows[11].entry.record = Record::Completed {
+        output: reason.into(),
+    };
+    rows.push(numbered(12));
+    rows[12].entry.record = Record::Failed {
+        cause: Cause::Limit("over".to_owned()),
+    };
+    let kept = completed_before_failure(rows);
+    for (row, position) in kept.iter().zip(0..) {
+        let mut expected = numbered(position + 1);
+        expected.entry.position = position;
+        assert_eq!(row.entry, expected.entry);
+        assert_eq!(row.connector, expected.connector);
+        assert_eq!(row.seen, expected.seen);
+    }
+    assert_eq!(
+        kept.len(),
+        9,
+        "neither marks, nor the stop, nor the failure"
+    );
+}
+
+#[test]
+fn a_rerun_looks_once_at_each_row_of_a_long_journal() {
+    let rows: Vec<JournalRow> = (0..100_000).map(numbered).collect();
+    // Looking for each among all of them again would take minutes here.
+    let kept = completed_before_failure(rows);
+    assert_eq!(kept.len(), 90_000);
+    let last = &kept[89_999];
+    assert_eq!(
+        (last.entry.position, last.entry.key.as_str()),
+        (89_999, "each[099999]/create")
+    );
+    assert_eq!(
+        last.seen.as_ref().map(|seen| seen.state_reads),
+        Some(99_999)
     );
 }
 

@@ -1,0 +1,171 @@
+//! Masks that are kept for the next call of their connections. Making one costs
+//! more than a call does, and one for a long secret takes megabytes: so they are
+//! kept for a while, within so many bytes, and what was let go is made again.
+//!
+//! A workspace makes room among its own; where all hold too much, the one that
+//! holds most does. Never answers with a mask for other secrets than those that
+//! the request has in hand.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use keyway_model::limit::{MASKS_HELD_BYTES_MAX, MASKS_HELD_BYTES_PER_WORKSPACE_MAX};
+use keyway_model::{ConnectionId, TenantId};
+use parking_lot::Mutex;
+
+use super::{Mask, Travelling};
+
+/// How long a mask is kept: a secret that is not used any more is wiped within
+/// this time of its next use, or of another connection's.
+const KEPT: Duration = Duration::from_secs(60);
+
+/// The masks that were made last.
+#[derive(Debug, Default)]
+pub(crate) struct Masks(pub(super) Mutex<Known>);
+
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) kept: HashMap<ConnectionId, Kept>,
+    /// Counts what was made; what was made last has the highest number.
+    made: u64,
+    pub(super) bytes: u64,
+    holders: HashMap<TenantId, Holder>,
+}
+
+/// One workspace that has masks.
+#[derive(Debug, Default)]
+struct Holder {
+    bytes: u64,
+    /// In the order in which they were made.
+    connections: BTreeMap<u64, ConnectionId>,
+}
+
+pub(super) struct Kept {
+    secrets: Vec<Travelling>,
+    mask: Arc<Mask>,
+    pub(super) bytes: u64,
+    owner: TenantId,
+    number: u64,
+    since: Instant,
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.mask.fmt(f)
+    }
+}
+
+impl Masks {
+    /// The mask for exactly these secrets of a connection.
+    pub(crate) fn of(
+        &self,
+        owner: TenantId,
+        connection: ConnectionId,
+        secrets: Vec<Travelling>,
+    ) -> Arc<Mask> {
+        if let Some(mask) = self.0.lock().known(&connection, &secrets) {
+            return mask;
+        }
+        // Not under the lock: this takes milliseconds.
+        let kept = Kept::new(owner, secrets);
+        let mask = Arc::clone(&kept.mask);
+        self.0.lock().keep(connection, kept);
+        mask
+    }
+}
+
+impl Kept {
+    pub(super) fn new(owner: TenantId, secrets: Vec<Travelling>) -> Self {
+        let mask = Mask::of(secrets.iter().map(|secret| secret.as_slice()));
+        let own: usize = secrets.iter().map(|secret| secret.capacity()).sum();
+        Self {
+            secrets,
+            bytes: (own + mask.bytes()) as u64,
+            mask: Arc::new(mask),
+            owner,
+            number: 0,
+            since: Instant::now(),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.since.elapsed() >= KEPT
+    }
+}
+
+impl Known {
+    fn known(&self, connection: &ConnectionId, secrets: &[Travelling]) -> Option<Arc<Mask>> {
+        let kept = self.kept.get(connection)?;
+        (kept.secrets == secrets && !kept.is_over()).then(|| Arc::clone(&kept.mask))
+    }
+
+    pub(super) fn keep(&mut self, connection: ConnectionId, new: Kept) {
+        self.forget(&connection);
+        self.forget_what_is_over();
+        let Kept { owner, bytes, .. } = new;
+        if bytes > MASKS_HELD_BYTES_PER_WORKSPACE_MAX {
+            return;
+        }
+        while self.held_by(owner) + bytes > MASKS_HELD_BYTES_PER_WORKSPACE_MAX {
+            self.forget_oldest_of(owner);
+        }
+        while self.bytes + bytes > MASKS_HELD_BYTES_MAX {
+            self.forget_oldest_of(self.largest(owner, bytes));
+        }
+        self.made += 1;
+        self.bytes += bytes;
+        let holder = self.holders.entry(owner).or_default();
+        holder.bytes += bytes;
+        holder.connections.insert(self.made, connection);
+        let number = self.made;
+        self.kept.insert(connection, Kept { number, ..new });
+    }
+
+    pub(super) fn held_by(&self, tenant: TenantId) -> u64 {
+        self.holders.get(&tenant).map_or(0, |holder| holder.bytes)
+    }
+
+    /// The workspace that holds most, with what `comer` will hold besides.
+    fn largest(&self, comer: TenantId, bytes: u64) -> TenantId {
+        let held = self.holders.iter().map(|(tenant, holder)| {
+            let more = if *tenant == comer { bytes } else { 0 };
+            (holder.bytes + more, *tenant)
+        });
+        held.max().map_or(comer, |(_, tenant)| tenant)
+    }
+
+    fn forget_what_is_over(&mut self) {
+        let is_over = |id: &&ConnectionId| self.kept.get(*id).is_none_or(Kept::is_over);
+        let holders = self.holders.values();
+        let over: Vec<ConnectionId> = holders
+            .flat_map(|holder| holder.connections.values().take_while(is_over))
+            .copied()
+            .collect();
+        for connection in over {
+            self.forget(&connection);
+        }
+    }
+
+    fn forget_oldest_of(&mut self, tenant: TenantId) {
+        let holder = self.holders.get(&tenant);
+        let oldest = holder.and_then(|holder| holder.connections.values().next());
+        if let Some(connection) = oldest.copied() {
+            self.forget(&connection);
+        }
+    }
+
+    fn forget(&mut self, connection: &ConnectionId) {
+        let Some(kept) = self.kept.remove(connection) else {
+            return;
+        };
+        self.bytes -= kept.bytes;
+        if let Some(holder) = self.holders.get_mut(&kept.owner) {
+            holder.bytes -= kept.bytes;
+            holder.connections.remove(&kept.number);
+            if holder.connections.is_empty() {
+                self.holders.remove(&kept.owner);
+            }
+        }
+    }
+}
