@@ -53,10 +53,11 @@ impl Attack {
         }
     }
 
-    /// How often it is tried in such a time, at least: a third of what its attackers
-    /// could if the machine did nothing else, and once by each.
+    /// How often it is tried in such a time, at least: a sixth of what its attackers
+    /// could if the machine did nothing else, for what computes for long stands back
+    /// for everybody; and once by each.
     pub(crate) fn tries_min(&self, time: Duration) -> u128 {
-        let each = self.pause.max(self.takes).as_micros() * 3;
+        let each = self.pause.max(self.takes).as_micros() * 6;
         let attackers = self.attackers as u128;
         attackers.max(attackers * time.as_micros() / each)
     }
