@@ -105,6 +105,10 @@ const FILES: Rule = Rule {
         ("host/keyway/src/cli/recipe.rs", "recipes of an author"),
         ("host/keyway/src/config.rs", "the configuration"),
         ("host/keyway/src/confined.rs", "which users have processes"),
+        (
+            "host/keyway/src/workers/age.rs",
+            "how long a worker computed",
+        ),
         ("host/keyway/src/demo/", "the demo's own folder"),
         ("host/keyway/src/scaffold.rs", "a new connector's folder"),
         (
