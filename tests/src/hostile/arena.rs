@@ -21,7 +21,7 @@ pub(crate) const CPU_MS_MAX: u64 = 500;
 /// How long such a call waits at most.
 pub(crate) const WALL: Duration = Duration::from_millis(2_500);
 const LIMITS: &str =
-    "[limits]\ncpu_ms_max = 500\nwall_ms_max = 2500\nhost_calls_max = 1000\nstate_keys_max = 20\n";
+    "[limits]\ncpu_ms_max = 500\nwall_ms_max = 2500\nhost_calls_max = 3000\nstate_keys_max = 20\n";
 
 impl Guest {
     /// What it is called as a connector, and the action to call.
