@@ -4,15 +4,7 @@ use serde_json::json;
 
 use crate::harness::Stage;
 use crate::processes::children;
-
-const LOOP: &str = r#"recipe: loop
-trigger: { webhook: {} }
-steps:
-  - id: attempt
-    action: hostile.attempt
-    connection: target
-    input: "${ trigger.body }"
-"#;
+use crate::quarantine::LOOP;
 
 #[test]
 fn an_old_worker_gives_way_to_another_and_ends_with_its_calls() {
