@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::harness::{CALL_IMPORT, Stage, artifact};
+use crate::harness::{CALL_IMPORT, Stage, artifact, with_manifest};
 
 const ATTEMPT: &str = r#"recipe: attempt
 trigger: { webhook: {} }
@@ -119,6 +119,25 @@ fn a_guest_that_is_ended_at_a_limit_leaves_a_record_that_says_so() {
         });
         assert!(ended, "{what}: {audit:?}");
     }
+}
+
+#[test]
+fn an_input_over_its_limit_makes_no_call_and_leaves_a_record_that_says_so() {
+    let attacker = Attacker::in_stage(Stage::empty(), |stage| {
+        let asking = |manifest: &str| format!("{manifest}\n[limits]\nvalue_bytes_max = 3000\n");
+        stage.write("asking.wasm", with_manifest("hostile.wasm", asking))
+    });
+    let input = json!({ "what": "read_environment", "more": "x".repeat(5_000) });
+    assert_eq!(attacker.stage.post(&attacker.hook, &input).0, 502);
+    let job = attacker.stage.last_job();
+    let failure = job["failure"].as_str().unwrap();
+    assert!(failure.contains("`value_bytes_max` (3000)"), "{failure}");
+    let audit = attacker.stage.audit();
+    let is_told = |line: &Value| {
+        let ended = line["record"]["ended"].as_str().unwrap_or_default();
+        line["record"]["actor"]["job"] == job["id"] && ended.contains("value_bytes_max")
+    };
+    assert!(audit.iter().any(is_told), "{audit:?}");
 }
 
 #[test]

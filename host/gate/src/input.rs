@@ -3,11 +3,15 @@
 //!
 //! In this order: what it costs to look at an input grows with its length.
 
-use keyway_ipc::{Entrance, Trap};
+use std::sync::Arc;
+
+use keyway_ipc::{CallOutcome, Entrance, Trap, Usage};
 use keyway_model::limit::CallLimits;
+use keyway_store::Unit;
 use serde_json::Value;
 
-use crate::grant::Purpose;
+use crate::Gate;
+use crate::grant::{Basis, Purpose};
 use crate::over::within;
 use crate::registry::Connector;
 use crate::schema::SchemaError;
@@ -51,6 +55,18 @@ impl Connector {
             Purpose::Check => {}
         }
         Ok(())
+    }
+}
+
+impl Gate {
+    /// Leaves the record of a call that is not made since its input is over its limit,
+    /// to be written with the unit's next durable write.
+    pub fn record_unfit(self: &Arc<Self>, basis: &Basis, unit: &Unit, unfit: &Unfit) {
+        let Unfit::TooLong(trap) = unfit else { return };
+        // Without a grant there is no call, and that is what is told of.
+        if let Ok(invocation) = self.open(basis.clone(), unit.clone(), None) {
+            invocation.record_tally(&Usage::default(), &CallOutcome::Trap(trap.clone()));
+        }
     }
 }
 

@@ -69,19 +69,22 @@ impl Jobs {
             input: act.input.text().to_owned(),
         };
         let limits = self.gate.limits(run.scope, &connector.manifest.limits);
-        connector
-            .takes(&purpose, &entrance, &limits.call)
-            .map_err(|unfit| refused(act, unfit))?;
+        let taken = connector.takes(&purpose, &entrance, &limits.call);
         let actor = run.actor(act.key.clone(), connector, act.action.to_string());
         let header = action.idempotency_header.clone();
+        let basis = Basis {
+            scope: run.scope,
+            connector: Arc::clone(connector),
+            connection: Arc::clone(connection),
+            purpose,
+            actor,
+        };
+        if let Err(unfit) = taken {
+            self.gate.record_unfit(&basis, &run.unit, &unfit);
+            return Err(refused(act, unfit));
+        }
         Ok(Prepared {
-            basis: Basis {
-                scope: run.scope,
-                connector: Arc::clone(connector),
-                connection: Arc::clone(connection),
-                purpose,
-                actor,
-            },
+            basis,
             effect: action.effect,
             idempotency: header.map(|header| (header, act.idempotency_key.clone())),
             entrance,

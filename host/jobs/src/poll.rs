@@ -147,12 +147,7 @@ impl Jobs {
             cursor,
         };
         let limits = self.gate.limits(scope, &connector.manifest.limits);
-        connector
-            .takes(&purpose, &entrance, &limits.call)
-            .map_err(|unfit| match unfit {
-                Unfit::TooLong(trap) => PollError::Failed(trap.to_string()),
-                Unfit::TooDeep | Unfit::Schema(_) => not_ready(unfit.to_string()),
-            })?;
+        let taken = connector.takes(&purpose, &entrance, &limits.call);
         let mut actor = crate::act::direct_actor(recipe.owner, connector, poll.trigger.as_str());
         actor.recipe = Some((recipe.id, recipe.version));
         actor.invocation = Some(InvocationId::random());
@@ -164,6 +159,14 @@ impl Jobs {
             actor,
         };
         let unit = self.gate.store().unit(scope);
+        if let Err(unfit) = taken {
+            self.gate.record_unfit(&basis, &unit, &unfit);
+            unit.commit().await.map_err(DriveError::from)?;
+            return Err(match unfit {
+                Unfit::TooLong(trap) => PollError::Failed(trap.to_string()),
+                Unfit::TooDeep | Unfit::Schema(_) => not_ready(unfit.to_string()),
+            });
+        }
         let invocation = self
             .gate
             .open(basis, unit.clone(), None)
