@@ -1,6 +1,8 @@
 //! A job as people may see it: every labelled value masked, wherever in the
 //! job it shows up.
 
+use std::collections::HashMap;
+
 use keyway_gate::resource::RecipeRecord;
 use keyway_gate::{Ended, Seen, View};
 use keyway_ipc::CallOutcome;
@@ -60,11 +62,12 @@ impl Shown<'_> {
         let Ok(mask) = collector.into_mask() else {
             return self.nothing();
         };
+        let last = last_of_each(self.rows);
         let steps = self
             .rows
             .iter()
             .zip(values.iter().zip(&labels))
-            .filter(|(row, _)| !self.is_superseded(row))
+            .filter(|(row, _)| !is_superseded(row, &last))
             .map(|(row, (values, labels))| step(row, values, labels, &mask))
             .collect();
         let reply = self
@@ -140,15 +143,6 @@ impl Shown<'_> {
         }
     }
 
-    /// Whether a row only marks the start of a step whose end is there, too.
-    fn is_superseded(&self, row: &JournalRow) -> bool {
-        let marks = matches!(row.entry.record, Record::Started { .. });
-        marks
-            && self.rows.iter().any(|later| {
-                later.entry.key == row.entry.key && later.entry.position > row.entry.position
-            })
-    }
-
     /// From the schemas of the action, and from `mask: true`.
     fn labels_of(&self, definition: Option<&Definition>, row: &JournalRow) -> StepLabels {
         let whole = || StepLabels {
@@ -183,6 +177,23 @@ impl Shown<'_> {
         };
         labels_of_action(declared)
     }
+}
+
+/// The last place of each step in the journal.
+fn last_of_each(rows: &[JournalRow]) -> HashMap<&str, u32> {
+    let mut last = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let place = last.entry(row.entry.key.as_str()).or_default();
+        *place = row.entry.position.max(*place);
+    }
+    last
+}
+
+/// Whether a row only marks the start of a step whose end is there, too.
+fn is_superseded(row: &JournalRow, last: &HashMap<&str, u32>) -> bool {
+    let marks = matches!(row.entry.record, Record::Started { .. });
+    let later = last.get(row.entry.key.as_str());
+    marks && later.is_some_and(|place| *place > row.entry.position)
 }
 
 /// Bytes of a body that are shown.
@@ -312,5 +323,47 @@ fn step(row: &JournalRow, values: &Values, labels: &StepLabels, mask: &Mask) -> 
         failure,
         seen,
         at: entry.at.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyway_jobs::Entry;
+    use keyway_model::{EffectClass, Json, Timestamp};
+
+    use super::*;
+
+    fn row(position: u32, key: &str, record: Record) -> JournalRow {
+        let (connector, seen) = (None, None);
+        JournalRow {
+            entry: Entry {
+                position,
+                key: key.to_owned(),
+                step: key.to_owned(),
+                kind: "action".to_owned(),
+                record,
+                input: None,
+                at: Timestamp::from_micros(0),
+            },
+            connector,
+            seen,
+        }
+    }
+
+    #[test]
+    fn a_start_is_shown_until_its_steps_end_is_there() {
+        let started = Record::Started {
+            effect: EffectClass::Once,
+            attempt: 1,
+        };
+        let output = Json::from(serde_json::json!(1));
+        let rows = [
+            row(0, "ended", started.clone()),
+            row(1, "under-way", started),
+            row(2, "ended", Record::Completed { output }),
+        ];
+        let last = last_of_each(&rows);
+        let is_superseded = rows.each_ref().map(|row| is_superseded(row, &last));
+        assert_eq!(is_superseded, [true, false, false]);
     }
 }
