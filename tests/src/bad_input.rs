@@ -1,9 +1,8 @@
 //! Bad input: each gets a clear error, and its record.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 
-use keyway_model::limit::WEBHOOK_BODIES_PER_RECIPE_MAX;
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -68,87 +67,6 @@ fn a_connection_that_says_nothing_or_half_of_a_version_is_cut_off() {
         );
     }
     assert_eq!(stage.post(&hook, &order(1)).0, 200);
-}
-
-/// An event whose body of so many bytes is held back.
-#[expect(clippy::disallowed_methods, reason = "the tests are the callers")]
-fn begun(address: SocketAddr, path: &str, body_bytes: usize) -> TcpStream {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: {body_bytes}\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    stream
-}
-
-/// Waits until its body is read: the server says so when it begins.
-fn is_read(event: &mut TcpStream) {
-    let mut told = [0; 25];
-    event.read_exact(&mut told).unwrap();
-    assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
-}
-
-/// Sends the body that was held back; the line of its status, cut off behind that.
-fn ended(mut event: TcpStream, body: &[u8]) -> String {
-    event.write_all(body).unwrap();
-    let mut status = [0; 12];
-    event.read_exact(&mut status).unwrap();
-    String::from_utf8_lossy(&status).into_owned()
-}
-
-#[test]
-fn a_recipe_that_is_stopped_before_the_body_has_come_takes_no_event() {
-    let stage = Stage::with_shop();
-    let hook = stage.apply("intake", INTAKE).unwrap();
-    let (address, path) = split(&hook);
-    let body = order(1).to_string();
-    let held = || {
-        let mut event = begun(address, &path, body.len());
-        is_read(&mut event);
-        event
-    };
-    let event = held();
-    stage.ok("recipe stop intake");
-    assert_eq!(ended(event, body.as_bytes()), "HTTP/1.1 404");
-    assert_eq!(stage.json("job list"), json!([]));
-    assert_eq!(stage.upstream.effects()["requests"], 0);
-    stage.ok("recipe start intake");
-    // One that has another version by then takes it with that.
-    let event = held();
-    stage.apply("intake", INTAKE).unwrap();
-    assert_eq!(ended(event, body.as_bytes()), "HTTP/1.1 200");
-    assert_eq!(stage.last_job()["recipe_version"], 2);
-}
-
-#[test]
-fn bodies_of_one_recipe_that_do_not_arrive_take_their_places_and_no_others() {
-    let stage = Stage::empty();
-    stage.ok("workspace create acme");
-    let [slow, other] = ["slow", "other"].map(|name| {
-        let text = format!(
-            "recipe: {name}\ntrigger: {{ webhook: {{}} }}\nsteps:\n  - respond: {{ status: 200, body: {{ it: came }} }}\n"
-        );
-        stage.apply(name, &text).unwrap()
-    });
-    let (address, path) = split(&slow);
-    let begin = || begun(address, &path, 2);
-    let mut held: Vec<_> = (0..WEBHOOK_BODIES_PER_RECIPE_MAX)
-        .map(|_| {
-            let mut stream = begin();
-            is_read(&mut stream);
-            stream
-        })
-        .collect();
-    let mut next = begin();
-    assert_eq!(stage.post(&other, &json!({})).0, 200);
-    next.set_nonblocking(true).unwrap();
-    let read = next.read(&mut [0; 64]).map_err(|error| error.kind());
-    assert_eq!(read, Err(std::io::ErrorKind::WouldBlock));
-    next.set_nonblocking(false).unwrap();
-    drop(held.pop());
-    is_read(&mut next);
-    assert_eq!(ended(next, b"{}"), "HTTP/1.1 200");
 }
 
 #[test]

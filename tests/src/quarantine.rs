@@ -1,7 +1,5 @@
 //! What a component that ends workers comes to, and who has workers of its own.
 
-use std::collections::BTreeSet;
-
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -18,7 +16,7 @@ steps:
     input: "${ trigger.body }"
 "#;
 
-const PLAIN: &str = r#"recipe: plain
+pub(crate) const PLAIN: &str = r#"recipe: plain
 trigger: { webhook: {} }
 steps:
   - respond: { status: 200, body: "${ trigger.body }" }
@@ -361,54 +359,4 @@ fn alarms_are_the_platforms_and_not_a_workspaces() {
     assert!(stage.denial("role"));
     let absent = stage.refused(&format!("alarm ack {id}"));
     assert!(absent.contains("there is no alarm"), "{absent}");
-}
-
-fn runs_code_of_the_broker(pid: u32) -> bool {
-    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
-    maps.contains("memfd:keyway-code")
-}
-
-#[test]
-fn a_workspace_with_workers_of_its_own_shares_none() {
-    let stage = Stage::configured("[workers]\nown = [\"acme\"]\n");
-    let broker = stage.serve.as_ref().unwrap().pid();
-    let shared = children(broker);
-    stage.shop();
-    let hook = stage.apply("intake", INTAKE).unwrap();
-    for number in 0..5 {
-        assert_eq!(stage.post(&hook, &order(number)).0, 200);
-    }
-    let own: BTreeSet<u32> = &children(broker) - &shared;
-    assert_eq!(own.len(), 1, "{own:?}");
-    assert!(own.iter().all(|pid| runs_code_of_the_broker(*pid)));
-    assert!(!shared.iter().any(|pid| runs_code_of_the_broker(*pid)));
-
-    // Another workspace runs with the rest.
-    stage.ok("workspace create rival");
-    stage.write("plain.yaml", PLAIN);
-    stage.ok("--workspace rival recipe apply plain.yaml");
-    assert!(shared.iter().any(|pid| runs_code_of_the_broker(*pid)));
-}
-
-#[test]
-fn a_workspace_that_is_named_for_workers_of_its_own_and_is_not_there_is_told_at_the_start() {
-    let mut stage = Stage::configured("[workers]\nown = [\"acmee\"]\n");
-    let warnings = |stage: &Stage| stage.ready["warnings"].to_string();
-    assert!(
-        warnings(&stage).contains("[workers] own names the workspace `acmee`"),
-        "{}",
-        stage.ready
-    );
-    stage.ok("workspace create acme");
-    stage.serve = None;
-    stage.start();
-    assert!(
-        warnings(&stage).contains("did you mean `acme`?"),
-        "{}",
-        stage.ready
-    );
-    stage.ok("workspace create acmee");
-    stage.serve = None;
-    stage.start();
-    assert_eq!(warnings(&stage), "[]");
 }

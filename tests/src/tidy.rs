@@ -224,7 +224,7 @@ const NO_LIMITS: [(&str, &str, &str); 38] = [
         "what of a text is told",
     ),
     (
-        "keyway/src/workers/pool.rs",
+        "keyway/src/workers/ends.rs",
         "WITHOUT_LANES_MAX",
         "how the host tries again",
     ),

@@ -7,6 +7,7 @@
 //! that socket it is handed its lanes.
 
 mod age;
+mod ends;
 mod pool;
 mod suspicion;
 

@@ -11,7 +11,7 @@ use tokio::process::Child;
 use tokio::sync::watch;
 
 use super::LEAVING_PAUSE;
-use super::pool::{kill, stopped};
+use super::ends::{kill, stopped};
 
 /// A worker is looked at so often in half of its life, and at least once a minute.
 const LOOKS: u32 = 20;

@@ -6,8 +6,7 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,13 +22,11 @@ use tokio::sync::{Notify, watch};
 
 use crate::confined::{Confined, report};
 use crate::workers::age;
+use crate::workers::ends::{ended_by, kill, left, left_behind, stopped, without_lanes};
 use crate::workers::suspicion::Crash;
 
 /// How long a worker may take to say that it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How long a worker may live on without one of its lanes.
-const WITHOUT_LANES_MAX: Duration = Duration::from_secs(1);
 
 /// How long to wait before a worker that cannot be started is started again.
 const RESTART_PAUSE: Duration = Duration::from_millis(50);
@@ -326,10 +323,6 @@ impl Pool {
     }
 }
 
-pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
-    drop(stop.wait_for(|is_stopped| *is_stopped).await);
-}
-
 /// Waits until the worker says that it is ready.
 async fn ready(lane: &Lane) -> Result<Arc<Standing>, WorkerError> {
     let mut readiness = lane.readiness();
@@ -343,58 +336,6 @@ async fn ready(lane: &Lane) -> Result<Arc<Standing>, WorkerError> {
             Err(WorkerError::Ended)
         }
     }
-}
-
-fn ended_by(ended: io::Result<ExitStatus>) -> Crash {
-    Crash::by(ended.ok().and_then(|status| status.signal()))
-}
-
-pub(super) async fn kill(child: &mut Child) {
-    if let Err(error) = child.kill().await {
-        tracing::error!(%error, "a worker cannot be killed");
-    }
-}
-
-/// The components of the calls that a worker left, once its lanes know that it
-/// is gone.
-async fn left_behind(lanes: &[Arc<Lane>]) -> BTreeSet<Digest> {
-    let mut left = BTreeSet::new();
-    for lane in lanes {
-        // Its process is gone, and with it the other end.
-        left.extend(lane.left_behind().await);
-    }
-    left
-}
-
-/// How a worker ends that has closed a lane. One that does not, is killed: it
-/// serves nobody any more.
-async fn without_lanes(child: &mut Child) -> Crash {
-    match tokio::time::timeout(WITHOUT_LANES_MAX, child.wait()).await {
-        Ok(ended) => ended_by(ended),
-        Err(_) => {
-            tracing::error!(pid = child.id(), "a worker closed a lane; it is killed");
-            kill(child).await;
-            Crash::Ended { signal: None }
-        }
-    }
-}
-
-/// Comes back when one of the lanes is in this state.
-async fn left(lanes: &[Arc<Lane>], awaited: Readiness) {
-    let waits = lanes.iter().map(|lane| {
-        let mut readiness = lane.readiness();
-        let awaited = awaited.clone();
-        Box::pin(async move { readiness.wait_for(|state| *state == awaited).await.is_ok() })
-    });
-    let mut waiting: Vec<_> = waits.collect();
-    while !waiting.is_empty() {
-        let (is_so, _, rest) = futures_util::future::select_all(waiting).await;
-        if is_so {
-            return;
-        }
-        waiting = rest;
-    }
-    std::future::pending().await
 }
 
 fn send_end(control: &UnixStream, end: &End) -> io::Result<()> {

@@ -1,10 +1,12 @@
-//! A worker has so much time on processors over its life.
+//! Whose workers are, and how long they live.
+
+use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::harness::Stage;
+use crate::harness::{INTAKE, Stage, order};
 use crate::processes::children;
-use crate::quarantine::LOOP;
+use crate::quarantine::{LOOP, PLAIN};
 
 #[test]
 fn an_old_worker_gives_way_to_another_and_ends_with_its_calls() {
@@ -51,4 +53,54 @@ fn a_life_that_is_too_short_to_work_in_is_refused() {
     stage.write("keyway.toml", "[workers]\ncpu_seconds_max = 1\n");
     let said = stage.try_start().err().unwrap();
     assert!(said.contains("cpu_seconds_max is too little"), "{said}");
+}
+
+fn runs_code_of_the_broker(pid: u32) -> bool {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    maps.contains("memfd:keyway-code")
+}
+
+#[test]
+fn a_workspace_with_workers_of_its_own_shares_none() {
+    let stage = Stage::configured("[workers]\nown = [\"acme\"]\n");
+    let broker = stage.serve.as_ref().unwrap().pid();
+    let shared = children(broker);
+    stage.shop();
+    let hook = stage.apply("intake", INTAKE).unwrap();
+    for number in 0..5 {
+        assert_eq!(stage.post(&hook, &order(number)).0, 200);
+    }
+    let own: BTreeSet<u32> = &children(broker) - &shared;
+    assert_eq!(own.len(), 1, "{own:?}");
+    assert!(own.iter().all(|pid| runs_code_of_the_broker(*pid)));
+    assert!(!shared.iter().any(|pid| runs_code_of_the_broker(*pid)));
+
+    // Another workspace runs with the rest.
+    stage.ok("workspace create rival");
+    stage.write("plain.yaml", PLAIN);
+    stage.ok("--workspace rival recipe apply plain.yaml");
+    assert!(shared.iter().any(|pid| runs_code_of_the_broker(*pid)));
+}
+
+#[test]
+fn a_workspace_that_is_named_for_workers_of_its_own_and_is_not_there_is_told_at_the_start() {
+    let mut stage = Stage::configured("[workers]\nown = [\"acmee\"]\n");
+    let warnings = |stage: &Stage| stage.ready["warnings"].to_string();
+    assert!(
+        warnings(&stage).contains("[workers] own names the workspace `acmee`"),
+        "{}",
+        stage.ready
+    );
+    stage.ok("workspace create acme");
+    stage.serve = None;
+    stage.start();
+    assert!(
+        warnings(&stage).contains("did you mean `acme`?"),
+        "{}",
+        stage.ready
+    );
+    stage.ok("workspace create acmee");
+    stage.serve = None;
+    stage.start();
+    assert_eq!(warnings(&stage), "[]");
 }
