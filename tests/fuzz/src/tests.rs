@@ -1,9 +1,12 @@
 //! Every target on its corpus, then on inputs that are the same everywhere.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
+use keyway_model::manifest::imports::ImportClass;
 use parking_lot::Mutex;
 
+use crate::targets::host_calls::by_itself::{self, Called, Said};
 use crate::{Extent, TARGETS, replay, seeded};
 
 /// What a target allocates is counted over the whole process: one at a time.
@@ -63,12 +66,42 @@ fn no_order_of_host_calls_and_no_argument_makes_the_host_panic() {
     holds("host_calls");
 }
 
+/// The functions of the host of which it is true, by their names.
+fn those(is_true: fn(&Called) -> bool) -> BTreeSet<&'static str> {
+    let meant = by_itself::all().iter().filter(|it| is_true(it));
+    meant.map(|it| it.function.as_str()).collect()
+}
+
 #[test]
 fn every_function_of_the_host_is_called_by_itself_and_none_panics() {
     let _turn = ONE_AT_A_TIME.lock();
-    let (functions, returned) = crate::targets::host_calls::each_by_itself();
-    eprintln!("{returned} of {functions} functions came back");
-    assert!(returned >= 60, "{returned} of {functions} came back");
+    assert_eq!(those(|it| it.is_reached).len(), by_itself::all().len());
+    let lost = those(|it| !it.has_returned);
+    assert_eq!(lost, BTreeSet::from(by_itself::NEVER_RETURN));
+}
+
+#[test]
+fn a_function_of_a_local_interface_asks_the_broker_for_nothing_and_every_other_one_does() {
+    let _turn = ONE_AT_A_TIME.lock();
+    let mut writers = 0;
+    for it in by_itself::all() {
+        let is_writer = by_itself::WRITERS.contains(&it.function.as_str());
+        writers += usize::from(is_writer);
+        match it.class {
+            ImportClass::Local if is_writer => {
+                // Who is known by name has to be: it prints.
+                assert!(!it.said.contains(&Said::Question), "{it:?}");
+                assert!(it.said.contains(&Said::Line), "{it:?}");
+            }
+            ImportClass::Local => assert!(it.said.is_empty(), "{it:?}"),
+            ImportClass::Outward | ImportClass::Inward => {
+                let is_log = it.function == "keyway:host/log@0.1.0#write";
+                let asks = if is_log { Said::Line } else { Said::Question };
+                assert!(it.said.contains(&asks), "{it:?}");
+            }
+        }
+    }
+    assert_eq!(writers, by_itself::WRITERS.len());
 }
 
 #[test]

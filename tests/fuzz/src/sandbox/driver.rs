@@ -5,6 +5,9 @@
 //! It is generated from the imports, so that a new function of the host is
 //! called from the day on which it is linked.
 
+#[cfg(test)]
+mod aloud;
+
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, DataSection, EntityType, ExportKind, ExportSection,
     Function, FunctionSection, GlobalSection, GlobalType, ImportSection, Instruction as I, MemArg,
@@ -13,16 +16,22 @@ use wasm_encoder::{
 use wasmparser::{ExternalKind, FuncType, Parser, Payload, TypeRef};
 
 use super::world::Surface;
+#[cfg(test)]
+pub(crate) use aloud::{HostFunction, driver_aloud};
 
 /// Where results of calls lie, one after the other, round and round.
 const REGISTERS: i32 = 1024;
 const REGISTERS_MASK: i32 = 63;
+/// Where names of functions lie, if the driver says what it calls.
+const NAMES: i32 = 4 << 10;
 /// Where `cabi_realloc` begins.
 const HEAP: i32 = 64 << 10;
 const HEAP_END: i32 = 1 << 20;
 /// Texts that a pointer may hit, behind the registers.
 const TEXTS: &[u8] = b"GET POST https api.example.com /v1/orders?x=1 content-type authorization host \
-    content-length 12 transfer-encoding chunked shop key \r\nx: y \xff\xfe\0 application/json http:// ";
+    content-length 12 transfer-encoding chunked shop key \r\nx: y \xff\xfe\0 application/json http://  /";
+/// How many functions one byte of the program can choose between.
+const FUNCTIONS_MAX: usize = 1 << 8;
 
 const PROGRAM: u32 = 0;
 const PROGRAM_END: u32 = 1;
@@ -36,14 +45,19 @@ struct Shape {
     exports: Vec<(String, ExternalKind, u32)>,
 }
 
-/// The driver as a component, and how many arguments each function of the host
-/// takes that it can call.
-pub(crate) fn driver(surface: &Surface) -> (Vec<u8>, Vec<usize>) {
+/// What is done right before the function of this number is called.
+type Before<'a> = &'a dyn Fn(u32, &mut Vec<I<'static>>);
+
+/// The driver as a component, and how many functions of the host it can call.
+pub(crate) fn driver(surface: &Surface) -> (Vec<u8>, usize) {
     let shape = shape(&surface.module);
-    let arguments = |(_, _, of): &(String, String, u32)| shape.types[*of as usize].params().len();
-    let calls = shape.imports.iter().map(arguments).collect();
-    let component = surface.component(module(&shape));
-    (component.expect("it has the shape of a connector"), calls)
+    let module = module(&shape, &|_, _| {}, &[]);
+    (component(surface, module), shape.imports.len())
+}
+
+fn component(surface: &Surface, module: Vec<u8>) -> Vec<u8> {
+    let component = surface.component(module);
+    component.expect("it has the shape of a connector")
 }
 
 fn shape(module: &[u8]) -> Shape {
@@ -97,7 +111,13 @@ fn value(of: &wasmparser::ValType) -> ValType {
     }
 }
 
-fn module(shape: &Shape) -> Vec<u8> {
+/// `names` are bytes for [`Before`] to use.
+fn module(shape: &Shape, before: Before<'_>, names: &[u8]) -> Vec<u8> {
+    assert!(
+        shape.imports.len() <= FUNCTIONS_MAX,
+        "one byte chooses a function, and there are {}",
+        shape.imports.len()
+    );
     let mut types = TypeSection::new();
     for of in &shape.types {
         types.ty().function(
@@ -129,7 +149,7 @@ fn module(shape: &Shape) -> Vec<u8> {
         code.function(&match name.as_str() {
             "cabi_realloc" => allocate(),
             name if name.ends_with("#invoke") && !name.starts_with("cabi_post") => {
-                interpret(shape, byte, argument)
+                interpret(shape, byte, argument, before)
             }
             _ => answer(&shape.types[of as usize]),
         });
@@ -154,6 +174,7 @@ fn module(shape: &Shape) -> Vec<u8> {
     let mut data = DataSection::new();
     let texts = REGISTERS + 4 * (REGISTERS_MASK + 1);
     data.active(0, &ConstExpr::i32_const(texts), TEXTS.iter().copied());
+    data.active(0, &ConstExpr::i32_const(NAMES), names.iter().copied());
     let mut module = Module::new();
     module
         .section(&types)
@@ -289,7 +310,7 @@ fn allocate() -> Function {
 }
 
 /// The entry: calls until the program ends, then answers with an empty text.
-fn interpret(shape: &Shape, byte: u32, argument: u32) -> Function {
+fn interpret(shape: &Shape, byte: u32, argument: u32, before: Before<'_>) -> Function {
     let mut body = vec![I::LocalGet(2), I::GlobalSet(PROGRAM)];
     body.extend([
         I::LocalGet(2),
@@ -304,7 +325,13 @@ fn interpret(shape: &Shape, byte: u32, argument: u32) -> Function {
         I::I32GeU,
         I::BrIf(1),
     ]);
-    body.extend([I::Call(byte), I::LocalSet(4)]);
+    // Every byte chooses a function.
+    body.extend([
+        I::Call(byte),
+        I::I32Const(shape.imports.len() as i32),
+        I::I32RemU,
+        I::LocalSet(4),
+    ]);
     for (index, (_, _, of)) in shape.imports.iter().enumerate() {
         body.extend([
             I::LocalGet(4),
@@ -316,6 +343,7 @@ fn interpret(shape: &Shape, byte: u32, argument: u32) -> Function {
             &shape.types[*of as usize],
             index as u32,
             argument,
+            before,
             &mut body,
         );
         body.extend([I::Br(1), I::End]);
@@ -334,7 +362,7 @@ fn interpret(shape: &Shape, byte: u32, argument: u32) -> Function {
     function(1, &body)
 }
 
-fn call(of: &FuncType, index: u32, argument: u32, body: &mut Vec<I<'_>>) {
+fn call(of: &FuncType, index: u32, argument: u32, before: Before<'_>, body: &mut Vec<I<'static>>) {
     for parameter in of.params() {
         body.push(I::Call(argument));
         match value(parameter) {
@@ -344,6 +372,7 @@ fn call(of: &FuncType, index: u32, argument: u32, body: &mut Vec<I<'_>>) {
             _ => {}
         }
     }
+    before(index, body);
     body.push(I::Call(index));
     for result in of.results() {
         match value(result) {

@@ -24,6 +24,8 @@ use tokio::runtime::Runtime;
 
 use crate::input::Input;
 pub(crate) use driver::driver;
+#[cfg(test)]
+pub(crate) use driver::{HostFunction, driver_aloud};
 
 /// No call takes longer; one that does is wedged.
 const CALL_SECONDS_MAX: u64 = 20;
@@ -158,6 +160,35 @@ impl Sandbox {
         entrance: Entrance,
         answers: &mut Input<'_>,
     ) -> CallOutcome {
+        self.call_within(&limits(), artifact, entrance, answers, &mut |_| {})
+    }
+
+    /// Calls a component with time enough on any machine; `hear` is given what
+    /// the worker says.
+    #[cfg(test)]
+    pub(crate) fn overhear(
+        &mut self,
+        artifact: Digest,
+        entrance: Entrance,
+        answers: &mut Input<'_>,
+        hear: &mut dyn FnMut(&ToBroker),
+    ) -> CallOutcome {
+        let limits = CallLimits {
+            wall_ms_max: 5_000,
+            cpu_ms_max: 5_000,
+            ..limits()
+        };
+        self.call_within(&limits, artifact, entrance, answers, hear)
+    }
+
+    fn call_within(
+        &mut self,
+        limits: &CallLimits,
+        artifact: Digest,
+        entrance: Entrance,
+        answers: &mut Input<'_>,
+        hear: &mut dyn FnMut(&ToBroker),
+    ) -> CallOutcome {
         let panics = PANICS.load(Ordering::Relaxed);
         self.calls += 1;
         let call = CallId(self.calls);
@@ -168,12 +199,12 @@ impl Sandbox {
             group: 0,
             artifact,
             entrance,
-            limits: limits(),
+            limits: *limits,
             memory_bytes_per_workspace_max: Quotas::default().memory_bytes_per_workspace_max,
             reserved_headers: vec!["authorization".to_owned()],
             parameters,
         })));
-        let outcome = self.until_done(call, answers);
+        let outcome = self.until_done(call, limits, answers, hear);
         let text = match &outcome {
             CallOutcome::Trap(Trap::Component(text) | Trap::Guest(text)) => text.as_str(),
             _ => "",
@@ -190,9 +221,17 @@ impl Sandbox {
         outcome
     }
 
-    fn until_done(&mut self, call: CallId, answers: &mut Input<'_>) -> CallOutcome {
+    fn until_done(
+        &mut self,
+        call: CallId,
+        limits: &CallLimits,
+        answers: &mut Input<'_>,
+        hear: &mut dyn FnMut(&ToBroker),
+    ) -> CallOutcome {
         loop {
-            match self.receive() {
+            let message = self.receive();
+            hear(&message);
+            match message {
                 ToBroker::Host {
                     call: of,
                     request,
@@ -210,8 +249,8 @@ impl Sandbox {
                 } => {
                     // What an earlier call left behind would be of another number.
                     assert_eq!(of, call);
-                    assert!(usage.host_calls <= limits().host_calls_max + 1, "{usage:?}");
-                    assert!(usage.memory_bytes <= limits().memory_bytes_max, "{usage:?}");
+                    assert!(usage.host_calls <= limits.host_calls_max + 1, "{usage:?}");
+                    assert!(usage.memory_bytes <= limits.memory_bytes_max, "{usage:?}");
                     return outcome;
                 }
                 ToBroker::Chunk { .. }

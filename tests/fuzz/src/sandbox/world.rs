@@ -1,5 +1,5 @@
-//! What a guest can import: every function of every linked interface, with its
-//! type, read from a module that was made for that (`tests/guests/surface`).
+//! What a guest can import: every function of every linked interface, once, with
+//! its type, read from a module that was made for that (`tests/guests/surface`).
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -37,11 +37,15 @@ fn read() -> Surface {
     let (_, bindgen) = metadata::decode(&module).expect("the module says what it is made of");
     let mut resolve = bindgen.resolve;
     let world = bindgen.world;
+    // Each library brings the version of WASI that it was written for; a component imports the
+    // highest of each interface, in the place of all.
+    let merged = resolve.merge_world_imports_based_on_semver(world);
+    merged.expect("what is linked together has versions that fit");
     let linked = linked_interfaces(World::Connector);
     let unlinked: Vec<_> = resolve.worlds[world]
         .imports
         .keys()
-        .filter(|key| !is_linked(&linked, &resolve.name_world_key(key)))
+        .filter(|key| !is_importable(&linked, &resolve.name_world_key(key)))
         .cloned()
         .collect();
     resolve.worlds[world]
@@ -53,8 +57,8 @@ fn read() -> Surface {
         .map(|key| resolve.name_world_key(key))
         .collect();
     for interface in linked {
-        let is_there = names.iter().any(|name| is_linked(&[interface], name));
-        assert!(is_there, "nothing could import {interface}: {names:?}");
+        let imported = names.iter().filter(|name| is_of(interface, name));
+        assert_eq!(imported.count(), 1, "of {interface}: {names:?}");
     }
     let module = dummy_module(&resolve, world, ManglingAndAbi::Legacy(LiftLowerAbi::Sync));
     Surface {
@@ -64,13 +68,14 @@ fn read() -> Surface {
     }
 }
 
+fn is_importable(linked: &[&str], name: &str) -> bool {
+    name == "keyway:guest/types@0.1.0" || linked.iter().any(|interface| is_of(interface, name))
+}
+
 /// `wasi:io/poll@0.2.12` is linked by `wasi:io/poll@0.2`.
-fn is_linked(linked: &[&str], name: &str) -> bool {
-    name == "keyway:guest/types@0.1.0"
-        || linked.iter().any(|known| {
-            name.strip_prefix(known)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        })
+fn is_of(linked: &str, name: &str) -> bool {
+    name.strip_prefix(linked)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 impl Surface {
