@@ -60,6 +60,30 @@ fn a_recipe_that_is_stopped_before_the_body_has_come_takes_no_event() {
 }
 
 #[test]
+fn a_body_is_held_to_the_limit_of_the_version_that_is_in_force_when_it_has_come() {
+    let stage = Stage::with_shop();
+    let body = order(1).to_string();
+    let with_limit = |bytes: usize| {
+        let webhook = format!("webhook:\n    body_bytes_max: {bytes}\n");
+        INTAKE.replace("webhook:\n", &webhook)
+    };
+    for (limit, status) in [
+        (body.len() - 1, "HTTP/1.1 413"),
+        (body.len(), "HTTP/1.1 200"),
+    ] {
+        let hook = stage.apply("intake", INTAKE).unwrap();
+        let (address, path) = split(&hook);
+        let mut event = begun(address, &path, body.len());
+        is_read(&mut event);
+        stage.apply("intake", &with_limit(limit)).unwrap();
+        assert_eq!(ended(event, body.as_bytes()), status);
+        let is_refused = status.ends_with("413");
+        assert!(stage.denial("limit"), "it is recorded");
+        assert_eq!(stage.json("job list") == json!([]), is_refused);
+    }
+}
+
+#[test]
 fn bodies_of_one_recipe_that_do_not_arrive_take_their_places_and_no_others() {
     let stage = Stage::empty();
     stage.ok("workspace create acme");

@@ -29,6 +29,9 @@ fn every_layer_holds_around_the_workers_that_run_guests() {
         assert_eq!(stage.post(&hook, &order(number)).0, 200);
     }
     let said = readyz(&stage);
+    let engine = crate::tidy::locked_version("wasmtime");
+    let first = format!("ready\nengine: wasmtime {engine}\n");
+    assert!(said.starts_with(&first), "{said}");
     for layer in [
         "descriptors",
         "no-new-privileges",

@@ -1,17 +1,21 @@
 //! A tenant with a flood does not slow another tenant's single job: jobs are queued
-//! by the hundred, whose guests wait, loop, log or call as much as they may, and
-//! beside them one job after the other of the victim takes at most twice as long as it
-//! did alone. The flood has the limits that everybody has who says nothing.
+//! by the hundred, whose guests wait, loop, log, send requests, change state or read as
+//! much as they may, and beside them one job after the other of the victim takes at most
+//! twice as long as it did alone. The flood has the limits that everybody has who says
+//! nothing.
 //!
 //! The victim's own baseline is measured in the same run, on the same
 //! deployment. Medians of many jobs are compared, not single ones.
 
 use std::time::{Duration, Instant};
 
+use keyway_model::limit::CallLimits;
 use serde_json::{Value, json};
 
-use crate::harness::{INTAKE, Stage, artifact, http, order, split};
+use crate::harness::{INTAKE, Stage, Upstream, artifact, http, order, split};
+use crate::hostile::allowed;
 use crate::limits::{guest, tells};
+use crate::platform_log::done;
 
 /// Jobs of the flood, under those that one workspace may have.
 const FLOOD: u32 = 500;
@@ -33,6 +37,8 @@ const NOISE: Duration = Duration::from_millis(5);
 /// calls `action` of a hostile connector.
 struct Scene {
     stage: Stage,
+    /// The flooder's own: how fast the victim's answers is not what is looked at.
+    upstream: Upstream,
     victim: String,
     flood: String,
 }
@@ -43,7 +49,9 @@ impl Scene {
     }
 
     fn configured(connector: &str, action: &str, configuration: &str) -> Self {
-        let stage = Stage::configured(configuration);
+        let mut stage = Stage::not_started();
+        let upstream = stage.another_upstream();
+        stage.configure_again(&format!("{}{configuration}", allowed(upstream.port)));
         stage.shop();
         let victim = stage.apply("intake", INTAKE).unwrap();
         stage.ok("workspace create rival");
@@ -61,7 +69,7 @@ impl Scene {
         let to = match connector {
             "hostile" => format!(
                 "--parameter host=localhost --parameter port={} --parameter scheme=http --credential-file token.txt",
-                stage.upstream.port
+                upstream.port
             ),
             _ => "--no-credential".to_owned(),
         };
@@ -79,6 +87,7 @@ impl Scene {
             .to_owned();
         Self {
             stage,
+            upstream,
             victim,
             flood,
         }
@@ -136,6 +145,15 @@ impl Scene {
         });
     }
 
+    /// How many calls of this operation were allowed and done, by the newest thousand of
+    /// the flooder's records.
+    fn done_of_late(&self, operation: &str) -> usize {
+        let audit = self.stage.json("--workspace rival audit list --limit 1000");
+        let lines = audit.as_array().unwrap().iter();
+        let records: Vec<Value> = lines.map(|line| line["record"].clone()).collect();
+        done(&records, operation).len()
+    }
+
     /// Ends the flood: what is queued of it ends at once, under the lowest limits.
     fn drain(&self) {
         self.stage
@@ -168,6 +186,18 @@ impl Scene {
         assert!(left > 100, "the flood was over too soon: {told}");
         assert!(beside <= before.max(after) * FACTOR_MAX + NOISE, "{told}");
     }
+
+    /// The same beside guests that make one host call after the other, as many as one
+    /// guest may make. They are recorded as `operation`: a flood of refusals is another.
+    fn holds_beside_calls(&self, function: &str, argument: &str, operation: &str) {
+        let times = CallLimits::default().host_calls_max;
+        let input = json!({ "function": function, "times": times, "argument": argument });
+        // Each guest takes until the end of its time on the wall, and so would the end of
+        // the flood: those that wait for their place have their limits already.
+        self.holds(&input, Ends::WithTheDeployment);
+        let count = self.done_of_late(operation);
+        assert!(count > 100, "of late {count} of {operation}");
+    }
 }
 
 /// When a flood's guests end.
@@ -198,6 +228,19 @@ fn a_flood_of_guests_that_compute_does_not_slow_another_tenants_job() {
 fn a_flood_of_host_calls_does_not_slow_another_tenants_job() {
     let scene = Scene::new("greedy", "host-call-flood");
     scene.holds(&json!({}), Ends::WhenToldTo);
+}
+
+#[test]
+fn a_flood_of_requests_does_not_slow_another_tenants_job() {
+    let scene = Scene::new("hostile", "import");
+    let url = format!("http://localhost:{}/anything", scene.upstream.port);
+    scene.holds_beside_calls("wasi:http/outgoing-handler#handle", &url, "http.send");
+}
+
+#[test]
+fn a_flood_of_changes_of_state_does_not_slow_another_tenants_job() {
+    let scene = Scene::new("hostile", "import");
+    scene.holds_beside_calls("keyway:host/state#set", "a word", "state.set");
 }
 
 #[test]

@@ -23,7 +23,7 @@ mod victim;
 use std::collections::BTreeSet;
 
 use crate::harness::root;
-pub(crate) use arena::packed;
+pub(crate) use arena::{allowed, packed};
 pub(crate) use bombs::branches;
 use table::{Also, Guest, ROWS};
 

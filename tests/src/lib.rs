@@ -31,6 +31,7 @@ mod hostile;
 mod http;
 mod jobs;
 mod kill;
+mod left_out;
 mod limits;
 mod listener;
 mod network;

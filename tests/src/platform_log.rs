@@ -18,7 +18,7 @@ pub(crate) enum Log {
 }
 
 impl Log {
-    fn tenant(self, stage: &Stage) -> TenantId {
+    pub(crate) fn tenant(self, stage: &Stage) -> TenantId {
         let Self::Of(name) = self else {
             return PLATFORM.tenant;
         };
@@ -54,7 +54,7 @@ pub(crate) fn records(stage: &mut Stage) -> Vec<Value> {
 }
 
 /// What a deployment that has ended has stored.
-fn opened(stage: &Stage) -> (tokio::runtime::Runtime, Store) {
+pub(crate) fn opened(stage: &Stage) -> (tokio::runtime::Runtime, Store) {
     assert!(stage.serve.is_none(), "it runs still");
     let options = StoreOptions {
         dir: stage.data(),

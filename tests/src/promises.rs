@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use keyway_model::limit::{CallLimits, GUEST_CALLS_PER_WORKER_MAX};
 use serde_json::{Value, json};
 
 use crate::harness::{INTAKE, Stage, http, order, program, ready, silent_intake, split};
@@ -261,6 +262,13 @@ fn worker(stage: &Stage) -> u32 {
     u32::try_from(stage.ready["workers"][0].as_u64().unwrap()).unwrap()
 }
 
+/// Writable memory that a worker may have, in bytes: half a GiB of its own, for each slot 4 MiB
+/// and what a guest's memory may grow to, and less than 2 GiB that it has when it starts.
+fn data_bytes_max() -> u64 {
+    let slot = (4 << 20) + CallLimits::default().memory_bytes_max;
+    (512 << 20) + u64::from(GUEST_CALLS_PER_WORKER_MAX) * slot + (2 << 30)
+}
+
 #[test]
 fn a_worker_has_given_up_what_it_never_needs() {
     let stage = Stage::with_shop();
@@ -282,8 +290,7 @@ fn a_worker_has_given_up_what_it_never_needs() {
         ("Max msgqueue size", 0),
         // A day; at half of it another takes its place. One second more to end in.
         ("Max cpu time", 86_401),
-        // What it has when it starts, and what its slots may grow to.
-        ("Max data size", 32 << 30),
+        ("Max data size", data_bytes_max()),
     ] {
         let line = limits.lines().find(|line| line.starts_with(limit)).unwrap();
         let mut numbers = line[limit.len()..].split_whitespace().take(2);

@@ -72,7 +72,14 @@ pub(crate) fn goes_on_for_long(pid: u32) -> bool {
     })
 }
 
-/// The first alarm while workers with long calls are ended by `with`.
+/// The newest alarm of a kind.
+fn alarm_of(stage: &Stage, kind: &str) -> Option<Value> {
+    let alarms = stage.json("alarm list");
+    let mut alarms = alarms.as_array().unwrap().iter();
+    alarms.find(|alarm| alarm["kind"] == kind).cloned()
+}
+
+/// The alarm of a quarantine, once workers with long calls were ended by `with`.
 fn alarm_once_workers_end(stage: &Stage, hook: &str, with: Signal) -> Value {
     let (address, path) = split(hook);
     let broker = stage.serve.as_ref().unwrap().pid();
@@ -80,7 +87,7 @@ fn alarm_once_workers_end(stage: &Stage, hook: &str, with: Signal) -> Value {
     // Each job is tried on a few workers, and then there are more.
     let mut looks = 0_u32;
     stage.until("the alarm", |stage| {
-        let alarm = stage.json("alarm list").get(0).cloned();
+        let alarm = alarm_of(stage, "component-quarantined");
         if alarm.is_none() {
             let computing = children(broker)
                 .into_iter()
@@ -98,6 +105,45 @@ fn alarm_once_workers_end(stage: &Stage, hook: &str, with: Signal) -> Value {
         }
         alarm
     })
+}
+
+#[test]
+fn a_forbidden_system_call_in_a_shared_worker_names_all_who_were_there_and_is_held_against_none() {
+    let mut stage = patient("processes = 1\n");
+    let hook = stage.apply("loop", LOOP).unwrap();
+    let intake = stage.apply("intake", INTAKE).unwrap();
+    // One has been there and is gone, and one is there.
+    assert_eq!(stage.post(&intake, &order(1)).0, 200);
+    assert_eq!(stage.post(&hook, &json!({ "what": "endless_loop" })).0, 202);
+    let shared = worker_with_a_long_call(&stage);
+    assert_eq!(stage.ready["workers"], json!([shared]));
+    signal(shared, Signal::SYS);
+    let alarm = stage.until("the alarm", |stage| {
+        alarm_of(stage, "forbidden-system-call")
+    });
+    let shown = |name: &str| stage.json(&format!("connector show {name}"));
+    let digest = |name: &str| shown(name)["digest"].as_str().unwrap().to_owned();
+    let mut both = ["hostile", "orders"].map(digest);
+    both.sort();
+    let both = both.join(", ");
+    assert_eq!(alarm["subject"], both);
+    let what = alarm["text"].as_str().unwrap();
+    for part in ["signal 31", both.as_str(), "docs/confinement.md"] {
+        assert!(what.contains(part), "{part}: {what}");
+    }
+    // Neither is in quarantine, and each is in a worker of its own by and by.
+    for name in ["hostile", "orders"] {
+        assert_eq!(shown(name)["state"], "approved", "{name}");
+    }
+    assert_eq!(stage.post(&intake, &order(2)).0, 200);
+    let broker = stage.serve.as_ref().unwrap().pid();
+    stage.until("workers of their own", |_| {
+        (children(broker).len() >= 3).then_some(())
+    });
+    assert_eq!(stage.json("alarm list").as_array().unwrap().len(), 1);
+    let id = alarm["id"].as_str().unwrap();
+    let records = platform_log::records(&mut stage);
+    assert_eq!(platform_log::done(&records, "alarm:raise"), [id]);
 }
 
 #[test]

@@ -127,11 +127,33 @@ fn nothing_is_left_to_be_done_in_the_code() {
     }
 }
 
-/// Numbers that bound something and do not stand in `limit.rs`, by file and
+/// The version of a library that is built.
+pub(crate) fn locked_version(name: &str) -> String {
+    let lock = std::fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let lock: toml::Table = lock.parse().unwrap();
+    let packages = lock["package"].as_array().unwrap().iter();
+    let mut built = packages.filter(|package| package["name"].as_str() == Some(name));
+    let version = built.next().unwrap()["version"].as_str().unwrap();
+    assert!(built.next().is_none(), "{name} is built twice");
+    version.to_owned()
+}
+
+#[test]
+fn the_engine_is_shown_by_the_version_that_is_built() {
+    let version = locked_version("wasmtime");
+    let told = format!("pub const ENGINE: &str = \"wasmtime {version}\";");
+    let shown = format!("\nengine: wasmtime {version}\n");
+    for (file, line) in [("host/runtime/src/engine.rs", told), ("README.md", shown)] {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.contains(&line), "{file} does not say `{line}`");
+    }
+}
+
+/// Numbers and times that bound something and do not stand in `limit.rs`, by file and
 /// name, each with why not: what of a text is told, how much of a cache is kept,
-/// how often the host itself tries something, and whatever nobody outside can
-/// reach.
-const NO_LIMITS: [(&str, &str, &str); 38] = [
+/// how often the host itself tries something, how it shares its own time out, and
+/// whatever nobody outside can reach.
+const NO_LIMITS: [(&str, &str, &str); 53] = [
     (
         "model/src/recipe/error.rs",
         "ERRORS_MAX",
@@ -314,18 +336,82 @@ const NO_LIMITS: [(&str, &str, &str); 38] = [
         "SQLITE_VERSION_MIN",
         "a version",
     ),
+    (
+        "gate/src/throttle.rs",
+        "METERS_KEPT",
+        "how the host tidies up",
+    ),
+    (
+        "egress/src/quota.rs",
+        "ACCOUNTS_KEPT",
+        "how the host tidies up",
+    ),
+    (
+        "gate/src/turns.rs",
+        "STEPS_PER_TURN_MAX",
+        "how a call's parts take turns",
+    ),
+    ("gate/src/turns.rs", "REST", "how a call's parts take turns"),
+    (
+        "gate/src/mask/kept.rs",
+        "KEPT",
+        "a cache, which makes again what it let go",
+    ),
+    (
+        "store/src/keys.rs",
+        "INDEX_KEY_HELD",
+        "a cache, which reads again what it let go",
+    ),
+    ("gate/src/lane/stray.rs", "SECOND", "a unit of time"),
+    ("fair/src/rate.rs", "SECOND", "a unit of time"),
+    (
+        "egress/src/dial.rs",
+        "CLOSING",
+        "when the host closes one more",
+    ),
+    ("ipc/src/fair.rs", "TOGETHER", "how calls take turns"),
+    ("ipc/src/fair.rs", "REST_AFTER", "how calls take turns"),
+    ("ipc/src/fair.rs", "REST", "how calls take turns"),
+    (
+        "ipc/src/fair/onward.rs",
+        "LONG_AFTER",
+        "how calls take turns",
+    ),
+    (
+        "ipc/src/fair/onward.rs",
+        "LATE_AFTER",
+        "how calls take turns",
+    ),
+    ("ipc/src/fair/onward.rs", "LATE_FOR", "how calls take turns"),
 ];
 
+/// How names end of what bounds something.
+const BOUNDS: [&str; 7] = [
+    "_MAX",
+    "_MIN",
+    "_WINDOW_BYTES",
+    "_TIMEOUT",
+    "_KEPT",
+    "_WINDOW",
+    "_GRACE",
+];
+
+/// How names end of times that bound nothing: how often the host itself does something,
+/// and how long it then waits before it does so again.
+const PACES: [&str; 4] = ["_EVERY", "EACH", "_PAUSE", "TICK"];
+
 /// The name of a constant that a line declares, if it bounds something by a
-/// number of its own.
+/// number of its own; any time may.
 fn bound(line: &str) -> Option<&str> {
     let (before, declared) = line.split_once("const ")?;
     let is_item = before.is_empty() || before.trim_start().starts_with("pub");
     let (name, rest) = declared.split_once(": ")?;
-    let (_, value) = rest.split_once(" = ").unwrap_or((rest, "0"));
-    let ends = ["_MAX", "_MIN", "_WINDOW_BYTES"];
+    // A value on a line of its own is taken for a number.
+    let (kind, value) = rest.split_once(" = ").unwrap_or((rest, "0"));
+    let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
+    let is_time = kind.trim_end_matches(" =").ends_with("Duration") && !ends(&PACES);
     let counts = value.contains(|c: char| c.is_ascii_digit());
-    (is_item && counts && ends.iter().any(|end| name.ends_with(end))).then_some(name)
+    (is_item && counts && (is_time || ends(&BOUNDS))).then_some(name)
 }
 
 #[test]
@@ -361,4 +447,9 @@ fn every_limit_stands_in_the_one_file() {
     }
     assert_eq!(bound("pub const A_MAX: u32 = 7;"), Some("A_MAX"));
     assert_eq!(bound("    const A_MAX: u32 = OTHER_MAX;"), None);
+    let time = |name: &str| format!("const {name}: Duration = Duration::from_secs(7);");
+    assert_eq!(bound(&time("PATIENCE")), Some("PATIENCE"));
+    assert_eq!(bound(&time("A_PAUSE")), None);
+    let elsewhere = "const PATIENCE: Duration = Duration::from_secs(PATIENCE_SECONDS_MAX);";
+    assert_eq!(bound(elsewhere), None);
 }

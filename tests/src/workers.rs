@@ -18,8 +18,11 @@ fn an_old_worker_gives_way_to_another_and_ends_with_its_calls() {
     stage.install("hostile.wasm", "hostile");
     stage.connect("target", "hostile");
     let hook = stage.apply("loop", LOOP).unwrap();
+    let intake = stage.apply("intake", INTAKE).unwrap();
     let broker = stage.serve.as_ref().unwrap().pid();
     let old = u32::try_from(stage.ready["workers"][0].as_u64().unwrap()).unwrap();
+    // Another component has been there, too.
+    assert_eq!(stage.post(&intake, &order(1)).0, 200);
     let looping = json!({ "what": "endless_loop" });
     assert_eq!(stage.post(&hook, &looping).0, 202);
     let young = stage.until("another worker", |_| {
@@ -35,7 +38,7 @@ fn an_old_worker_gives_way_to_another_and_ends_with_its_calls() {
     stage.until("the end of the old worker", |_| {
         (!children(broker).contains(&old)).then_some(())
     });
-    // Old age is nobody's fault, and the next call is in the other.
+    // Old age is nobody's fault, and the next calls are in the other.
     assert_eq!(stage.json("alarm list"), json!([]));
     let quick = json!({ "what": "read_environment" });
     assert_eq!(stage.post(&hook, &quick).0, 202);
@@ -44,7 +47,9 @@ fn an_old_worker_gives_way_to_another_and_ends_with_its_calls() {
         let is_over = next["state"] == "failed" || next["state"] == "succeeded";
         (next["id"] != job["id"] && is_over).then_some(())
     });
-    assert!(children(broker).contains(&young));
+    assert_eq!(stage.post(&intake, &order(2)).0, 200);
+    // A suspect would have a worker of its own.
+    assert_eq!(children(broker), BTreeSet::from([young]));
 }
 
 #[test]

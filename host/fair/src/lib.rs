@@ -77,11 +77,14 @@ struct Tenant<L: LineOf> {
     lines: HashMap<L, Line<L>>,
     /// Lines that wait, the next first.
     turn: VecDeque<L>,
+    /// The most that any who waited in them may hold for the tenant.
+    most: usize,
 }
 
 #[derive(Debug)]
 struct Line<L: LineOf> {
     held: usize,
+    /// The first waits still; behind it may stand some who do not.
     waiting: VecDeque<Waiting<L>>,
 }
 
@@ -92,6 +95,7 @@ impl<L: LineOf> Default for Tenant<L> {
             held: 0,
             lines: HashMap::new(),
             turn: VecDeque::new(),
+            most: 0,
         }
     }
 }
@@ -105,10 +109,20 @@ impl<L: LineOf> Default for Line<L> {
     }
 }
 
+/// As it stands in its line.
 #[derive(Debug)]
 struct Waiting<L: LineOf> {
     wish: Wish<L>,
     called: oneshot::Sender<Place<L>>,
+}
+
+/// The same, as whoever waits holds it: dropped before it has come, it leaves its line.
+#[derive(Debug)]
+struct Turn<'a, L: LineOf> {
+    places: &'a Admission<L>,
+    wish: Wish<L>,
+    called: oneshot::Receiver<Place<L>>,
+    has_come: bool,
 }
 
 impl<L: LineOf> Admission<L> {
@@ -141,19 +155,28 @@ impl<L: LineOf> Admission<L> {
         places.tenants.get(&tenant).map_or(0, |tenant| tenant.held)
     }
 
-    /// Waits for a place.
+    /// Waits for a place. Who drops this before leaves the queue, and holds up nobody
+    /// behind.
     pub async fn enter(&self, wish: Wish<L>) -> Place<L> {
-        let called = {
+        let mut turn = {
             let mut places = self.0.lock();
             if places.take_now(&wish) {
                 return self.place(&wish);
             }
             let (called, receiver) = oneshot::channel();
             places.queue(Waiting { wish, called });
-            receiver
+            Turn {
+                places: self,
+                wish,
+                called: receiver,
+                has_come: false,
+            }
         };
-        match called.await {
-            Ok(place) => place,
+        match (&mut turn.called).await {
+            Ok(place) => {
+                turn.has_come = true;
+                place
+            }
             // The queue lives as long as this does.
             Err(_) => unreachable!("whoever waits is called"),
         }
@@ -190,6 +213,23 @@ impl<L: LineOf> Admission<L> {
     }
 }
 
+impl<L: LineOf> Drop for Turn<'_, L> {
+    fn drop(&mut self) {
+        if self.has_come {
+            return;
+        }
+        let mut places = self.places.0.lock();
+        // Nowhere else, and under the lock: so whoever is first in a line waits still. A
+        // place that was sent already is in here yet, and is left with it, after the lock.
+        self.called.close();
+        let is_next_first = places.leave_queue(&self.wish);
+        drop(places);
+        if is_next_first {
+            self.places.call();
+        }
+    }
+}
+
 impl<L: LineOf> Place<L> {
     /// Leaves it without calling anybody.
     fn give_back(mut self) {
@@ -204,6 +244,18 @@ impl<L: LineOf> Drop for Place<L> {
             self.places.0.lock().leave(self.tenant, self.line);
             self.places.call();
         }
+    }
+}
+
+impl<L: LineOf> Line<L> {
+    /// Lets go of those in front who wait no more; whether there were any.
+    fn let_go(&mut self) -> bool {
+        let before = self.waiting.len();
+        let is_gone = |first: &Waiting<L>| first.called.is_closed();
+        while self.waiting.front().is_some_and(is_gone) {
+            self.waiting.pop_front();
+        }
+        self.waiting.len() < before
     }
 }
 
@@ -266,25 +318,48 @@ impl<L: LineOf> Places<L> {
         let tenant = self.tenants.entry(wish.tenant).or_default();
         if tenant.turn.is_empty() {
             self.turn.push_back(wish.tenant);
+            tenant.most = 0;
         }
+        tenant.most = tenant.most.max(wish.tenant_max);
         let line = tenant.lines.entry(wish.line).or_default();
         if line.waiting.is_empty() {
             tenant.turn.push_back(wish.line);
         }
-        // Those who wait no more take no memory: those in front are seen at once,
-        // those behind somebody each time that there are twice as many.
-        while line
-            .waiting
-            .front()
-            .is_some_and(|first| first.called.is_closed())
-        {
-            line.waiting.pop_front();
-        }
+        // Those who wait no more take no memory: those in front go at once, those
+        // behind somebody each time that there are twice as many.
         let length = line.waiting.len();
         if length >= WAITING_LOOKED_AT_MIN && length.is_power_of_two() {
             line.waiting.retain(|one| !one.called.is_closed());
         }
         line.waiting.push_back(waiting);
+    }
+
+    /// Lets go of those in front of a line who wait no more. Says whether somebody stands
+    /// there now who did not before, and may have room where they had none.
+    fn leave_queue(&mut self, wish: &Wish<L>) -> bool {
+        let Some(tenant) = self.tenants.get_mut(&wish.tenant) else {
+            return false;
+        };
+        let Some(line) = tenant.lines.get_mut(&wish.line) else {
+            return false;
+        };
+        if !line.let_go() {
+            return false;
+        }
+        if !line.waiting.is_empty() {
+            return true;
+        }
+        if line.held == 0 {
+            tenant.lines.remove(&wish.line);
+        }
+        tenant.turn.retain(|waits| *waits != wish.line);
+        if tenant.turn.is_empty() {
+            self.turn.retain(|waits| *waits != wish.tenant);
+        }
+        if tenant.lines.is_empty() {
+            self.tenants.remove(&wish.tenant);
+        }
+        false
     }
 
     /// Takes a place for whoever is next, if there is one for anybody.
@@ -305,7 +380,12 @@ impl<L: LineOf> Places<L> {
     }
 
     fn next_of(&mut self, id: TenantId) -> Option<Waiting<L>> {
-        let lines = self.tenants.get(&id)?.turn.len();
+        let tenant = self.tenants.get(&id)?;
+        // Whose tenant has no room need not be looked at one by one.
+        if tenant.held >= tenant.most.min(self.all.saturating_sub(self.taken)) {
+            return None;
+        }
+        let lines = tenant.turn.len();
         for _ in 0..lines {
             let tenant = self.tenants.get(&id)?;
             let of = *tenant.turn.front()?;
@@ -320,6 +400,7 @@ impl<L: LineOf> Places<L> {
             } else {
                 None
             };
+            line.let_go();
             if !line.waiting.is_empty() {
                 tenant.turn.push_back(of);
             }

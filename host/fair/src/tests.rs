@@ -252,5 +252,89 @@ fn those_who_wait_no_more_take_no_memory() {
         let (_, waiting) = enter(&admission, wish(ACME), 1);
         drop(waiting);
     }
+    assert_eq!(admission.counts(), (1, 0));
+    assert_eq!(admission.0.lock().tenants.len(), 1, "of who has a place");
+}
+
+#[test]
+fn whoever_waits_no_more_holds_up_nobody_behind() {
+    let admission = Admission::of(100);
+    let one_place = Wish {
+        tenant_max: 1,
+        ..wish(ACME)
+    };
+    let (held, mut waiting) = enter(&admission, one_place, 2);
+    let (none, mut behind) = enter(&admission, wish(ACME), 3);
+    assert_eq!((held.len(), none.len()), (1, 0));
+    // One in the middle leaves, and nothing changes.
+    drop(behind.remove(0));
+    assert_eq!(called(&mut behind).len(), 0);
+    drop(waiting.pop());
+    let others = called(&mut behind);
+    assert_eq!((others.len(), behind.len()), (2, 0));
+    assert_eq!(admission.counts(), (3, 0));
+}
+
+#[test]
+fn who_comes_after_one_who_waits_no_more_does_not_wait_in_its_place() {
+    let admission = Admission::of(100);
+    let capped = of_connector(ACME, b"slow", 1);
+    let (held, waiting) = enter(&admission, capped, 3);
+    let (of_rival, waiting_too) = enter(&admission, of_connector(RIVAL, b"slow", 1), 2);
+    assert_eq!((held.len(), of_rival.len()), (1, 1));
+    drop(waiting);
+    let (roomy, _) = enter(&admission, of_connector(ACME, b"slow", 2), 1);
+    assert_eq!(roomy.len(), 1);
+    // Its line has no turn any more, and another tenant's has one still.
+    assert_eq!(admission.0.lock().turn, [TenantId::from_bits(RIVAL)]);
+    drop((waiting_too, held, of_rival, roomy));
+    let places = admission.0.lock();
+    assert!(places.turn.is_empty() && places.tenants.is_empty());
+}
+
+#[test]
+fn a_place_that_comes_to_one_who_leaves_just_then_goes_to_the_next() {
+    let admission = Admission::of(2);
+    let (held, mut waiting) = enter(&admission, wish(ACME), 3);
+    drop(held);
+    // The first was called, and has not looked yet.
     assert_eq!(admission.counts(), (1, 1));
+    drop(waiting.remove(0));
+    assert_eq!(called(&mut waiting).len(), 1);
+    assert_eq!(admission.counts(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn among_many_who_leave_while_places_are_given_back_nobody_is_forgotten() {
+    let admission = Admission::of(3);
+    let tasks: Vec<_> = (0..3_000_u128)
+        .map(|number| {
+            let admission = admission.clone();
+            let wish = Wish {
+                tenant_max: if number % 2 == 0 { 1 } else { usize::MAX },
+                ..wish(number % 3)
+            };
+            tokio::spawn(async move {
+                let mut entering = std::pin::pin!(admission.enter(wish));
+                if number % 5 < 2 {
+                    tokio::select! {
+                        biased;
+                        place = &mut entering => drop(place),
+                        () = tokio::task::yield_now() => {}
+                    }
+                } else {
+                    let place = entering.await;
+                    tokio::task::yield_now().await;
+                    drop(place);
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        let ended = tokio::time::timeout(Duration::from_secs(30), task).await;
+        assert!(matches!(ended, Ok(Ok(()))), "{ended:?}");
+    }
+    let places = admission.0.lock();
+    assert_eq!(places.taken, 0);
+    assert!(places.turn.is_empty() && places.tenants.is_empty());
 }

@@ -2,10 +2,9 @@
 
 use keyway_fair::{Place, Wish};
 use keyway_model::limit::Limits;
-use keyway_model::{Digest, Scope};
+use keyway_model::{Digest, RecipeId, Scope};
 
 use crate::Gate;
-use crate::beginning::Beginning;
 
 /// What a tenant's places are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +13,8 @@ pub enum LineOf {
     Connector(Scope, Digest),
     /// Expressions.
     Logic,
+    /// The jobs of a recipe.
+    Recipe(RecipeId),
 }
 
 impl Gate {
@@ -27,10 +28,5 @@ impl Gate {
             line_max: usize::MAX,
         };
         self.calls.enter(wish).await
-    }
-
-    /// Waits until a call of logic that has its place may begin.
-    pub async fn begin_logic(&self, scope: Scope) -> Beginning {
-        self.beginnings.enter(scope.tenant, LineOf::Logic).await
     }
 }

@@ -19,6 +19,17 @@ pub enum AlarmKind {
     ForgedCode,
     /// Guests run although a layer of their confinement is missing.
     WeakerWorkers,
+    /// A worker that several components may use tried a system call that no worker makes:
+    /// code may have got out of its sandbox. Those that had been in it run on, each in a
+    /// worker of its own at first.
+    ForbiddenSystemCall,
+    /// Workers of a component's own did not end calls, again and again, and were killed.
+    /// It runs on, since a machine that is too busy looks the same.
+    WedgedWorkers,
+    /// Connectors of one workspace and environment were installed under wider limits on
+    /// manifests and are not taken any more: calls of them are refused, and none that one
+    /// has replaced runs for it.
+    ConnectorLeftOut,
 }
 
 impl AlarmKind {
@@ -28,6 +39,9 @@ impl AlarmKind {
             Self::ComponentQuarantined => "component-quarantined",
             Self::ForgedCode => "forged-code",
             Self::WeakerWorkers => "weaker-workers",
+            Self::ForbiddenSystemCall => "forbidden-system-call",
+            Self::WedgedWorkers => "wedged-workers",
+            Self::ConnectorLeftOut => "connector-left-out",
         }
     }
 }
@@ -39,7 +53,8 @@ pub struct AlarmRecord {
     pub id: AlarmId,
     /// What it is about.
     pub kind: AlarmKind,
-    /// Which thing it is about: a component's digest, or the workers.
+    /// Which thing it is about: digests of components, names of layers of confinement,
+    /// the workspace and environment of connectors, or `workers`.
     pub subject: String,
     /// What has happened, for people.
     pub text: String,

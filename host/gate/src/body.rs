@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::deliver::Delivery;
 use crate::http::BodyPart;
 use crate::lane::Line;
-use crate::mask::MaskStream;
+use crate::mask::ReplyStream;
 use crate::over::{Over, Traffic};
 use crate::transfer::Window;
 
@@ -148,7 +148,7 @@ pub(crate) async fn stream(
     to: &Delivery<'_>,
     first: Vec<u8>,
     body: &mut ReplyBody,
-    searched: &mut MaskStream<'_>,
+    searched: &mut ReplyStream<'_>,
     mut count: impl FnMut(usize) -> Result<(), Over>,
 ) -> Streamed {
     let mut streamed = Streamed {

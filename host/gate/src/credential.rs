@@ -33,6 +33,9 @@ pub(crate) enum InjectError {
     /// What the connection says about TLS cannot be used.
     #[error("the connection's TLS settings cannot be used: {0}; create the connection again")]
     Tls(String),
+    /// What replies are to be searched for was not made.
+    #[error("replies could not be searched for the credential, so nothing was sent: try again")]
+    Unsearched,
     /// The body streams and was sent already.
     #[error("the body of the request was sent already and cannot be sent again")]
     Gone,

@@ -1,8 +1,6 @@
 //! Hands a reply to the guest, searched for the credential: whole, or as a
 //! stream. Nothing of a reply goes to a guest by any other way.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use keyway_authz::{Ending, OutcomeKind};
@@ -15,7 +13,7 @@ use crate::headers;
 use crate::http::Answer;
 use crate::invocation::Invocation;
 use crate::lane::Line;
-use crate::mask::{Mask, MaskStream, Search};
+use crate::mask::{ReplyStream, Search};
 use crate::reply::{masked_headers, without_marks};
 use crate::seen::{SeenRequest, shown};
 
@@ -34,18 +32,15 @@ impl Invocation {
         reply: Reply,
         seen: &mut SeenRequest,
     ) -> (Answer, Ending) {
-        let mask = self
-            .mask
-            .lock()
-            .clone()
-            .unwrap_or_else(|| Arc::new(Mask::nothing()));
         let status = reply.status.as_u16();
         if let Err(over) = headers::checked_reply(&reply.headers, &self.limits) {
             return self.withheld(Broken::Over(over), (status, 0), seen);
         }
-        let (mut headers, mut masked) = masked_headers(&reply.headers, &mut Search::of(&mask));
+        // Where there is no mask, no credential has left: a head that is here holds none.
+        let mut search = self.mask.get().map(|mask| Search::of(mask));
+        let (mut headers, mut masked) = masked_headers(&reply.headers, search.as_mut());
         let mut body = reply.body;
-        let mut searched = MaskStream::new(&mask);
+        let mut searched = ReplyStream::under(&self.mask);
         let (mut first, mut bytes_in, mut ended) = (Vec::new(), 0_u64, false);
         while !ended && first.len() <= FRAME_BODY_BYTES_MAX {
             match body.frame().await {
@@ -89,7 +84,7 @@ impl Invocation {
             }));
             return (Answer::Reply(reply), Ending { masked, ..done });
         }
-        if !mask.is_empty() {
+        if self.mask.get().is_some_and(|mask| !mask.is_empty()) {
             without_marks(&mut headers, None);
         }
         let body_start = BodyStart::Stream {

@@ -15,7 +15,6 @@ use keyway_ipc::{BodyStart, HostReply, HttpRequest, Refusal, RequestId, Trap};
 use keyway_model::net::{Method, NetError, RequestUrl};
 use tokio::sync::mpsc;
 
-use crate::beginning::Beginning;
 use crate::body::{Allowance, Broken, Credit};
 use crate::credential::{self, InjectError};
 use crate::deliver::{Delivery, refusal_of};
@@ -23,6 +22,7 @@ use crate::grant::Basis;
 use crate::headers::{self, HeaderRefusal};
 use crate::invocation::{Bodies, Invocation};
 use crate::lane::Line;
+use crate::mask::Travelling;
 use crate::pace;
 use crate::redirect::{Asked, Elsewhere, RedirectRefused};
 use crate::seen::{SeenBodies, SeenRequest, shown};
@@ -136,7 +136,10 @@ impl Invocation {
         asked: &Asked,
         upload: &mut Option<Upload>,
     ) -> Answer {
-        match self.permit(asked).await {
+        let decided = self.permit(asked).await;
+        // From here on it waits: for its record, the upstream, or the moment of refusals.
+        self.active.end();
+        match decided {
             Ok(permit) => match permit.record(&self.recorder).await {
                 Ok(entry) => self.send(to, asked, entry, upload).await,
                 Err(error) => Answer::Reply(HostReply::Trap(Trap::Host(error.to_string()))),
@@ -195,6 +198,7 @@ impl Invocation {
                     | InjectError::Vault(_)
                     | InjectError::Unfit
                     | InjectError::Tls(_)
+                    | InjectError::Unsearched
                     | InjectError::Gone => Refusal::Denied,
                 };
                 return Answer::Reply(HostReply::Http(Err(refusal)));
@@ -203,15 +207,13 @@ impl Invocation {
         if self.bodies == Bodies::Shown {
             let (BodyStart::Whole(body) | BodyStart::Stream { first: body, .. }) = &http.body;
             let bodies = seen.bodies.get_or_insert(SeenBodies::nothing());
-            let mask = self.mask.lock().clone();
-            let masked = mask.and_then(|mask| mask.whole(body));
+            let masked = self.mask.get().and_then(|mask| mask.whole(body));
             bodies.request = shown(masked.as_ref().map_or(body, |(masked, _)| masked));
             if let BodyStart::Stream { .. } = http.body {
                 bodies.request.push('…');
             }
         }
         self.sent.store(true, Ordering::Release);
-        self.beginning.get().into_iter().for_each(Beginning::end);
         entry.sends(out);
         let result = self.gate.egress.send(&entry, exchange).await;
         let reply = match result {
@@ -224,7 +226,8 @@ impl Invocation {
             }
         };
         seen.status = Some(reply.status.as_u16());
-        let elsewhere = asked.redirected(entry.operation(), &reply, self.mask.lock().as_deref());
+        let mask = self.mask.get().map(Arc::as_ref);
+        let elsewhere = asked.redirected(entry.operation(), &reply, mask);
         let (answer, ending) = match elsewhere {
             Elsewhere::Nowhere => self.deliver(to, reply, &mut seen).await,
             Elsewhere::Next(next) => (Answer::Redirected(next), redirected(&reply)),
@@ -304,15 +307,27 @@ impl Invocation {
             let travelling =
                 credential::inject(&mut exchange, entry.operation(), parts.credential)?;
             if !travelling.is_empty() {
-                let (owner, id) = (self.basis.scope.tenant, self.basis.connection.id);
-                let mut mask = self.mask.lock();
-                mask.get_or_insert_with(|| self.gate.masks.of(owner, id, travelling));
+                self.search_for(travelling).await?;
             }
             exchange.tls = self.own_tls(parts.client_key_pem)?;
         } else {
             exchange.tls = self.own_tls(None)?;
         }
         Ok(exchange)
+    }
+
+    /// From here on, what comes back is searched for these secrets, also in bodies that are
+    /// open: so it is done before they leave. For those of the call's first request, if it
+    /// had some.
+    async fn search_for(&self, secrets: Vec<Travelling>) -> Result<(), InjectError> {
+        if self.mask.get().is_some() {
+            return Ok(());
+        }
+        let (owner, id) = (self.basis.scope.tenant, self.basis.connection.id);
+        let made = self.gate.masks.of(owner, id, secrets).await;
+        let made = made.map_err(|_| InjectError::Unsearched)?;
+        self.mask.get_or_init(|| made);
+        Ok(())
     }
 
     /// What the connection says about TLS, if anything.

@@ -24,8 +24,8 @@ use keyway_store::{Scratch, TenantStore, Unit};
 use parking_lot::Mutex;
 
 use crate::Gate;
+use crate::active::Active;
 use crate::admission::LineOf;
-use crate::beginning::Beginning;
 use crate::grant::{Basis, Lost, standing};
 use crate::inward::ConnectionRead;
 use crate::lane::{Charge, Event, Lane, Line, RunningCall, group_of};
@@ -53,14 +53,15 @@ pub struct Invocation {
     /// The same, and those of the network, as the way out asks for them.
     pub(crate) bounds: Arc<Bounds>,
     quotas: Quotas,
-    pub(crate) meters: Arc<Meters>,
+    pub(crate) meters: Meters,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) idempotency: Option<(String, String)>,
-    pub(crate) mask: Mutex<Option<Arc<Mask>>>,
+    /// There from before the credential first leaves.
+    pub(crate) mask: OnceLock<Arc<Mask>>,
     pub(crate) seen: Mutex<Seen>,
     pub(crate) sent: AtomicBool,
-    /// Over when the first request goes out.
-    pub(crate) beginning: OnceLock<Beginning>,
+    /// The job's that it is of, or its own.
+    pub(crate) active: Active,
     pub(crate) unsure: AtomicBool,
     /// Whether bodies are kept for people.
     pub(crate) bodies: Bodies,
@@ -105,6 +106,7 @@ impl Invocation {
         let digest = basis.connector.record.digest;
         let meters = gate.throttles.of(basis.scope, digest, &quotas);
         let recorder = Recorder::new(Arc::new(unit.clone()), basis.scope, gate.clock.clone());
+        let active = gate.active(basis.scope.tenant, LineOf::Connector(basis.scope, digest));
         let store = gate.store.tenant(basis.scope);
         Self {
             gate,
@@ -120,10 +122,10 @@ impl Invocation {
             meters,
             traffic: Arc::default(),
             idempotency,
-            mask: Mutex::default(),
+            mask: OnceLock::new(),
             seen: Mutex::default(),
             sent: AtomicBool::new(false),
-            beginning: OnceLock::new(),
+            active,
             unsure: AtomicBool::new(false),
             bodies: Bodies::Hidden,
             presence: Presence::always(),
@@ -167,12 +169,16 @@ impl Invocation {
         self.gate.calls.enter(wish).await
     }
 
-    /// Waits until this call, which has its place, may begin.
-    pub async fn begin(&self) -> Beginning {
-        let (scope, artifact) = (self.basis.scope, self.artifact());
-        let line = LineOf::Connector(scope, artifact);
-        let beginning = self.gate.beginnings.enter(scope.tenant, line).await;
-        self.beginning.get_or_init(|| beginning).clone()
+    /// The same, as a part of what is active.
+    #[must_use = "the invocation that is a part of it is the one that is returned"]
+    pub fn part_of(self, active: &Active) -> Self {
+        let active = active.clone();
+        Self { active, ..self }
+    }
+
+    /// What it is a part of.
+    pub const fn active(&self) -> &Active {
+        &self.active
     }
 
     /// The same, recording into `sink` instead of the store: what it says is
@@ -416,8 +422,8 @@ impl Invocation {
 
     /// Searches what the guest gives for the secrets of this call.
     fn masked(&self, outcome: CallOutcome) -> CallOutcome {
-        match self.mask.lock().clone() {
-            Some(mask) => masked::outcome(outcome, &mut Search::of(&mask)),
+        match self.mask.get() {
+            Some(mask) => masked::outcome(outcome, &mut Search::of(mask)),
             None => outcome,
         }
     }

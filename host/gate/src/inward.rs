@@ -67,7 +67,6 @@ impl Invocation {
         let Some(_admitted) = self.admit(Inward::LogWrite) else {
             return;
         };
-        let mask = self.mask.lock().clone();
         let mut seen = self.seen.lock();
         let (kept, over) = self.log_lines_kept(seen.log.len() as u64, &lines);
         if let Some(over) = over {
@@ -80,7 +79,8 @@ impl Invocation {
         }
         lines.truncate(kept);
         let mut effort = self.log_effort.lock();
-        let mut search = mask.as_deref().map(|mask| Search::after(mask, *effort));
+        let mask = self.mask.get();
+        let mut search = mask.map(|mask| Search::after(mask, *effort));
         let clean = lines
             .into_iter()
             .map(|line| masked::line(line, search.as_mut()));

@@ -7,6 +7,7 @@
 
 mod event;
 mod held;
+mod ran;
 mod route;
 mod running;
 mod stray;
@@ -20,13 +21,14 @@ use std::time::{Duration, Instant};
 use keyway_ipc::{
     CallId, CallOutcome, Closed, Invoke, Link, Sender, Standing, ToBroker, ToWorker, Trap, Usage,
 };
-use keyway_model::limit::LANE_SENDING_MS_MAX;
+use keyway_model::limit::{CALL_END_GRACE_MS_MAX, LANE_SENDING_MS_MAX};
 use keyway_model::{Digest, TenantId};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 pub(crate) use event::Event;
 pub use held::{Assigned, Held};
+use ran::Ran;
 use running::Said;
 pub(crate) use running::{Charge, Line, RunningCall};
 use stray::Strays;
@@ -38,7 +40,7 @@ use crate::presence::Presence;
 /// How long after its limit, or after it was cancelled, a guest call may take
 /// to end before its worker is given up, and all other calls with it. Many
 /// calls may reach their ends at once, on a machine that has other things to do.
-pub(crate) const END_GRACE: Duration = Duration::from_secs(1);
+pub(crate) const END_GRACE: Duration = Duration::from_millis(CALL_END_GRACE_MS_MAX);
 
 /// The group of a tenant's calls. A worker sees no id: only which of its calls
 /// belong together.
@@ -91,9 +93,8 @@ pub struct Lane {
     ending: Mutex<HashMap<CallId, Digest>>,
     /// Components whose calls ran when the worker ended.
     left: Mutex<BTreeSet<Digest>>,
-    /// Components whose calls have ended here: code that got out of its sandbox
-    /// may outlive its call.
-    ran: Mutex<BTreeSet<Digest>>,
+    /// Components whose calls have ended here not long ago.
+    ran: Mutex<Ran>,
     /// Components that the worker was told to load, and how often it has not
     /// answered about each.
     loading: Mutex<HashMap<Digest, u32>>,
@@ -107,6 +108,8 @@ pub struct Lane {
     /// What the worker says that belongs to no call.
     strays: Mutex<Strays>,
     open: AtomicBool,
+    /// Whether its worker is ended on purpose.
+    is_dismissed: AtomicBool,
     ready: watch::Sender<Readiness>,
     /// Whether nothing more comes from the worker.
     is_over: watch::Sender<bool>,
@@ -170,6 +173,7 @@ impl Lane {
             under_way_bytes: AtomicUsize::new(0),
             strays: Mutex::new(Strays::from(Instant::now())),
             open: AtomicBool::new(true),
+            is_dismissed: AtomicBool::new(false),
             ready: watch::Sender::new(Readiness::Starting),
             is_over: watch::Sender::new(false),
             on_loss: setup.on_loss,
@@ -191,22 +195,36 @@ impl Lane {
     /// Says that the worker does not end a call that it must end: it has to go.
     pub fn give_up(&self) {
         self.open.store(false, Ordering::Release);
-        (self.on_loss)(&self.present());
+        self.tell_loss(&self.present());
         self.ready.send_replace(Readiness::Wedged);
     }
 
-    /// The components whose calls run, or have run.
+    /// Says that the worker is about to be ended on purpose: it takes no more calls, and
+    /// that it goes is no loss, whatever has run there or still runs.
+    pub fn dismiss(&self) {
+        self.is_dismissed.store(true, Ordering::Release);
+        self.open.store(false, Ordering::Release);
+    }
+
+    fn tell_loss(&self, left: &BTreeSet<Digest>) {
+        if !self.is_dismissed.load(Ordering::Acquire) {
+            (self.on_loss)(left);
+        }
+    }
+
+    /// The components whose calls run, or have run not long ago.
     fn present(&self) -> BTreeSet<Digest> {
         let calls = self.calls.lock();
         let running = calls.values().filter(|queue| !queue.is_over);
         let mut present: BTreeSet<Digest> = running.map(|queue| queue.artifact).collect();
         present.extend(self.ending.lock().values().copied());
-        present.extend(self.ran.lock().iter().copied());
+        present.extend(self.ran.lock().recent(Instant::now()));
         present
     }
 
     /// Waits until nothing more comes from the worker: answers with the
-    /// components whose calls ran then, or had run before.
+    /// components whose calls ran then, or had run not long before, also of a worker
+    /// that was ended on purpose.
     pub async fn left_behind(&self) -> BTreeSet<Digest> {
         // The sender lives as long as this does.
         drop(self.is_over.subscribe().wait_for(|is_over| *is_over).await);
@@ -299,7 +317,8 @@ impl Lane {
             return;
         }
         tokio::time::sleep(END_GRACE).await;
-        if self.is_open() && self.ending.lock().remove(&call).is_some() {
+        // It stays there, so that its component is suspected, too.
+        if self.is_open() && self.ending.lock().contains_key(&call) {
             tracing::error!(?call, "a worker does not end a call that was cancelled");
             self.give_up();
         }

@@ -18,10 +18,10 @@ use keyway_model::limit::{LimitSet, Limits, effective};
 use keyway_model::time::Clock;
 use keyway_store::{Store, Unit};
 
+mod active;
 mod admission;
 mod alarm;
 mod approvals;
-mod beginning;
 mod body;
 mod control;
 mod credential;
@@ -59,9 +59,9 @@ mod tls;
 mod transfer;
 mod turns;
 
+pub use active::Active;
 pub use admission::LineOf;
 pub use alarm::{AlarmKind, AlarmRecord};
-pub use beginning::Beginning;
 pub use control::{Call, ControlError};
 pub use grant::{Basis, Ceiling, NoGrant, Purpose};
 pub use input::Unfit;
@@ -70,7 +70,7 @@ pub use lane::{Assigned, Held, Lane, LaneSetup, OnLoss, Readiness, WorkerGone};
 pub use logic::{LogicInput, TooLong, run_logic};
 pub use mask::{MASKED, Mask, MaskStream};
 pub use presence::{Presence, Waiting};
-pub use registry::{Connector, Registry, View};
+pub use registry::{Connector, LeftOut, NotRunning, Registry, View};
 pub use schema::{SchemaError, Schemas, check_against};
 pub use seen::{LogLine, Seen, SeenBodies, SeenDenial, SeenRequest};
 pub use shelf::{Gone, Room, Shelf};
@@ -95,12 +95,12 @@ pub struct Gate {
     pub(crate) masks: mask::Masks,
     /// What connections say about TLS, as it was read.
     pub(crate) identities: identities::Identities,
-    /// What each connector may ask for.
+    /// What each connector and each workspace may ask for.
     pub(crate) throttles: throttle::Throttles,
     /// Places for guest calls.
     pub(crate) calls: Admission<LineOf>,
-    /// Of guest calls.
-    pub(crate) beginnings: beginning::Beginnings,
+    /// Places for what is active.
+    pub(crate) actives: Arc<active::Actives>,
 }
 
 impl Gate {
@@ -121,9 +121,9 @@ impl Gate {
             clock,
             masks: mask::Masks::default(),
             identities: identities::Identities::default(),
-            throttles: throttle::Throttles::default(),
+            throttles: throttle::Throttles::on(ceiling.limits.default.quotas),
             calls: Admission::of(ceiling.guest_calls),
-            beginnings: beginning::Beginnings::on(
+            actives: active::Actives::on(
                 std::thread::available_parallelism().map_or(1, usize::from),
             ),
             ceiling,

@@ -11,6 +11,7 @@
 //!
 //! Never shows a part of a secret, and never its length.
 
+mod body;
 mod forms;
 mod held;
 mod kept;
@@ -18,6 +19,7 @@ mod search;
 
 use zeroize::Zeroizing;
 
+pub(crate) use body::ReplyStream;
 use held::Held;
 pub(crate) use kept::Masks;
 use search::{Found, Patterns};
@@ -44,11 +46,6 @@ impl std::fmt::Debug for Mask {
 }
 
 impl Mask {
-    /// A mask for no secret: everything passes.
-    pub fn nothing() -> Self {
-        Self(Patterns::of(Vec::new(), Vec::new()))
-    }
-
     /// A mask for these secrets.
     pub fn of<'a>(secrets: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let secrets: Vec<_> = secrets
@@ -236,5 +233,10 @@ impl<'a> MaskStream<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 mod tests;

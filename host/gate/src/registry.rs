@@ -20,6 +20,10 @@ use crate::resource::{
 };
 use crate::schema::Schemas;
 
+mod running;
+
+pub use running::{LeftOut, NotRunning};
+
 /// An installed connector with its manifest, parsed.
 #[derive(Debug)]
 pub struct Connector {
@@ -56,6 +60,7 @@ type Reaches = Arc<Mutex<HashMap<(ConnectionId, Digest, Purpose), Arc<Reach>>>>;
 #[derive(Clone, Debug, Default)]
 pub struct View {
     connectors: HashMap<Digest, Arc<Connector>>,
+    left_out: HashMap<Digest, Arc<LeftOut>>,
     approvals: HashMap<Digest, Arc<Approvals>>,
     connections: HashMap<ConnectionId, Arc<ConnectionRecord>>,
     recipes: HashMap<RecipeId, Arc<RecipeRecord>>,
@@ -64,7 +69,7 @@ pub struct View {
 }
 
 impl View {
-    /// Installed connectors, by name and then version.
+    /// Installed connectors that can run, by name and then time.
     pub fn connectors(&self) -> Vec<Arc<Connector>> {
         let mut all: Vec<_> = self.connectors.values().cloned().collect();
         all.sort_by(|a, b| {
@@ -73,28 +78,9 @@ impl View {
         all
     }
 
-    /// The connector with this digest.
+    /// The connector with this digest, if it can run.
     pub fn connector(&self, digest: &Digest) -> Option<&Arc<Connector>> {
         self.connectors.get(digest)
-    }
-
-    /// The connector of this name that runs now: the one that was approved
-    /// last and whose approval holds.
-    pub fn running(
-        &self,
-        name: &Name,
-        now: Timestamp,
-    ) -> Option<(&Arc<Connector>, &Arc<ApprovalRecord>)> {
-        self.connectors
-            .values()
-            .filter(|connector| connector.record.name == *name)
-            .filter_map(|connector| {
-                Some((connector, self.approval(&connector.record.digest, now)?))
-            })
-            .max_by_key(|(connector, approval)| {
-                let record = &connector.record;
-                (approval.at, record.installed_at, record.digest)
-            })
     }
 
     /// The approval of `digest` that holds now: of several, the newest.
@@ -193,8 +179,9 @@ impl View {
 
     /// Adds a connector.
     pub fn add_connector(&mut self, connector: Connector) {
-        self.connectors
-            .insert(connector.record.digest, Arc::new(connector));
+        let digest = connector.record.digest;
+        self.left_out.remove(&digest);
+        self.connectors.insert(digest, Arc::new(connector));
         self.reaches = Arc::default();
     }
 
@@ -327,8 +314,8 @@ mod tests {
             let running = view.running(&old.record.name, later(seconds));
             running.map(|(connector, _)| connector.record.digest)
         };
-        assert_eq!(runs(2), Some(new));
-        assert_eq!(runs(9), Some(old.record.digest));
+        assert_eq!(runs(2), Ok(new));
+        assert_eq!(runs(9), Ok(old.record.digest));
         // Approved once more, the old one is the last.
         stage.gate.registry().update(stage.scope, |view| {
             view.put_approvals([ApprovalRecord {
@@ -336,6 +323,6 @@ mod tests {
                 ..stage.approval()
             }]);
         });
-        assert_eq!(runs(3), Some(old.record.digest));
+        assert_eq!(runs(3), Ok(old.record.digest));
     }
 }

@@ -7,6 +7,7 @@
 //! what does not fit the first few places are told.
 
 use std::collections::HashMap;
+use std::fmt::{self, Display, Write as _};
 
 use jsonschema::{PatternOptions, ValidationError, Validator};
 use keyway_model::Name;
@@ -142,7 +143,7 @@ impl Compiled {
             .with_pattern_options(engine)
             .build(&schema)
             .map_err(|error| {
-                let error = cut(&error.to_string());
+                let error = cut(&error);
                 SchemaError::of(format!("{place} is not a JSON Schema: {error}"))
             })?;
         Ok(Self { validator, weights })
@@ -193,14 +194,35 @@ fn told(error: &ValidationError<'_>) -> String {
         "" => "/".to_owned(),
         place => cut(place),
     };
-    let problem = error.masked_with("the value").to_string();
+    let problem = error.masked_with("the value");
     format!("at {place}: {}", cut(&problem))
 }
 
-/// The beginning of a text whose length is somebody else's choice.
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(PROBLEM_CHARS) {
-        None => text.to_owned(),
-        Some(_) => text.chars().take(PROBLEM_CHARS).chain(['…']).collect(),
+/// The beginning of what is told, whose length is somebody else's choice; the rest
+/// of it is not even written.
+fn cut(told: &(impl Display + ?Sized)) -> String {
+    let mut beginning = Beginning {
+        text: String::new(),
+        chars_left: PROBLEM_CHARS,
+    };
+    match write!(beginning, "{told}") {
+        Ok(()) => beginning.text,
+        Err(fmt::Error) => beginning.text + "…",
+    }
+}
+
+/// A text that ends where it is long enough.
+struct Beginning {
+    text: String,
+    chars_left: usize,
+}
+
+impl fmt::Write for Beginning {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        for character in more.chars() {
+            self.chars_left = self.chars_left.checked_sub(1).ok_or(fmt::Error)?;
+            self.text.push(character);
+        }
+        Ok(())
     }
 }

@@ -63,6 +63,8 @@ impl Invocation {
                 return HostReply::Stored(Err(StateRefusal::Denied));
             }
         };
+        // From here on it waits for the disk.
+        self.active.end();
         match permit.record(&self.recorder).await {
             Ok(entry) => self.store_state(entry).await,
             Err(error) => HostReply::Trap(Trap::Host(error.to_string())),

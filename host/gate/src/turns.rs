@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 /// Steps that a call's host calls go in one turn: some 10 to 30 µs each.
-const STEPS: u32 = 16;
+const STEPS_PER_TURN_MAX: u32 = 16;
 
 /// How long those rest for which there was no step; the timer makes up to 2 ms of it.
 /// A guest call that has 32 requests under way, each of some five steps, needs about
@@ -41,7 +41,7 @@ impl Turns {
         let mut is_resting = false;
         poll_fn(|context| {
             while !is_resting || rest.as_mut().poll(context).is_ready() {
-                self.steps.store(STEPS, Ordering::Relaxed);
+                self.steps.store(STEPS_PER_TURN_MAX, Ordering::Relaxed);
                 let rested = std::mem::take(&mut *self.resting.lock());
                 rested.into_iter().for_each(Waker::wake);
                 let polled = all.as_mut().poll(context);
@@ -81,11 +81,11 @@ mod tests {
     use futures_util::stream::{FuturesUnordered, StreamExt as _};
     use tokio::sync::oneshot;
 
-    use super::{REST, STEPS, Turns};
+    use super::{REST, STEPS_PER_TURN_MAX, Turns};
 
     /// How often a call with so many parts rests.
     const RESTED: u32 = 6;
-    const PARTS: usize = ((RESTED + 1) * STEPS) as usize;
+    const PARTS: usize = ((RESTED + 1) * STEPS_PER_TURN_MAX) as usize;
 
     /// Parts of a call, each of which is done in one step.
     async fn parts(turns: &Turns, number: usize, done: &AtomicUsize) {
@@ -107,7 +107,10 @@ mod tests {
         std::future::poll_fn(|context| {
             let polled = all.as_mut().poll(context);
             let now = done.load(Ordering::Relaxed);
-            assert!(now <= before + STEPS as usize, "{now} after {before}");
+            assert!(
+                now <= before + STEPS_PER_TURN_MAX as usize,
+                "{now} after {before}"
+            );
             before = now;
             polled
         })
@@ -119,9 +122,9 @@ mod tests {
     #[tokio::test]
     async fn a_call_whose_parts_fit_into_a_turn_does_not_rest() {
         let (done, turns) = (AtomicUsize::new(0), Turns::default());
-        let all = pin!(turns.of(parts(&turns, STEPS as usize, &done)));
+        let all = pin!(turns.of(parts(&turns, STEPS_PER_TURN_MAX as usize, &done)));
         assert!(poll!(all).is_ready());
-        assert_eq!(done.load(Ordering::Relaxed), STEPS as usize);
+        assert_eq!(done.load(Ordering::Relaxed), STEPS_PER_TURN_MAX as usize);
     }
 
     #[tokio::test]
@@ -135,10 +138,10 @@ mod tests {
             }
         }));
         assert!(poll!(all.as_mut()).is_pending());
-        assert!(done.load(Ordering::Relaxed) <= STEPS as usize);
+        assert!(done.load(Ordering::Relaxed) <= STEPS_PER_TURN_MAX as usize);
         say.send("done").expect("it is waited for");
         // Without a rest between.
         assert!(matches!(poll!(all), std::task::Poll::Ready(Some("done"))));
-        assert!(done.load(Ordering::Relaxed) <= STEPS as usize);
+        assert!(done.load(Ordering::Relaxed) <= STEPS_PER_TURN_MAX as usize);
     }
 }

@@ -41,12 +41,9 @@ impl Jobs {
                 act.connection
             ))
         })?;
-        let (connector, _) = view.running(&act.connector, now).ok_or_else(|| {
-            Failure::Forbidden(format!(
-                "connector `{}` is not approved: run `keyway connector approve {}`",
-                act.connector, act.connector
-            ))
-        })?;
+        let (connector, _) = view
+            .running(&act.connector, now)
+            .map_err(|error| Failure::Forbidden(error.to_string()))?;
         self.prepared(run, act, connector, connection)
     }
 
@@ -105,7 +102,7 @@ impl Jobs {
                 prepared.idempotency.clone(),
             );
             let invocation = match opened {
-                Ok(invocation) => invocation,
+                Ok(invocation) => invocation.part_of(&run.active),
                 Err(no_grant) => return Ok(Called::refused(no_grant.to_string())),
             };
             let ended = self

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use keyway_authz::Principal;
 use keyway_fair::{Admission, Wish};
-use keyway_gate::Gate;
 use keyway_gate::resource::RecipeRecord;
+use keyway_gate::{Active, Gate, LineOf};
 use keyway_ipc::fair::Groups;
 use keyway_model::limit::{JOBS_AT_ONCE_MAX, LimitSet, SEGMENT_ATTEMPTS_MAX};
-use keyway_model::{JobId, Json, Scope, Timestamp};
+use keyway_model::{JobId, Json, RecipeId, Scope, Timestamp};
 use keyway_store::{StoreError, Unit};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -64,6 +64,8 @@ pub(crate) struct Run {
     /// Why nobody knows what the last call has done, where that is so.
     pub(crate) unsure: Option<String>,
     pub(crate) room: Room,
+    /// Whether it is, or waits.
+    pub(crate) active: Active,
 }
 
 /// Why a job does not go on.
@@ -172,6 +174,7 @@ impl Jobs {
             caller: answers.then_some(caller),
             unsure: None,
             room,
+            active: self.active(scope, recipe.id),
         };
         self.spawn(run);
         Ok(Accepted {
@@ -179,6 +182,11 @@ impl Jobs {
             answer: answers.then_some(answer),
             unit: accepted_unit,
         })
+    }
+
+    /// A job of a recipe, not active yet.
+    pub(crate) fn active(&self, scope: Scope, recipe: RecipeId) -> Active {
+        self.gate.active(scope.tenant, LineOf::Recipe(recipe))
     }
 
     /// Room for one more job of this scope, before it is stored; what is known of it
@@ -234,6 +242,7 @@ impl Jobs {
             if !matches!(error, DriveError::Store(_) | DriveError::Stalled(_)) {
                 break;
             }
+            run.active.end();
             drop(run.caller.take());
             drop(run.unit.take_pending());
             tokio::time::sleep(STALL_PAUSE).await;
@@ -248,6 +257,7 @@ impl Jobs {
 
     async fn steps(&self, run: &mut Run) -> Result<(), DriveError> {
         loop {
+            run.active.begin().await;
             match run.machine.next()? {
                 Next::Evaluate { request } => self.evaluate(run, request).await?,
                 Next::Act(act) => match self.act(run, act).await? {
@@ -266,6 +276,7 @@ impl Jobs {
                             .finish_job(run.id, outcome.state(), summary.as_ref())
                             .await?,
                     );
+                    run.active.end();
                     run.unit.commit().await?;
                     answer(run, outcome.state());
                     return Ok(());
@@ -279,7 +290,10 @@ impl Jobs {
     async fn evaluate(&self, run: &mut Run, request: String) -> Result<(), DriveError> {
         let mut attempts = 0;
         let evaluated = loop {
-            match self.runner.evaluate(run.scope, request.clone()).await {
+            let evaluated = self
+                .runner
+                .evaluate(run.scope, request.clone(), &run.active);
+            match evaluated.await {
                 Err(EvaluateError::WorkerGone) if attempts < SEGMENT_ATTEMPTS_MAX => attempts += 1,
                 other => break other,
             }
@@ -295,6 +309,7 @@ impl Jobs {
         let waits = run.caller.is_some() && run.machine.outcome().is_none();
         if waits && let Some(reply) = run.machine.reply().cloned() {
             self.write_journal(run).await?;
+            run.active.end();
             run.unit.commit().await?;
             tell(run, Answer::Reply(reply));
         }

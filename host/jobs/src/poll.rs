@@ -139,7 +139,7 @@ impl Jobs {
             .ok_or_else(|| not_ready(format!("there is no connection `{}`", poll.connection)))?;
         let (connector, _) = view
             .running(&poll.connector, self.gate.clock().now())
-            .ok_or_else(|| not_ready(format!("connector `{}` is not approved", poll.connector)))?;
+            .map_err(|error| not_ready(error.to_string()))?;
         let purpose = Purpose::Trigger(poll.trigger.clone());
         let entrance = Entrance::Poll {
             name: poll.trigger.to_string(),
@@ -172,6 +172,7 @@ impl Jobs {
             .open(basis, unit.clone(), None)
             .map_err(|e| not_ready(e.to_string()))?;
         let ended = self.runner.run(&invocation, entrance).await;
+        invocation.active().end();
         unit.commit().await.map_err(DriveError::from)?;
         match ended.outcome {
             CallOutcome::Batch(batch) => checked(batch),

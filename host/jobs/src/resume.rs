@@ -66,6 +66,7 @@ impl Jobs {
             journal,
         );
         let room = self.live.room_anyway(scope.tenant, machine.bytes() as u64);
+        let active = self.active(scope, record.recipe);
         Ok(Run {
             scope,
             id,
@@ -78,6 +79,7 @@ impl Jobs {
             caller,
             unsure: None,
             room,
+            active,
         })
     }
 

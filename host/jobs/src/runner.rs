@@ -4,15 +4,21 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use keyway_gate::{Ended, Invocation, Presence, TooLong};
+use keyway_gate::{Active, Ended, Invocation, Presence, TooLong};
 use keyway_ipc::Entrance;
 use keyway_model::Scope;
 
 /// Runs guests for the engine, each when its tenant's turn has come.
 #[async_trait]
 pub trait StepRunner: Send + Sync + fmt::Debug {
-    /// Evaluates one segment of expressions, which is of this scope.
-    async fn evaluate(&self, scope: Scope, request: String) -> Result<String, EvaluateError>;
+    /// Evaluates one segment of expressions, which is of this scope, as a part of
+    /// what is active.
+    async fn evaluate(
+        &self,
+        scope: Scope,
+        request: String,
+        active: &Active,
+    ) -> Result<String, EvaluateError>;
 
     /// Compiles the expressions of a recipe, which is of this scope, for a
     /// caller that may go away.

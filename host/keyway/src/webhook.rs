@@ -79,20 +79,7 @@ async fn receive(
                 format!("the body took longer than {} s", BODY_TIMEOUT.as_secs()),
             );
         }
-        Ok(Err(_)) => {
-            deployment
-                .refused(
-                    scope,
-                    &recipe,
-                    (DenialReason::Limit, "webhook body_bytes_max"),
-                )
-                .await;
-            return told(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                format!("the body exceeds webhook body_bytes_max ({limit} bytes)"),
-            );
-        }
+        Ok(Err(_)) => return too_large(&deployment, scope, &recipe, limit).await,
     };
     // While the body came, the recipe may have been stopped, or got another version.
     let now = deployment.hook(&path);
@@ -101,6 +88,10 @@ async fn receive(
         let request = Request::from_parts(head, Body::empty());
         return unknown(State(deployment), request).await;
     };
+    let limit = deployment.body_bytes_max(scope, &recipe);
+    if body.len() > limit {
+        return too_large(&deployment, scope, &recipe, limit).await;
+    }
     let mut accepted = match accept(&deployment, scope, &recipe, &body).await {
         Ok(accepted) => accepted,
         Err(refusal) => return refusal,
@@ -134,6 +125,19 @@ async fn receive(
             }
         }
     }
+}
+
+/// Refuses a body that is longer than the recipe takes.
+async fn too_large(
+    deployment: &Deployment,
+    scope: Scope,
+    recipe: &RecipeRecord,
+    limit: usize,
+) -> Response {
+    let why = (DenialReason::Limit, "webhook body_bytes_max");
+    deployment.refused(scope, recipe, why).await;
+    let text = format!("the body exceeds webhook body_bytes_max ({limit} bytes)");
+    told(StatusCode::PAYLOAD_TOO_LARGE, "too-large", text)
 }
 
 /// Makes a body a job. What there is no room for is not looked into.

@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use keyway_egress::{Egress, EgressConfig, SystemResolver};
 use keyway_gate::{
-    Ceiling, Ended, Gate, Held, Invocation, LogicInput, Presence, Registry, Room, WorkerGone,
-    run_logic,
+    Active, Ceiling, Ended, Gate, Held, Invocation, LineOf, LogicInput, Presence, Registry, Room,
+    WorkerGone, run_logic,
 };
 use keyway_ipc::{CallOutcome, Entrance, Trap};
 use keyway_jobs::{EvaluateError, Jobs, StepRunner};
@@ -94,23 +94,29 @@ impl Runner {
         scope: Scope,
         entrance: Entrance,
         presence: &Presence,
+        active: &Active,
     ) -> Result<String, EvaluateError> {
         let input = LogicInput::of(entrance)?;
         let limits = self.gate.limits(scope, &LimitSet::default());
-        let place = self.gate.place_for_logic(scope, &limits);
-        let ready = async {
-            let places = (place.await, self.gate.begin_logic(scope).await);
-            (places, self.lane_with(scope.tenant, self.expressions).await)
-        };
-        let ((_place, beginning), lane) = tokio::select! {
-            ready = ready => ready,
-            () = presence.gone() => return Err(EvaluateError::Cancelled),
-        };
-        let lane = lane?;
         let (tenant, component) = (scope.tenant, self.expressions);
-        let call = run_logic(&lane, tenant, component, input, &limits, presence);
-        let (outcome, _) = beginning.of(call).await;
-        match outcome {
+        let ready = async {
+            let place = self.gate.place_for_logic(scope, &limits).await;
+            (place, self.lane_with(tenant, component).await)
+        };
+        let call = async {
+            let (_place, lane) = tokio::select! {
+                ready = ready => ready,
+                () = presence.gone() => return Err(EvaluateError::Cancelled),
+            };
+            let lane = lane?;
+            let (outcome, _) = run_logic(&lane, tenant, component, input, &limits, presence).await;
+            Ok(outcome)
+        };
+        tokio::select! {
+            () = active.begin() => {}
+            () = presence.gone() => return Err(EvaluateError::Cancelled),
+        }
+        match active.of(call).await? {
             CallOutcome::Value(answer) => Ok(answer),
             CallOutcome::Trap(Trap::Cancelled(_)) => Err(EvaluateError::Cancelled),
             CallOutcome::Trap(Trap::WorkerGone) => Err(EvaluateError::WorkerGone),
@@ -162,9 +168,15 @@ impl From<NotLoaded> for EvaluateError {
 
 #[async_trait]
 impl StepRunner for Runner {
-    async fn evaluate(&self, scope: Scope, request: String) -> Result<String, EvaluateError> {
+    async fn evaluate(
+        &self,
+        scope: Scope,
+        request: String,
+        active: &Active,
+    ) -> Result<String, EvaluateError> {
         let entrance = Entrance::Run { input: request };
-        self.logic(scope, entrance, &Presence::always()).await
+        self.logic(scope, entrance, &Presence::always(), active)
+            .await
     }
 
     async fn check(
@@ -174,26 +186,35 @@ impl StepRunner for Runner {
         presence: &Presence,
     ) -> Result<String, EvaluateError> {
         let entrance = Entrance::CheckExpressions { request };
-        self.logic(scope, entrance, presence).await
+        let active = self.gate.active(scope.tenant, LineOf::Logic);
+        self.logic(scope, entrance, presence, &active).await
     }
 
     async fn run(&self, invocation: &Invocation, entrance: Entrance) -> Ended {
         let (tenant, artifact) = (invocation.scope().tenant, invocation.artifact());
-        let place = invocation.place();
         let ready = async {
-            let places = (place.await, invocation.begin().await);
-            (places, self.lane_with(tenant, artifact).await)
+            let place = invocation.place().await;
+            (place, self.lane_with(tenant, artifact).await)
         };
-        let ((_place, beginning), lane) = tokio::select! {
-            ready = ready => ready,
-            () = invocation.presence().gone() => {
-                return Ended::without_running(Presence::cancelled());
+        let gone = || async {
+            invocation.presence().gone().await;
+            Ended::without_running(Presence::cancelled())
+        };
+        let call = async {
+            let (_place, lane) = tokio::select! {
+                ready = ready => ready,
+                ended = gone() => return ended,
+            };
+            match lane {
+                Ok(lane) => invocation.run(&lane, entrance).await,
+                Err(error) => Ended::without_running(error.into()),
             }
         };
-        match lane {
-            Ok(lane) => beginning.of(invocation.run(&lane, entrance)).await,
-            Err(error) => Ended::without_running(error.into()),
+        tokio::select! {
+            () = invocation.active().begin() => {}
+            ended = gone() => return ended,
         }
+        invocation.active().of(call).await
     }
 }
 
@@ -270,7 +291,8 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
         worker_memory_bytes_max: config.workers.worker_memory_bytes_max,
         cpu_seconds_max: config.workers.cpu_seconds_max,
     };
-    let (workers, verdicts) = Workers::start(plan, config.workers.processes(), expressions).await?;
+    let (workers, mut notices) =
+        Workers::start(plan, config.workers.processes(), expressions).await?;
     let runner = Arc::new(Runner {
         artifacts: Arc::clone(&artifacts),
         workers: Arc::clone(&workers),
@@ -280,8 +302,8 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
     let jobs = Jobs::new(Arc::clone(&gate), runner);
     let deployment = Deployment::new(gate, roles, artifacts, workers, jobs, config);
     deployment.load().await?;
-    deployment.note_weaker_workers().await?;
-    tokio::spawn(Arc::clone(&deployment).follow_verdicts(verdicts));
+    deployment.note_the_start(&mut notices).await?;
+    tokio::spawn(Arc::clone(&deployment).follow_notices(notices));
     tokio::spawn(Arc::clone(&deployment).follow_forged(forged));
     tokio::spawn(a_timer_before_all_others());
     Ok(deployment)

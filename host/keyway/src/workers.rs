@@ -8,7 +8,10 @@
 
 mod age;
 mod ends;
+mod notice;
 mod pool;
+mod standing;
+mod start;
 mod suspicion;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -16,16 +19,17 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use keyway_gate::Assigned;
-use keyway_ipc::LayerState;
+use keyway_ipc::Standing;
 use keyway_model::limit::{SUSPECTS_MAX, WORKER_LEAVING_SECONDS_MAX};
 use keyway_model::{Digest, TenantId};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{OnceCell, mpsc};
 
-pub(crate) use pool::WorkerError;
-pub(crate) use pool::WorkerPlan;
-use pool::{Pool, Watchers};
-pub(crate) use suspicion::Verdict;
+pub(crate) use notice::Notice;
+use pool::Pool;
+use standing::Told;
+use start::Watchers;
+pub(crate) use start::{WorkerError, WorkerPlan};
 use suspicion::{Crash, PROBATION, Suspicion};
 
 /// How often a worker that is no longer needed is looked at.
@@ -48,9 +52,12 @@ pub struct Workers {
     plan: WorkerPlan,
     everyone: OnceCell<Arc<Pool>>,
     others: RwLock<HashMap<Whose, Arc<OnceCell<Arc<Pool>>>>>,
+    /// Those that take no more calls and have some still.
+    leaving: Mutex<Vec<Arc<Pool>>>,
     own: RwLock<HashSet<TenantId>>,
     suspicion: Arc<Mutex<Suspicion>>,
-    verdicts: mpsc::UnboundedSender<Verdict>,
+    told: Mutex<Told>,
+    notices: mpsc::UnboundedSender<Notice>,
 }
 
 /// Why a component gets no worker.
@@ -69,8 +76,9 @@ pub(crate) enum NoLane {
 
 impl Workers {
     /// Starts `processes` workers for everyone and waits until each is ready.
-    /// Components that are put into quarantine come out of `verdicts`; `own` is
-    /// the host's own component, which never is.
+    /// What an administrator has to be told of any worker comes out of the
+    /// receiver; what was so from the start is in it already. `own` is the host's
+    /// own component, which is never put into quarantine.
     ///
     /// # Errors
     ///
@@ -79,22 +87,24 @@ impl Workers {
         plan: WorkerPlan,
         processes: usize,
         own: Digest,
-    ) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Verdict>), WorkerError> {
-        let (verdicts, told) = mpsc::unbounded_channel();
+    ) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Notice>), WorkerError> {
+        let (notices, noticed) = mpsc::unbounded_channel();
         let workers = Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             plan,
             everyone: OnceCell::new(),
             others: RwLock::default(),
+            leaving: Mutex::default(),
             own: RwLock::default(),
             suspicion: Arc::new(Mutex::new(Suspicion::new(Some(own)))),
-            verdicts,
+            told: Mutex::default(),
+            notices,
         });
         workers
             .everyone
             .get_or_try_init(|| workers.pool(Whose::Everyone, processes))
             .await?;
-        Ok((workers, told))
+        Ok((workers, noticed))
     }
 
     /// Gives a tenant workers of its own from now on.
@@ -109,8 +119,13 @@ impl Workers {
         tenant: TenantId,
         component: Digest,
     ) -> Result<Assigned, NoLane> {
-        let whose = self.whose(tenant, component)?;
-        Ok(self.of(whose).await?.lane().await)
+        loop {
+            let whose = self.whose(tenant, component)?;
+            // One that was stopped meanwhile is nobody's any more.
+            if let Some(lane) = self.of(whose).await?.lane().await {
+                return Ok(lane);
+            }
+        }
     }
 
     /// Process ids of the workers that run.
@@ -125,40 +140,12 @@ impl Workers {
 
     /// How the workers are confined, a line for each layer, for `/readyz`.
     pub(crate) fn shown(&self) -> String {
-        let Some(standing) = self.everyone.get().and_then(|pool| pool.standing()) else {
-            return String::new();
-        };
-        let mut lines = String::new();
-        let mut line = |what: &str, state: &str| {
-            lines.push_str(&format!("worker {what}: {state}\n"));
-        };
-        for report in &standing.layers {
-            match &report.state {
-                LayerState::Held => line(&report.layer, "held"),
-                LayerState::Covered(how) => line(&report.layer, &format!("covered: {how}")),
-                LayerState::Refused(why) => line(
-                    &report.layer,
-                    &format!("MISSING: {why} (dangerous_weaker_worker)"),
-                ),
-            }
-        }
-        let reset = if standing.quick_reset {
-            "quick"
-        } else {
-            "slow, since this kernel cannot scan a page map"
-        };
-        line("instance-reset", reset);
-        lines
+        standing::shown(&self.standings())
     }
 
-    /// The layers of confinement that are missing.
+    /// The layers of confinement that any worker lacks, sorted.
     pub(crate) fn missing(&self) -> Vec<String> {
-        let standing = self.everyone.get().and_then(|pool| pool.standing());
-        let layers = standing.iter().flat_map(|standing| &standing.layers);
-        layers
-            .filter(|report| matches!(report.state, LayerState::Refused(_)))
-            .map(|report| report.layer.clone())
-            .collect()
+        standing::missing(&self.standings())
     }
 
     /// Why a component does not run, if it is in quarantine.
@@ -244,12 +231,17 @@ impl Workers {
     }
 
     async fn pool(&self, whose: Whose, processes: usize) -> Result<Arc<Pool>, WorkerError> {
-        let this = Weak::clone(&self.this);
+        let (this, begun) = (Weak::clone(&self.this), Weak::clone(&self.this));
         let alone = match whose {
             Whose::Suspect(component, _) => Some(component),
             Whose::Everyone | Whose::Tenant(_) => None,
         };
         let suspicion = Arc::clone(&self.suspicion);
+        let on_start = move |standing: &Standing| {
+            if let Some(this) = begun.upgrade() {
+                this.begun(standing);
+            }
+        };
         let on_loss = move |left: &BTreeSet<Digest>| {
             suspicion.lock().suspect(left, Instant::now());
         };
@@ -259,6 +251,7 @@ impl Workers {
             }
         };
         let watchers = Watchers {
+            on_start: Arc::new(on_start),
             on_loss: Arc::new(on_loss),
             on_crash: Arc::new(on_crash),
         };
@@ -267,16 +260,31 @@ impl Workers {
 
     fn crashed(&self, alone: Option<Digest>, left: &BTreeSet<Digest>, crash: Crash) {
         let now = Instant::now();
-        let verdict = self.suspicion.lock().crashed(alone, left, crash, now);
-        if let Some(verdict) = verdict {
-            tracing::error!(component = %verdict.component, why = %verdict.why, "quarantine");
-            let said = NoLane::Quarantined(verdict.why.clone()).to_string();
+        let notice = self.suspicion.lock().crashed(alone, left, crash, now);
+        if let Some(Notice::Quarantined { component, why }) = &notice {
+            let said = NoLane::Quarantined(why.clone()).to_string();
             for pool in self.pools() {
-                pool.end_calls_of(&verdict.component, &said);
+                pool.end_calls_of(component, &said);
             }
-            // Nobody listens while the deployment ends.
-            drop(self.verdicts.send(verdict));
         }
+        if let Some(notice) = notice {
+            self.tell(notice);
+        }
+    }
+
+    /// A worker was started, and runs guests.
+    fn begun(&self, standing: &Standing) {
+        let layers = self.told.lock().add(standing);
+        if !layers.is_empty() {
+            self.tell(Notice::Weaker { layers });
+        }
+    }
+
+    fn tell(&self, notice: Notice) {
+        let (kind, about, what) = (notice.kind().as_str(), notice.subject(), notice.text());
+        tracing::error!(kind, %about, "{what}");
+        // Nobody listens while the deployment ends.
+        drop(self.notices.send(notice));
     }
 
     /// Ends a suspect's own worker when nothing has happened for a while.
@@ -287,8 +295,15 @@ impl Workers {
                 break;
             }
         }
-        let cell = self.others.write().remove(&whose);
-        let Some(pool) = cell.and_then(|cell| cell.get().cloned()) else {
+        let pool = {
+            let mut others = self.others.write();
+            let cell = others.remove(&whose);
+            let pool = cell.and_then(|cell| cell.get().cloned());
+            // Its calls are still ended with all others of their component.
+            self.leaving.lock().extend(pool.clone());
+            pool
+        };
+        let Some(pool) = pool else {
             return;
         };
         let until = Instant::now() + Duration::from_secs(WORKER_LEAVING_SECONDS_MAX);
@@ -296,52 +311,42 @@ impl Workers {
             tokio::time::sleep(LEAVING_PAUSE).await;
         }
         pool.stop();
+        let mut leaving = self.leaving.lock();
+        leaving.retain(|other| !Arc::ptr_eq(other, &pool));
+    }
+
+    /// How each worker stands that runs, of every pool.
+    fn standings(&self) -> Vec<Arc<Standing>> {
+        let pools = self.pools();
+        pools.iter().flat_map(|pool| pool.standings()).collect()
     }
 
     fn pools(&self) -> Vec<Arc<Pool>> {
         let others = self.others.read();
-        let others = others.values().filter_map(|cell| cell.get().cloned());
-        self.everyone
-            .get()
-            .cloned()
-            .into_iter()
-            .chain(others)
-            .collect()
+        let leaving = self.leaving.lock();
+        let others = others.values().filter_map(|cell| cell.get());
+        let all = self.everyone.get().into_iter().chain(others);
+        all.chain(leaving.iter()).cloned().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use keyway_runtime::CompileLimits;
-
     use super::*;
-    use crate::confined::Confined;
 
     /// Workers of a program that cannot be started.
     fn without_a_program() -> Arc<Workers> {
-        let plan = WorkerPlan {
-            confined: Confined {
-                program: "/dev/null".into(),
-                user: None,
-                compile: CompileLimits::default(),
-                compile_wall_seconds_max: 1,
-                is_weaker: false,
-            },
-            lanes: 1,
-            room: keyway_gate::Room::default(),
-            limits: keyway_model::limit::CallLimits::default(),
-            worker_memory_bytes_max: 1 << 20,
-            cpu_seconds_max: 60,
-        };
-        let (verdicts, _) = mpsc::unbounded_channel();
+        let (notices, _) = mpsc::unbounded_channel();
         Arc::new_cyclic(|this| Workers {
             this: Weak::clone(this),
-            plan,
+            plan: WorkerPlan::without_a_program(),
             everyone: OnceCell::new(),
             others: RwLock::default(),
+            leaving: Mutex::default(),
             own: RwLock::default(),
             suspicion: Arc::new(Mutex::new(Suspicion::new(None))),
-            verdicts,
+            told: Mutex::default(),
+            notices,
         })
     }
 

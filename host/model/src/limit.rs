@@ -1,4 +1,5 @@
-//! Every limit, in one place, with its default and its unit.
+//! Every limit, in one place, with its default and its unit: here those that
+//! nobody changes, in `limit/adjustable.rs` those that somebody may.
 //!
 //! Three levels make what holds for a call ([`effective`]): the platform's
 //! configuration, a workspace's lower values, and what a connector's manifest
@@ -8,8 +9,7 @@
 //! Never holds a rule of its own: who counts is who enforces, with the number
 //! from here.
 
-use serde::{Deserialize, Serialize};
-
+mod adjustable;
 mod declare;
 mod effective;
 mod set;
@@ -17,171 +17,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use declare::{constants, limits};
+pub use adjustable::{ApiLimits, CallLimits, NetworkLimits, Quotas};
+use declare::constants;
 pub use effective::{AboveCeiling, PlatformLimits, effective};
 pub use set::{LimitName, LimitSet, Limits, WrongLimit};
 pub use table::{Level, LimitInfo, Unit, table, table_markdown};
-
-limits! {
-    /// What one guest call may consume.
-    CallLimits {
-        /// Linear memory, all of it together.
-        memory_bytes_max: u64 = 64 << 20, Bytes, Manifest, "the call ends";
-        /// Elements over all tables.
-        table_elements_max: u32 = 20_000, Count, Manifest, "the call ends";
-        /// Resource handles that the guest holds at once.
-        handles_max: u32 = 1_024, Count, Manifest, "the call ends";
-        /// Host calls (of our own interfaces and HTTP) in one guest call.
-        host_calls_max: u32 = 10_000, Count, Manifest, "the call ends";
-        /// Host calls of one guest call under way at once.
-        host_calls_in_flight_max: u32 = 32, Count, Manifest, "the call ends";
-        /// Bytes that the guest passes in one host call.
-        host_call_bytes_max: u32 = 4 << 20, Bytes, Manifest, "the call ends";
-        /// Time from start to end, waiting included.
-        wall_ms_max: u64 = 30_000, Milliseconds, Manifest, "the call ends";
-        /// Time on a processor.
-        cpu_ms_max: u64 = 5_000, Milliseconds, Manifest, "the call ends";
-        /// Input and output of the call, each.
-        value_bytes_max: u32 = 1 << 20, Bytes, Manifest, "the call ends";
-        /// Random bytes in one host call.
-        random_bytes_max: u32 = 64 << 10, Bytes, Manifest, "the call ends";
-        /// Log lines in one guest call.
-        log_lines_max: u32 = 1_000, Count, Manifest, "further lines are dropped and counted";
-        /// Bytes of one log line.
-        log_line_bytes_max: u32 = 4 << 10, Bytes, Manifest, "the line is cut and marked";
-        /// Bytes of all log lines of one guest call.
-        log_bytes_max: u32 = 128 << 10, Bytes, Manifest, "further lines are dropped and counted";
-        /// Headers of one request.
-        request_headers_max: u32 = 64, Count, Manifest, "the request is refused";
-        /// Bytes of the names and values of one request's headers.
-        request_header_bytes_max: u32 = 32 << 10, Bytes, Manifest, "the request is refused";
-        /// Bytes of one request body.
-        request_body_bytes_max: u64 = 64 << 20, Bytes, Manifest, "the request is refused or broken off";
-        /// Headers of one response.
-        response_headers_max: u32 = 128, Count, Manifest, "the response is withheld";
-        /// Bytes of the names and values of one response's headers.
-        response_header_bytes_max: u32 = 64 << 10, Bytes, Manifest, "the response is withheld";
-        /// Bytes of one response body, after decoding.
-        response_body_bytes_max: u64 = 64 << 20, Bytes, Manifest, "the response is broken off";
-        /// Bytes of all request bodies of one guest call.
-        bytes_out_max: u64 = 256 << 20, Bytes, Manifest, "the request is broken off";
-        /// Bytes of all response bodies of one guest call, after decoding.
-        bytes_in_max: u64 = 256 << 20, Bytes, Manifest, "the response is broken off";
-        /// Bytes of one key of state.
-        state_key_bytes_max: u32 = 256, Bytes, Manifest, "the state call fails";
-        /// Bytes of one state value.
-        state_value_bytes_max: u32 = 64 << 10, Bytes, Manifest, "the state call fails";
-        /// Keys of state for one connection.
-        state_keys_max: u32 = 1_000, Count, Manifest, "the state call fails";
-        /// Bytes of all scratch files of the call.
-        scratch_bytes_max: u64 = 64 << 20, Bytes, Manifest, "the scratch call fails";
-        /// Bytes of one scratch file.
-        scratch_file_bytes_max: u64 = 32 << 20, Bytes, Manifest, "the scratch call fails";
-        /// Scratch files that the call has at once.
-        scratch_files_max: u32 = 64, Count, Manifest, "the scratch call fails";
-    }
-}
-
-limits! {
-    /// What one workspace, and one connector in one of its environments, may
-    /// consume over all guest calls.
-    Quotas {
-        /// Guest calls of one workspace at once, expressions included.
-        guest_calls_per_workspace_max: u32 = 256, Count, Workspace, "further calls wait their turn";
-        /// Guest calls of one connector at once.
-        guest_calls_per_connector_max: u32 = 128, Count, Manifest, "further calls wait their turn";
-        /// Linear memory of all guest calls of one workspace in one worker process; one workspace holds at most as much as is free.
-        memory_bytes_per_workspace_max: u64 = 1 << 30, Bytes, Workspace, "the call that exceeds it ends";
-        /// Connectors that one workspace has installed, each version, over all its environments.
-        connectors_per_workspace_max: u32 = 1_000, Count, Workspace, "further installs are refused";
-        /// Connections that one workspace has, over all its environments.
-        connections_per_workspace_max: u32 = 1_000, Count, Workspace, "further ones are not made";
-        /// Recipes that one workspace has, those that are stopped among them, over all its environments.
-        recipes_per_workspace_max: u32 = 1_000, Count, Workspace, "further ones are refused";
-        /// Jobs of one workspace that run or wait.
-        jobs_per_workspace_max: u32 = 2_048, Count, Workspace, "further events and reruns are refused";
-        /// Bytes of what the jobs of one workspace that run or wait hold: events, and the inputs and outputs of steps, as JSON.
-        job_bytes_per_workspace_max: u64 = 512 << 20, Bytes, Workspace, "further events and reruns are refused; a job that is under way fails";
-        /// Host calls (requests, changes of state, calls of scratch files) of one connector under way at once.
-        host_calls_in_flight_per_connector_max: u32 = 1_024, Count, Manifest, "further ones wait, then fail";
-        /// Requests of one connector a second.
-        http_calls_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then fail";
-        /// Changes of state of one connector a second.
-        state_writes_per_second_max: u32 = 5_000, PerSecond, Manifest, "further ones wait, then fail";
-        /// Reads of state of one connector a second.
-        state_reads_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then fail";
-        /// Reads of the connection of one connector a second, those that its worker answers by itself not among them.
-        connection_reads_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then the call ends";
-        /// Calls of scratch files of one connector a second.
-        scratch_calls_per_second_max: u32 = 20_000, PerSecond, Manifest, "further ones wait, then fail";
-        /// Log lines of one connector a second.
-        log_lines_per_second_max: u32 = 20_000, PerSecond, Manifest, "further lines are dropped and counted";
-        /// How long a host call waits for a quota.
-        throttle_ms_max: u64 = 10_000, Milliseconds, Manifest, "the host call fails, naming the quota, and no faster than calls pass it";
-    }
-}
-
-limits! {
-    /// What the way out may use and wait for: where a connector is named, all
-    /// its requests in one environment; else one request.
-    NetworkLimits {
-        /// Connections to upstreams of one connector at once.
-        connections_per_connector_max: u32 = 512, Count, Manifest, "further ones wait, then fail";
-        /// New connections of one connector a second.
-        connects_per_second_max: u32 = 1_024, PerSecond, Manifest, "the request fails";
-        /// Look-ups of names for one connector a second.
-        lookups_per_second_max: u32 = 1_024, PerSecond, Manifest, "the request fails";
-        /// Bytes received for one connector in a minute, as they are on the wire.
-        bytes_in_per_minute_max: u64 = 64 << 30, PerMinute, Manifest, "requests fail until time has paid for it";
-        /// Bytes sent for one connector in a minute, as they are on the wire.
-        bytes_out_per_minute_max: u64 = 64 << 30, PerMinute, Manifest, "requests fail until time has paid for it";
-        /// Addresses of one name that are looked at.
-        addresses_max: u32 = 16, Count, Manifest, "the rest is not looked at";
-        /// How long a name may take to become addresses.
-        resolve_ms_max: u64 = 5_000, Milliseconds, Manifest, "the request fails";
-        /// How long a connection may take to open, over all addresses; also the wait for one that is free.
-        connect_ms_max: u64 = 5_000, Milliseconds, Manifest, "the request fails";
-        /// How long TLS may take to be agreed.
-        tls_ms_max: u64 = 5_000, Milliseconds, Manifest, "the request fails";
-        /// From a request to the head of its response, connecting included.
-        response_head_ms_max: u64 = 30_000, Milliseconds, Manifest, "the request is given up";
-        /// Between two pieces of a response's body.
-        response_idle_ms_max: u64 = 30_000, Milliseconds, Manifest, "the response is broken off";
-        /// From a request to the last byte of its response.
-        exchange_ms_max: u64 = 120_000, Milliseconds, Manifest, "the response is broken off";
-        /// Interim responses (1xx) before a response.
-        response_interims_max: u32 = 16, Count, Manifest, "the request is given up";
-        /// How many bytes one byte of an encoded response may become.
-        response_expansion_max: u32 = 100, Ratio, Manifest, "the response is broken off";
-        /// Connections to upstreams at once, over all workspaces; one workspace holds at most as many as are free.
-        upstream_connections_max: u32 = 1_024, Count, Platform, "further ones wait, then fail";
-        /// Origins, each as one connection of a workspace reaches it, whose connections are kept.
-        upstream_places_max: u32 = 1_024, Count, Platform, "those of the least recently used are closed";
-        /// Unused connections that are kept of one such origin.
-        idle_connections_max: u32 = 64, Count, Platform, "further ones are closed";
-        /// How long an unused connection is kept.
-        idle_connection_ms_max: u64 = 60_000, Milliseconds, Platform, "it is closed";
-    }
-}
-
-limits! {
-    /// What callers may ask of the API: one of them, all of one workspace, and
-    /// those whom nobody knows.
-    ApiLimits {
-        /// Calls of the API by one caller (a token, or the user of the socket) a second.
-        api_calls_per_second_max: u32 = 200, PerSecond, Workspace, "further calls are refused";
-        /// Calls of the API by one caller under way at once; one is so until its answer is sent.
-        api_calls_at_once_max: u32 = 64, Count, Workspace, "further calls are refused";
-        /// Calls of the API by all tokens of one workspace a second.
-        api_calls_per_second_per_workspace_max: u32 = 1_000, PerSecond, Workspace, "further calls are refused";
-        /// Calls of the API by all tokens of one workspace under way at once.
-        api_calls_at_once_per_workspace_max: u32 = 256, Count, Workspace, "further calls are refused";
-        /// Tokens of one workspace that hold, over all its environments.
-        tokens_per_workspace_max: u32 = 1_000, Count, Workspace, "further ones are not made";
-        /// Calls from one address (or by the socket) that no token vouches for, a second: without a valid token, of a path that is no webhook's, and of `/healthz` and `/readyz`, each counted by itself.
-        calls_without_token_per_second_max: u32 = 100, PerSecond, Platform, "further calls are refused";
-    }
-}
 
 constants! {
     /// A request or a body up to this size travels in one frame between worker and broker.
@@ -228,8 +68,12 @@ constants! {
     TABLES_MAX: u32 = 4, Count, "the artifact is refused";
     /// Guest calls at once in one worker process; one workspace holds at most as many as are free.
     GUEST_CALLS_PER_WORKER_MAX: u32 = 200, Count, "further calls wait their turn";
-    /// Guest calls of one workspace that begin at once, for each processor, while other workspaces have calls, too; a call begins until it sends a request, for 20 ms at most.
-    CALLS_BEGINNING_PER_CORE_MAX: usize = 3, Count, "further calls wait their turn";
+    /// Jobs of one workspace, and guest calls that are of none, that are active at once, for each processor, while other workspaces have some, too; what waits for a disk or an upstream is not active, nor a guest call that has computed for `ACTIVE_MS_MAX`.
+    ACTIVE_PER_CORE_MAX: usize = 1, Count, "further ones wait their turn";
+    /// How long a guest call counts as active, unless it asks for a request or ends before.
+    ACTIVE_MS_MAX: u64 = 20, Milliseconds, "it is not counted any more, and the next one may be active";
+    /// How long a workspace that was active counts as one that others are beside.
+    COMPANY_SECONDS_MAX: u64 = 10, Seconds, "who is alone then has as many active as it likes";
     /// Linear memory of all guest calls of one worker process together, unless the configuration says otherwise.
     WORKER_MEMORY_BYTES_MAX: u64 = 2 << 30, Bytes, "the call that exceeds it ends";
     /// Components whose code the broker, and each thread of a worker, has at hand, unless the configuration says otherwise.
@@ -252,10 +96,16 @@ constants! {
     INSTALLS_WAITING_MAX: usize = 64, Count, "further installs are refused";
     /// Those of one workspace; workspaces take turns.
     INSTALLS_WAITING_PER_WORKSPACE_MAX: usize = 4, Count, "further installs are refused";
-    /// Workers of its own that a component ends within ten minutes.
+    /// Workers of its own that a component ends within `COMPONENT_CRASHES_SECONDS_MAX`.
     COMPONENT_CRASHES_MAX: usize = 2, Count, "the component is quarantined";
+    /// How far apart such ends may lie to count together.
+    COMPONENT_CRASHES_SECONDS_MAX: u64 = 600, Seconds, "the earlier one is forgotten";
     /// Components at once that have a worker of their own because they may have ended one.
     SUSPECTS_MAX: usize = 16, Count, "further ones stay with the others";
+    /// How long such a component has a worker of its own after the last end of a worker in which it was.
+    SUSPECT_SECONDS_MAX: u64 = 60, Seconds, "it runs with the others again";
+    /// How long after the end of its last guest call in a worker a component counts as one that had been there.
+    COMPONENT_RAN_SECONDS_MAX: u64 = 600, Seconds, "it is not suspected when that worker ends";
     /// Lines that one confined process puts into the host's log.
     CONFINED_ERROR_LINES_MAX: u32 = 1_000, Count, "further lines are dropped";
     /// Redirects that the host follows for one request of a guest.
@@ -376,7 +226,7 @@ constants! {
     SCHEMA_DEPTH_MAX: usize = 32, Count, "the manifest is refused";
     /// Schemas of one manifest, those inside others and the names of `required` included.
     SCHEMA_NODES_MAX: usize = 10_000, Count, "the manifest is refused";
-    /// Bytes of one property's name in a schema.
+    /// Bytes of one property's name in a schema, in `required` too.
     SCHEMA_NAME_BYTES_MAX: usize = 256, Bytes, "the manifest is refused";
     /// Patterns of all schemas of one manifest, those of `patternProperties` included.
     SCHEMA_PATTERNS_MAX: usize = 256, Count, "the manifest is refused";
@@ -434,10 +284,14 @@ constants! {
     LANE_EVENT_BYTES_MAX: usize = 256 << 20, Bytes, "the worker is given up";
     /// How long a worker may read nothing while megabytes wait for it.
     LANE_SENDING_MS_MAX: u64 = 5_000, Milliseconds, "the worker is given up";
+    /// How long after its time is over, or after nobody waits for it any more, a guest call may take to end.
+    CALL_END_GRACE_MS_MAX: u64 = 1_000, Milliseconds, "the worker is given up";
     /// Threads of one worker that run guests.
     WORKER_LANES_MAX: usize = 64, Count, "there are no more";
+    /// How long a worker may take from its start to say that it is ready.
+    WORKER_READY_SECONDS_MAX: u64 = 20, Seconds, "the worker is ended; in the place of one that ran, another is started";
     /// Time of a worker on processors over its life, unless the configuration says otherwise; another takes its place at half of it.
     WORKER_CPU_SECONDS_MAX: u64 = 86_400, Seconds, "the worker is ended, and its calls are made again where that is safe";
-    /// How long the calls of a worker that is no longer needed may still take.
+    /// How long the calls of a worker that is no longer needed may still take; those of an old one as long as any call may, if that is longer.
     WORKER_LEAVING_SECONDS_MAX: u64 = 120, Seconds, "the worker is ended";
 }

@@ -19,6 +19,10 @@ use wasmtime::{
     WasmFeatures,
 };
 
+/// The engine that runs guests and its version, for people. wasmtime does not tell it:
+/// a test holds this to `Cargo.lock`.
+pub const ENGINE: &str = "wasmtime 48.0.8";
+
 /// How often a guest that computes is asked to let others go on: what one
 /// tenant's endless loop costs another's guest each time it has something to do.
 const TICK: Duration = Duration::from_millis(1);
@@ -26,6 +30,7 @@ const TICK: Duration = Duration::from_millis(1);
 /// Bytes of a slot that are cleared instead of given back to the kernel.
 const MEMORY_KEPT_BYTES: usize = 256 << 10;
 const TABLE_KEPT_BYTES: usize = 64 << 10;
+const STACK_KEPT_BYTES: usize = 64 << 10;
 
 /// Address space of one linear memory, and of the guard behind it: with these
 /// no bounds check is compiled in.
@@ -203,6 +208,7 @@ fn shared_settings() -> Config {
         .memory_guard_size(MEMORY_GUARD_BYTES)
         .memory_init_cow(true)
         .async_stack_size(STACK_BYTES)
+        .async_stack_zeroing(true)
         .wasm_features(WasmFeatures::all(), false)
         .wasm_features(FEATURES, true)
         // A backtrace of a guest's frames is of no use to the host.
@@ -227,6 +233,7 @@ fn pool(size: &PoolSize, is_quick: bool) -> PoolingAllocationConfig {
         .max_unused_warm_slots(calls)
         .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
         .table_keep_resident(TABLE_KEPT_BYTES)
+        .async_stack_keep_resident(STACK_KEPT_BYTES)
         // At once, and not sixteen of up to 64 MiB together while others wait.
         .decommit_batch_size(1)
         // Either for sure or not at all: a worker that says `quick` is quick.
@@ -246,10 +253,11 @@ mod tests {
 
     /// Every setting as wasmtime itself shows it, features and all.
     fn settings() -> String {
-        let pool = pool(&PoolSize::default(), true);
+        let (shared, pool) = (shared_settings(), pool(&PoolSize::default(), true));
+        let is_zeroed = Engine::new(&shared).map(|engine| engine.get_async_stack_zeroing());
         format!(
-            "{:#?}\n{pool:#?}\nguest stack {STACK_BYTES_MAX}\nstack {STACK_BYTES}\n",
-            shared_settings()
+            "{shared:#?}\n{pool:#?}\nguest stack {STACK_BYTES_MAX}\nstack {STACK_BYTES}\n\
+             stack zeroed {is_zeroed:?}\n",
         )
     }
 

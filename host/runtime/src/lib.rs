@@ -43,7 +43,7 @@ pub use bench::{Bare, BareSender, BenchError, InstanceCost, instance_cost};
 pub use compile::{
     CompileError, CompileLimits, WEAKER_REMEDY, Weaker, compile, compile_process, imports,
 };
-pub use engine::{EngineError, PoolSize, fingerprint, quick_reset_available};
+pub use engine::{ENGINE, EngineError, PoolSize, fingerprint, quick_reset_available};
 pub use lane::serve_lane;
 pub use linker::{World, linked_interfaces};
 pub use load::LoadError;

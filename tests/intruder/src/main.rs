@@ -4,6 +4,7 @@
 //! it before it can say anything.
 
 mod attempts;
+mod fault;
 mod sweep;
 mod watch;
 mod without;
@@ -23,7 +24,8 @@ const LIMITS: Limits = Limits {
 /// `intruder without LAYER PROGRAM [ARGUMENT…]`, which runs a program on a
 /// kernel that seems to lack a layer; or `intruder watch FILE PROGRAM
 /// [ARGUMENT…]`, which counts its scans of page maps; or `intruder sweep
-/// CALL…`, which tries system calls by number.
+/// CALL…`, which tries system calls by number; or `intruder fault`, which reads
+/// where no memory is.
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [mode, layer, program @ ..] = arguments.as_slice()
@@ -43,13 +45,10 @@ fn main() -> ExitCode {
     if let [mode, calls @ ..] = arguments.as_slice()
         && mode == "sweep"
     {
-        return match sweep::run(calls, &LIMITS) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error}");
-                ExitCode::from(2)
-            }
-        };
+        return ended(sweep::run(calls, &LIMITS));
+    }
+    if arguments == ["fault"] {
+        return ended(fault::run(&LIMITS));
     }
     let [mode, attempt, rest @ ..] = arguments.as_slice() else {
         eprintln!("usage: intruder MODE ATTEMPT [PATH]");
@@ -77,4 +76,14 @@ fn main() -> ExitCode {
         Err(error) => eprintln!("errno {}", error.raw_os_error().unwrap_or(0)),
     }
     ExitCode::SUCCESS
+}
+
+fn ended(result: std::io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
 }

@@ -209,6 +209,20 @@ fn what_it_tries_works_for_a_process_that_is_not_confined() {
     }
 }
 
+#[test]
+fn a_fault_of_memory_in_a_workers_place_ends_the_process_and_does_not_go_on_for_ever() {
+    let output = Command::new(intruder())
+        .arg("fault")
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    // `SIGSEGV`. A filter that ended the process for what its handler does would say `SIGSYS`
+    // (31), a read that is made for ever `SIGXCPU` (24), and one that waits `SIGALRM` (14).
+    let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
+    assert_eq!(signal, Some(11), "{output:?}");
+}
+
 /// Whom the native program becomes, where it is root's.
 const NOBODY: u32 = 65_534;
 

@@ -135,7 +135,7 @@ output.type = "object"
 }
 
 /// The configuration that lets guests reach a port of this machine.
-pub(super) fn allowed(port: u16) -> String {
+pub(crate) fn allowed(port: u16) -> String {
     format!("\n[[egress.allow]]\nhost = \"localhost\"\nport = {port}\ncleartext = true\n")
 }
 

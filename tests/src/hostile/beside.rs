@@ -5,8 +5,9 @@
 //! compared is seconds apart, so that a machine that is slower now is slower for
 //! both.
 //!
-//! Every request of the victim must succeed. In the test run, half of those
-//! beside a row's attackers must come within twice the time of those alone, or 24 ms.
+//! Of each attack one try at least must come to the end that its row says; others may be cut
+//! off while they wait. Every request of the victim must succeed. In the test run, half of
+//! those beside a row's attackers must come within twice the time of those alone, or 24 ms.
 //! With `cargo xtask hostile`, which makes a thousand for each row, it is 99 of 100,
 //! and twice alone: of a hundred the slowest is one request, and says more of the
 //! machine than of the attack. Nothing is repeated here. What else the machine does
@@ -69,16 +70,24 @@ impl Measure {
         }
     }
 
-    /// Whether what counts came beside attackers within twice the time alone.
-    fn holds(self, alone: &Window, beside: &Window) -> bool {
+    /// Whether what counts came beside attackers within twice the time alone. Beside a
+    /// flood it is half of the requests: it is a single job that must not be slowed.
+    fn holds(self, is_flood: bool, alone: &Window, beside: &Window) -> bool {
+        let (alone_half, beside_half) = (alone.percentile(50), beside.percentile(50));
         match self {
-            Self::Halves => beside.percentile(50) <= alone.percentile(50).max(FLOOR) * 2,
+            Self::Halves => beside_half <= alone_half.max(FLOOR) * 2,
+            Self::Hundredths(_) if is_flood => beside_half <= alone_half * 2,
             Self::Hundredths(_) => beside.percentile(99) <= alone.percentile(99) * 2,
         }
     }
 }
 
 /// The victim's requests while attackers do something again and again.
+///
+/// Beside a victim an attack may be cut off while it waits for its turns; if each try were, it
+/// would show nothing. So one try at least must come to its own end, where three or more were
+/// looked at. A window is short, and some attacks take longer than it lasts: what is begun in
+/// it is awaited beyond it, and counts. So there are as many tries as attackers, at least.
 pub(super) fn attacked(victim: &Victim, attack: &Attack, requests: u32) -> (Window, u32) {
     let stop = AtomicBool::new(false);
     let attacks = AtomicU32::new(0);
@@ -100,7 +109,13 @@ pub(super) fn attacked(victim: &Victim, attack: &Attack, requests: u32) -> (Wind
         stop.store(true, Ordering::Relaxed);
         window
     });
-    (attack.told)();
+    let ends = (attack.told)();
+    assert!(
+        ends.own > 0 || ends.looked_at < attack.own_end_from,
+        "{}: each of {} tries was cut off while it waited",
+        attack.name,
+        ends.looked_at
+    );
     let (tried, wanted) = (attacks.into_inner(), attack.tries_min(INTERVAL * requests));
     assert!(
         u128::from(tried) >= wanted,
@@ -154,9 +169,10 @@ pub(super) fn hurt(
 ) -> Option<String> {
     let failed = [alone.failed.as_slice(), &beside.failed].concat();
     let measure = Measure::wanted();
-    // A flood's few requests in the test run are too few to compare.
+    // A flood's few requests in the test run are too few to compare, and a program that is
+    // not optimized is busy with the flood itself.
     let is_few = flood.is_some() && measure == Measure::Halves;
-    let holds = failed.is_empty() && (is_few || measure.holds(alone, beside));
+    let holds = failed.is_empty() && (is_few || measure.holds(flood.is_some(), alone, beside));
     let figures = figures(row, flood, alone, beside, holds);
     println!("{figures}");
     (!holds).then(|| format!("{figures}, failed: {failed:?}"))
@@ -255,7 +271,7 @@ fn every_row_of_the_table_is_run_beside_the_victim_by_one_test() {
 }
 
 #[test]
-fn with_a_thousand_requests_it_is_the_slowest_hundredth_that_counts() {
+fn with_a_thousand_requests_it_is_the_slowest_hundredth_that_counts_or_half_beside_a_flood() {
     let window = |slowest: u64| Window {
         took: (0..100)
             .map(|at| Duration::from_millis(if at < 98 { 10 } else { slowest }))
@@ -263,9 +279,21 @@ fn with_a_thousand_requests_it_is_the_slowest_hundredth_that_counts() {
         failed: Vec::new(),
     };
     let (alone, beside) = (window(20), window(41));
-    assert!(Measure::Halves.holds(&alone, &beside));
-    assert!(!Measure::Hundredths(100).holds(&alone, &beside));
-    assert!(Measure::Hundredths(100).holds(&alone, &window(40)));
+    let (halves, hundredths) = (Measure::Halves, Measure::Hundredths(100));
+    assert!(halves.holds(false, &alone, &beside));
+    assert!(!hundredths.holds(false, &alone, &beside));
+    assert!(hundredths.holds(false, &alone, &window(40)));
+    assert!(
+        hundredths.holds(true, &alone, &beside),
+        "of a flood half of them"
+    );
+    let each = |ms| Window {
+        took: vec![Duration::from_millis(ms); 100],
+        failed: Vec::new(),
+    };
+    assert!(
+        hundredths.holds(true, &alone, &each(20)) && !hundredths.holds(true, &alone, &each(21))
+    );
     let figures = figures(&ROWS[0], None, &alone, &beside, false);
     assert!(figures["p99_alone_ms"] == 20.0 && figures["p99_beside_ms"] == 41.0);
 }

@@ -3,8 +3,11 @@
 //!
 //! Elsewhere in the suite attackers are few, make pauses, and have lower limits, so that
 //! what a guest does is told apart from how many they are. Here it is how many they are.
-//! In the test run every request of the victim must succeed, and every try must end as its
-//! row says; with `cargo xtask hostile` 99 of 100 are held to twice their time, too.
+//! In the test run every request of the victim must succeed. Each try ends as its row says,
+//! or, where that is an answer or comes after many calls, it may be cut off while it waits;
+//! one of each flood at least is not, but for [`MAY_BE_CUT_OFF`]. Of failures over 500
+//! (`TOLD_MAX`) so many are looked at, spread over all. With `cargo xtask hostile` half of the
+//! victim's requests must come within twice the time of those alone, too.
 //! What is left out is what a flood of is beside a victim elsewhere, or cannot be had.
 
 use std::time::Duration;
@@ -20,6 +23,10 @@ const FLOODERS: u32 = 16;
 
 /// The victim's requests beside one flood in the test run, and as many alone.
 const REQUESTS_MIN: u32 = 8;
+
+/// The row of whose flood each try may be cut off in the test run: sixteen times 10,000
+/// crossings take a program that is not optimized about as long as a call may take.
+const MAY_BE_CUT_OFF: u8 = 5;
 
 /// Rows without a flood here, and why.
 const ELSEWHERE: [(u8, &str); 6] = [
@@ -57,11 +64,17 @@ fn case_of(row: &'static Row) -> &'static Case {
 /// What is wrong with how a victim is served beside the flood of one row, if anything is.
 fn hurt_by(row: &'static Row, arena: &mut Arena, victim: &Victim) -> Option<String> {
     let attack = case_of(row).attack(arena);
+    let is_slow = row.number == MAY_BE_CUT_OFF && Measure::wanted() == Measure::Halves;
     let flood = Attack {
         attackers: FLOODERS as usize,
         pause: Duration::ZERO,
         // One after the other, as on a machine with one processor.
         takes: attack.takes * FLOODERS,
+        own_end_from: if is_slow {
+            usize::MAX
+        } else {
+            attack.own_end_from
+        },
         ..attack
     };
     let requests = Measure::wanted().requests(REQUESTS_MIN);

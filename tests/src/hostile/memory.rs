@@ -182,5 +182,7 @@ fn no_key_and_no_credential_is_in_the_memory_of_any_worker() {
         stop.store(true, Ordering::Relaxed);
         searched.unwrap();
     });
-    attacks.iter().for_each(|attack| (attack.told)());
+    for attack in &attacks {
+        (attack.told)();
+    }
 }

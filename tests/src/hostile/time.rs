@@ -6,9 +6,16 @@ use super::arena::{Arena, CPU_MS_MAX};
 use super::table::Guest;
 use crate::harness::{http, split};
 
-/// What a loop may take of the processors beyond its limit: the clock of a thread
-/// is read each millisecond, and what is measured here steps by ten.
+/// What the best try of a loop may take of the processors beyond its limit: the clock of a
+/// thread is read each millisecond, and what is measured here steps by ten.
 const SOON: Duration = Duration::from_millis(50);
+
+/// What half of the tries may take beyond it. What is measured is all that the workers spend
+/// while the call is there, their clocks included, and on a busy machine it is there for longer.
+const SOON_ON_A_BUSY_MACHINE: Duration = Duration::from_millis(250);
+
+/// Tries of each loop.
+const TRIES: usize = 5;
 
 /// The time of the workers on the machine's processors so far.
 fn spent(arena: &Arena) -> Duration {
@@ -31,22 +38,31 @@ fn cost(arena: &Arena, hook: &str) -> Duration {
     spent(arena) - before
 }
 
+/// Of five tries the best must end within 50 ms of its time, and three within a quarter of a
+/// second: that each ends so soon is not held.
 #[test]
 fn a_loop_ends_soon_after_its_time() {
     let mut arena = Arena::new();
     for guest in [
         Guest::Rust("spin"),
         Guest::Text("start_loop"),
+        Guest::Text("realloc_loop"),
         Guest::Text("bulk_loop"),
     ] {
         let hook = arena.hook(guest);
         // Once before, so that nothing is compiled or loaded while it is measured.
         cost(&arena, &hook);
-        // The best of a few: what is left of the call before is not this one's.
-        let best = (0..5).map(|_| cost(&arena, &hook)).min().unwrap();
+        let mut costs: Vec<Duration> = (0..TRIES).map(|_| cost(&arena, &hook)).collect();
+        costs.sort_unstable();
+        // What is left of the call before is not the best one's.
+        let (best, half) = (costs[0], costs[TRIES / 2]);
         let limit = Duration::from_millis(CPU_MS_MAX);
-        assert!(best >= limit / 2, "{guest:?}: {best:?}");
-        assert!(best < limit + SOON, "{guest:?}: {best:?}");
+        assert!(best >= limit / 2, "{guest:?}: {costs:?}");
+        assert!(best < limit + SOON, "{guest:?}: {costs:?}");
+        assert!(
+            half < limit + SOON_ON_A_BUSY_MACHINE,
+            "{guest:?}: {costs:?}"
+        );
     }
 }
 

@@ -1,6 +1,7 @@
 //! Quotas: what one workspace, and one connector, may consume over all calls.
 
 mod made;
+mod together;
 
 use std::collections::BTreeSet;
 
@@ -329,7 +330,7 @@ fn a_rerun_over_the_number_of_jobs_is_refused_by_name_recorded_and_makes_none() 
 }
 
 /// Each quota, and the test that goes beyond it.
-const TESTED: [(&str, fn()); 16] = [
+const TESTED: [(&str, fn()); 23] = [
     (
         "job_bytes_per_workspace_max",
         an_event_or_a_step_that_is_more_than_jobs_may_hold_is_refused_or_fails_by_name,
@@ -393,6 +394,34 @@ const TESTED: [(&str, fn()); 16] = [
     (
         "throttle_ms_max",
         a_manifest_without_patience_is_refused_no_faster_than_its_calls_pass,
+    ),
+    (
+        "host_calls_in_flight_per_workspace_max",
+        together::requests_under_way_are_counted_over_all_connectors_of_a_workspace,
+    ),
+    (
+        "http_calls_per_second_per_workspace_max",
+        together::requests_of_all_connectors_of_a_workspace_wait_for_its_rate_and_are_refused_by_name,
+    ),
+    (
+        "state_writes_per_second_per_workspace_max",
+        together::each_kind_of_host_call_over_its_workspaces_rate_is_refused_or_dropped_by_name,
+    ),
+    (
+        "state_reads_per_second_per_workspace_max",
+        together::each_kind_of_host_call_over_its_workspaces_rate_is_refused_or_dropped_by_name,
+    ),
+    (
+        "scratch_calls_per_second_per_workspace_max",
+        together::each_kind_of_host_call_over_its_workspaces_rate_is_refused_or_dropped_by_name,
+    ),
+    (
+        "log_lines_per_second_per_workspace_max",
+        together::each_kind_of_host_call_over_its_workspaces_rate_is_refused_or_dropped_by_name,
+    ),
+    (
+        "connection_reads_per_second_per_workspace_max",
+        together::each_kind_of_host_call_over_its_workspaces_rate_is_refused_or_dropped_by_name,
     ),
 ];
 

@@ -31,7 +31,7 @@ impl Lane {
         }
         self.open.store(false, Ordering::Release);
         let left = self.present();
-        (self.on_loss)(&left);
+        self.tell_loss(&left);
         *self.left.lock() = left;
         // From here on those who wait for the calls know.
         self.calls.lock().clear();
@@ -51,16 +51,17 @@ impl Lane {
     /// an end is never missed.
     fn note_end(&self, call: CallId) -> End {
         let mut calls = self.calls.lock();
-        let was_ending = self.ending.lock().remove(&call).is_some();
-        match calls.get_mut(&call) {
-            Some(queue) if !queue.is_over => {
+        let ending = self.ending.lock().remove(&call);
+        let (end, component) = match (calls.get_mut(&call), ending) {
+            (Some(queue), _) if !queue.is_over => {
                 queue.is_over = true;
-                self.ran.lock().insert(queue.artifact);
-                End::News
+                (End::News, queue.artifact)
             }
-            None if was_ending => End::Awaited,
-            Some(_) | None => End::Stray,
-        }
+            (None, Some(component)) => (End::Awaited, component),
+            (Some(_), _) | (None, None) => return End::Stray,
+        };
+        self.ran.lock().note(component, Instant::now());
+        end
     }
 
     /// What the worker says of itself counts once, before its first call: after

@@ -6,6 +6,7 @@ use futures_util::FutureExt as _;
 mod answers;
 mod flood;
 mod held;
+mod loss;
 
 use super::*;
 use keyway_ipc::{BodyStart, CallOutcome, Entrance, HostCall, HttpRequest, RequestId, Usage};
@@ -45,6 +46,8 @@ async fn a_worker_that_does_not_end_a_cancelled_call_is_given_up() {
     assert!(!lane.is_open());
     drop(worker);
     reading.await.unwrap();
+    // Its own component had been there, too.
+    assert_eq!(lane.left_behind().await.len(), 1);
 }
 
 #[tokio::test]
@@ -80,6 +83,8 @@ async fn a_worker_that_ends_a_cancelled_call_in_time_is_kept() {
     assert!(lane.is_open());
     drop(worker);
     reading.await.unwrap();
+    // It was there all the same.
+    assert_eq!(lane.left_behind().await.len(), 1);
 }
 
 #[tokio::test]

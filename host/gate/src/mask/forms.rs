@@ -1,4 +1,7 @@
 //! The forms in which a secret may come back.
+//!
+//! Each is a copy of the secret, and so is what it is made from: all are wiped when
+//! they are let go, and none is moved to a larger place as it grows.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -10,22 +13,18 @@ pub(super) const FORM_BYTES_MIN: usize = 6;
 /// Every form of `secret`.
 pub(super) fn of(secret: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     let mut forms = vec![
-        secret.to_vec(),
-        hex::encode(secret).into_bytes(),
-        hex::encode_upper(secret).into_bytes(),
+        Zeroizing::new(secret.to_vec()),
+        Zeroizing::new(hex::encode(secret).into_bytes()),
+        Zeroizing::new(hex::encode_upper(secret).into_bytes()),
     ];
     for alignment in 0..3 {
-        let padded = [vec![0_u8; alignment].as_slice(), secret].concat();
-        forms.push(inner_base64(
-            &STANDARD_NO_PAD.encode(&padded),
-            alignment,
-            padded.len(),
-        ));
-        forms.push(inner_base64(
-            &URL_SAFE_NO_PAD.encode(&padded),
-            alignment,
-            padded.len(),
-        ));
+        let padded = Zeroizing::new([vec![0_u8; alignment].as_slice(), secret].concat());
+        for encoded in [
+            Zeroizing::new(STANDARD_NO_PAD.encode(padded.as_slice())),
+            Zeroizing::new(URL_SAFE_NO_PAD.encode(padded.as_slice())),
+        ] {
+            forms.push(inner_base64(&encoded, alignment, padded.len()));
+        }
     }
     for digits in ["0123456789ABCDEF", "0123456789abcdef"] {
         for kept in [Kept::Unreserved, Kept::Alphanumeric, Kept::Nothing] {
@@ -40,21 +39,17 @@ pub(super) fn of(secret: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     forms
         .into_iter()
         .filter(|form| form.len() >= FORM_BYTES_MIN)
-        .map(Zeroizing::new)
         .collect()
 }
 
 /// The characters of a base64 text that depend on nothing but the secret:
 /// those wholly behind the padding of `alignment` bytes and wholly before what
 /// follows.
-fn inner_base64(encoded: &str, alignment: usize, length: usize) -> Vec<u8> {
+fn inner_base64(encoded: &str, alignment: usize, length: usize) -> Zeroizing<Vec<u8>> {
     let first = (alignment * 8).div_ceil(6);
     let end = length * 8 / 6;
-    encoded
-        .as_bytes()
-        .get(first..end)
-        .unwrap_or_default()
-        .to_vec()
+    let inner = encoded.as_bytes().get(first..end).unwrap_or_default();
+    Zeroizing::new(inner.to_vec())
 }
 
 /// Which bytes a percent-encoding leaves as they are; encoders differ.
@@ -76,8 +71,8 @@ fn hexadecimal(byte: u8, digits: &str) -> [u8; 2] {
     })
 }
 
-fn percent(secret: &[u8], digits: &str, kept: Kept) -> Vec<u8> {
-    let mut out = Vec::with_capacity(secret.len() * 3);
+fn percent(secret: &[u8], digits: &str, kept: Kept) -> Zeroizing<Vec<u8>> {
+    let mut out = Zeroizing::new(Vec::<u8>::with_capacity(secret.len() * 3));
     for byte in secret {
         let plain = match kept {
             Kept::Unreserved => {
@@ -103,23 +98,29 @@ enum SolidusEscape {
 }
 
 /// The secret inside a JSON string, without the quotes.
-fn json(secret: &[u8], solidus: SolidusEscape) -> Vec<u8> {
-    let text = String::from_utf8_lossy(secret);
-    let quoted = serde_json::to_string(&text).unwrap_or_default();
-    let inner = quoted
-        .strip_prefix('"')
-        .and_then(|t| t.strip_suffix('"'))
-        .unwrap_or(&quoted);
-    match solidus {
-        SolidusEscape::No => inner.as_bytes().to_vec(),
-        SolidusEscape::Yes => inner.replace('/', "\\/").into_bytes(),
-    }
+fn json(secret: &[u8], solidus: SolidusEscape) -> Zeroizing<Vec<u8>> {
+    let text = text(secret);
+    // A byte takes six at most: `\u001f`.
+    let mut quoted = Zeroizing::new(Vec::<u8>::with_capacity(text.len() * 6 + 2));
+    let written = serde_json::to_writer(&mut *quoted, text.as_str());
+    let inner = written
+        .ok()
+        .and_then(|()| quoted.strip_prefix(b"\"")?.strip_suffix(b"\""))
+        .unwrap_or_default();
+    let inner = match solidus {
+        SolidusEscape::No => inner.to_vec(),
+        SolidusEscape::Yes => {
+            let parts: Vec<&[u8]> = inner.split(|byte| *byte == b'/').collect();
+            parts.join(b"\\/".as_slice())
+        }
+    };
+    Zeroizing::new(inner)
 }
 
 /// Every UTF-16 unit of the secret as an escape of JSON.
-fn code_points(secret: &[u8], digits: &str) -> Vec<u8> {
-    let text = String::from_utf8_lossy(secret);
-    let mut out = Vec::with_capacity(text.len() * 6);
+fn code_points(secret: &[u8], digits: &str) -> Zeroizing<Vec<u8>> {
+    let text = text(secret);
+    let mut out = Zeroizing::new(Vec::<u8>::with_capacity(text.len() * 6));
     for unit in text.encode_utf16() {
         out.extend(b"\\u");
         for byte in unit.to_be_bytes() {
@@ -127,4 +128,16 @@ fn code_points(secret: &[u8], digits: &str) -> Vec<u8> {
         }
     }
     out
+}
+
+/// The secret as text, with U+FFFD (of three bytes) for what is none.
+fn text(secret: &[u8]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(secret.len() * 3));
+    for chunk in secret.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
 }

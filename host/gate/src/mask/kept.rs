@@ -3,16 +3,19 @@
 //! kept for a while, within so many bytes, and what was let go is made again.
 //!
 //! A workspace makes room among its own; where all hold too much, the one that
-//! holds most does. Never answers with a mask for other secrets than those that
-//! the request has in hand.
+//! holds most does. Who has more long secrets than there is room for has them made
+//! again and again: beside the thread that serves all others, one at a time. Never
+//! answers with a mask for other secrets than those that the request has in hand.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use keyway_fair::{Admission, Wish};
 use keyway_model::limit::{MASKS_HELD_BYTES_MAX, MASKS_HELD_BYTES_PER_WORKSPACE_MAX};
 use keyway_model::{ConnectionId, TenantId};
 use parking_lot::Mutex;
+use tokio::task::JoinError;
 
 use super::{Mask, Travelling};
 
@@ -20,9 +23,29 @@ use super::{Mask, Travelling};
 /// this time of its next use, or of another connection's.
 const KEPT: Duration = Duration::from_secs(60);
 
+/// A mask for so many bytes of secrets is made at once: that takes less than to have it
+/// made elsewhere.
+pub(super) const MADE_HERE_BYTES: usize = 1 << 10;
+
+/// Longer ones that are made at once, each of another workspace.
+const MADE_ASIDE: usize = 2;
+
 /// The masks that were made last.
-#[derive(Debug, Default)]
-pub(crate) struct Masks(pub(super) Mutex<Known>);
+#[derive(Debug)]
+pub(crate) struct Masks {
+    pub(super) known: Mutex<Known>,
+    /// For those that are made aside.
+    pub(super) turns: Admission<()>,
+}
+
+impl Default for Masks {
+    fn default() -> Self {
+        Self {
+            known: Mutex::default(),
+            turns: Admission::of(MADE_ASIDE),
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -57,20 +80,45 @@ impl std::fmt::Debug for Kept {
 }
 
 impl Masks {
-    /// The mask for exactly these secrets of a connection.
-    pub(crate) fn of(
+    /// The mask for exactly these secrets of a connection. A long one that is not kept is
+    /// made aside, when it is the workspace's turn.
+    ///
+    /// # Errors
+    ///
+    /// When the making broke off: then nothing may be sent.
+    pub(crate) async fn of(
         &self,
         owner: TenantId,
         connection: ConnectionId,
         secrets: Vec<Travelling>,
-    ) -> Arc<Mask> {
-        if let Some(mask) = self.0.lock().known(&connection, &secrets) {
-            return mask;
+    ) -> Result<Arc<Mask>, JoinError> {
+        if let Some(mask) = self.known.lock().known(&connection, &secrets) {
+            return Ok(mask);
         }
-        // Not under the lock: this takes milliseconds.
-        let kept = Kept::new(owner, secrets);
+        let bytes: usize = secrets.iter().map(|secret| secret.len()).sum();
+        if bytes <= MADE_HERE_BYTES {
+            return Ok(self.keep(connection, Kept::new(owner, secrets)));
+        }
+        let wish = Wish {
+            tenant: owner,
+            tenant_max: 1,
+            line: (),
+            line_max: 1,
+        };
+        let turn = self.turns.enter(wish).await;
+        // Whoever had the turn before may have made the same.
+        if let Some(mask) = self.known.lock().known(&connection, &secrets) {
+            return Ok(mask);
+        }
+        // It is made to its end whoever waits for it, and the turn lasts as long.
+        let making = tokio::task::spawn_blocking(move || (Kept::new(owner, secrets), turn));
+        let (kept, _turn) = making.await?;
+        Ok(self.keep(connection, kept))
+    }
+
+    fn keep(&self, connection: ConnectionId, kept: Kept) -> Arc<Mask> {
         let mask = Arc::clone(&kept.mask);
-        self.0.lock().keep(connection, kept);
+        self.known.lock().keep(connection, kept);
         mask
     }
 }

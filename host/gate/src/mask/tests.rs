@@ -1,14 +1,15 @@
 //! What is masked, and what is let through.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use futures_util::FutureExt as _;
 use keyway_model::limit::{
     CREDENTIAL_BYTES_MAX, MASKS_HELD_BYTES_MAX, MASKS_HELD_BYTES_PER_WORKSPACE_MAX,
 };
 use keyway_model::{ConnectionId, TenantId};
 use memchr::memmem;
 
-use super::kept::{Kept, Known};
+use super::kept::{Kept, Known, MADE_HERE_BYTES};
 use super::*;
 
 const SECRET: &[u8] = b"s3cr3t/with+odd\"chars";
@@ -163,15 +164,63 @@ fn a_long_body_is_searched_the_same_way() {
 fn a_kept_mask_is_for_the_secrets_of_now() {
     let masks = Masks::default();
     let (owner, connection) = (TenantId::random(), ConnectionId::random());
-    let of = |secret: &[u8]| masks.of(owner, connection, vec![Zeroizing::new(secret.to_vec())]);
+    let of = |secret: &[u8]| made(&masks, owner, connection, secret);
     let first = of(b"the-first-secret");
     assert!(Arc::ptr_eq(&first, &of(b"the-first-secret")));
     let second = of(b"the-second-secret");
     assert!(second.whole(b"the-second-secret").is_some());
     assert!(second.whole(b"the-first-secret").is_none());
     let other = masks.of(owner, ConnectionId::random(), Vec::new());
-    assert!(other.is_empty());
-    assert_eq!(masks.0.lock().kept.len(), 2);
+    assert!(other.now_or_never().unwrap().unwrap().is_empty());
+    assert_eq!(masks.known.lock().kept.len(), 2);
+}
+
+/// The mask for one secret that is short, or for which one is kept.
+fn made(masks: &Masks, owner: TenantId, connection: ConnectionId, secret: &[u8]) -> Arc<Mask> {
+    let secrets = vec![Zeroizing::new(secret.to_vec())];
+    let made = masks.of(owner, connection, secrets).now_or_never();
+    made.unwrap().unwrap()
+}
+
+#[test]
+fn masks_of_long_secrets_are_made_aside_and_one_at_a_time_for_a_workspace() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    let masks = Masks::default();
+    let [owner, rival] = [TenantId::random(), TenantId::random()];
+    let long = vec![b'x'; MADE_HERE_BYTES + 1];
+    let of = |owner, connection| {
+        let secrets = vec![Zeroizing::new(long.clone())];
+        Box::pin(masks.of(owner, connection, secrets))
+    };
+    let [its, further, anothers] = [(); 3].map(|()| ConnectionId::random());
+    runtime.block_on(async {
+        // All that is done aside waits behind this.
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let before = tokio::task::spawn_blocking(move || wait.recv());
+        let mut all = [
+            of(owner, its),
+            of(owner, its),
+            of(owner, further),
+            of(rival, anothers),
+        ];
+        for making in &mut all {
+            assert!(making.now_or_never().is_none(), "it was made here");
+        }
+        assert_eq!(masks.turns.counts(), (2, 2));
+        // A short one is made meanwhile, and who waits no more leaves the rest their turns.
+        made(&masks, owner, ConnectionId::random(), SECRET);
+        let [first, same, gone, other] = all;
+        drop((gone, go_on));
+        assert!(before.await.unwrap().is_err());
+        let (first, same) = (first.await.unwrap(), same.await.unwrap());
+        assert!(Arc::ptr_eq(&first, &same), "it was made twice");
+        assert!(other.await.unwrap().whole(&long).is_some());
+    });
+    assert_eq!(masks.turns.counts(), (0, 0));
+    assert!(made(&masks, owner, its, &long).whole(&long).is_some());
 }
 
 /// Keeps a mask as if it took so many bytes.
@@ -188,18 +237,18 @@ fn masks_of_one_workspace_stay_within_their_bytes() {
     let masks = Masks::default();
     let [few, many] = [TenantId::random(), TenantId::random()];
     let [its, anothers] = [ConnectionId::random(), ConnectionId::random()];
-    let of = |owner, connection| masks.of(owner, connection, vec![Zeroizing::new(SECRET.to_vec())]);
+    let of = |owner, connection| made(&masks, owner, connection, SECRET);
     let (first, other) = (of(many, its), of(few, anothers));
-    let bytes = masks.0.lock().held_by(many);
+    let bytes = masks.known.lock().held_by(many);
     assert!(bytes > first.bytes() as u64 && first.bytes() > 40 * SECRET.len());
     for _ in 0..20 {
-        let known = &mut masks.0.lock();
+        let known = &mut masks.known.lock();
         let last = keep(known, many, MASKS_HELD_BYTES_PER_WORKSPACE_MAX / 8);
         let held = known.held_by(many);
         assert!(held <= MASKS_HELD_BYTES_PER_WORKSPACE_MAX, "{held}");
         assert!(known.kept.contains_key(&last), "the last is kept");
     }
-    assert_eq!(masks.0.lock().kept.len(), 9);
+    assert_eq!(masks.known.lock().kept.len(), 9);
     assert!(Arc::ptr_eq(&other, &of(few, anothers)), "another's stays");
     let again = of(many, its);
     assert!(!Arc::ptr_eq(&first, &again), "it was let go");
@@ -271,8 +320,42 @@ fn many_secrets_are_found_among_each_other() {
 }
 
 #[test]
+fn a_body_that_is_open_when_the_credential_leaves_is_searched_from_then_on() {
+    let body = [b"since ".as_slice(), SECRET, b" end"].concat();
+    for cut in 0..body.len() {
+        let mask = OnceLock::new();
+        let mut stream = ReplyStream::under(&mask);
+        assert_eq!(stream.push(b"before, "), b"before, ");
+        mask.get_or_init(|| Arc::new(Mask::of([SECRET])));
+        let mut out = stream.push(&body[..cut]);
+        out.extend(stream.push(&body[cut..]));
+        out.extend(stream.finish());
+        assert_eq!(out, b"since [masked] end", "cut at {cut}");
+        assert_eq!(stream.count(), 1);
+    }
+}
+
+#[test]
+fn a_body_of_a_call_without_credential_passes_as_it_is() {
+    let mask = OnceLock::new();
+    let mut stream = ReplyStream::under(&mask);
+    assert_eq!(stream.push(SECRET), SECRET);
+    assert_eq!(stream.finish(), b"");
+    assert_eq!(stream.count(), 0);
+}
+
+#[test]
+fn a_secret_that_is_no_text_is_found_in_json_as_replacement_characters() {
+    let mask = Mask::of([b"\xff/secret\xc3".as_slice()]);
+    for body in ["\u{fffd}/secret\u{fffd}", "\u{fffd}\\/secret\u{fffd}"] {
+        let (masked, _) = mask.whole(body.as_bytes()).unwrap_or_default();
+        assert_eq!(masked, MASKED, "{body}");
+    }
+}
+
+#[test]
 fn an_empty_mask_lets_everything_through_at_once() {
-    let mask = Mask::nothing();
+    let mask = Mask::of([]);
     let mut stream = MaskStream::new(&mask);
     assert_eq!(stream.push(b"abc"), b"abc");
     assert_eq!(stream.finish(), b"");

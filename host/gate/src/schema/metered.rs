@@ -19,6 +19,9 @@ mod alike;
 /// Bytes of text that are looked at in one step.
 const TEXT_BYTES: usize = 8;
 
+/// Elements of a list whose marks are gone through in one step.
+const MARKS: usize = 16;
+
 /// What a check is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Aim {
@@ -26,6 +29,8 @@ pub(super) enum Aim {
     Verdict,
     /// Where it does not: each look may become a few errors that hold their place.
     Places,
+    /// Whether a name of an object fits, which is told as it is.
+    Name,
 }
 
 /// The steps that a check may take.
@@ -65,7 +70,7 @@ impl Meter {
 }
 
 /// Steps of a text of so many bytes.
-const fn text_steps(bytes: usize) -> u64 {
+pub(super) const fn text_steps(bytes: usize) -> u64 {
     1 + (bytes / TEXT_BYTES) as u64
 }
 
@@ -102,16 +107,9 @@ pub(super) struct Name {
 
 impl Default for Name {
     fn default() -> Self {
-        let weights = Weights {
-            look: 1,
-            names: 0,
-            number: 0,
-            far_number: 0,
-            branches: false,
-        };
         Self {
             value: Value::Null,
-            meter: Meter::new(u64::MAX, Aim::Verdict, weights),
+            meter: Meter::new(u64::MAX, Aim::Name, Weights::LEAST),
         }
     }
 }
@@ -145,7 +143,7 @@ impl<'a> Metered<'a> {
     fn look(&self, steps: u64) -> Option<&'a Value> {
         let steps = steps.saturating_mul(self.meter.weights.look);
         let steps = match self.meter.aim {
-            Aim::Verdict => steps,
+            Aim::Verdict | Aim::Name => steps,
             Aim::Places => steps.saturating_mul(text_steps(self.place_bytes)),
         };
         self.meter.take(steps).map(|()| self.value)
@@ -160,7 +158,7 @@ impl<'a> Node<'a, MeteredJson> for Metered<'a> {
     fn as_object(&self) -> Option<Members<'a>> {
         // Where it does not fit, an object may lack several names at once.
         let steps = match self.meter.aim {
-            Aim::Verdict => 1,
+            Aim::Verdict | Aim::Name => 1,
             Aim::Places => 4,
         };
         let members = self.look(steps)?.as_object()?;
@@ -177,7 +175,8 @@ impl<'a> Node<'a, MeteredJson> for Metered<'a> {
 
     fn as_string(&self) -> Option<Cow<'a, str>> {
         let text = self.look(1)?.as_str()?;
-        self.look(3 + text_steps(text.len()))?;
+        let steps = self.meter.weights.text;
+        self.look(steps.saturating_add(text_steps(text.len())))?;
         Some(Cow::Borrowed(text))
     }
 
@@ -220,11 +219,23 @@ impl<'a> Node<'a, MeteredJson> for Metered<'a> {
         alike::equals(self, expected)
     }
 
+    /// What an error holds of the value that it is about. One of a branch is copied
+    /// into that of the whole, and where elements are not evaluated each is written
+    /// out. Nobody is shown it, so it is nothing.
     fn to_value(&self) -> Cow<'a, Value> {
-        Cow::Borrowed(self.value)
+        self.meter.take(self.meter.weights.error);
+        match self.meter.aim {
+            Aim::Name => Cow::Borrowed(self.value),
+            Aim::Verdict | Aim::Places => Cow::Owned(Value::Null),
+        }
     }
 
+    /// Asked before the elements of a list that are evaluated are marked, with each
+    /// schema that may do so: all marks are gone through, and nothing is looked at.
     fn identity(&self) -> Option<NodeIdentity> {
+        if let Value::Array(elements) = self.value {
+            self.look((elements.len() / MARKS) as u64);
+        }
         Some(NodeIdentity::new(std::ptr::from_ref(self.value).addr()))
     }
 }
@@ -246,7 +257,7 @@ impl<'a> Object<'a, MeteredJson> for Members<'a> {
     }
 
     fn get(&self, key: &String) -> Option<Metered<'a>> {
-        self.of.look(1)?;
+        self.of.look(text_steps(key.len()))?;
         let value = self.members.get(key)?;
         Some(self.of.below(value, key.len()))
     }
@@ -301,7 +312,7 @@ impl<'a> Array<'a, MeteredJson> for Elements<'a> {
     }
 
     fn is_unique(&self) -> bool {
-        alike::all_differ(self.elements(), self.elements.len())
+        alike::all_differ(self.elements())
     }
 }
 

@@ -7,12 +7,18 @@
 
 use serde_json::{Map, Value, json};
 
+use super::metered::text_steps;
+
 /// A number that is far from 1 is divided digit by digit.
 const FAR_STEPS: u64 = 500;
 
 /// So many schemas are at hand while others of the same input are gone through;
 /// what is beyond has to be fetched.
 const SCHEMAS_AT_HAND: u64 = 1_000;
+
+/// Alternatives of a pattern that a text is compared with in one step: where they
+/// are plain texts, the engine goes through them one by one.
+const ALTERNATIVES_AT_ONCE: u64 = 8;
 
 /// Keywords that hand on what they are given.
 const IN_PLACE: [&str; 5] = ["allOf", "anyOf", "oneOf", "not", "if"];
@@ -25,12 +31,29 @@ pub(super) struct Weights {
     /// What each name of an object may be held against: patterns, and schemas
     /// of `propertyNames`.
     pub(super) names: u64,
+    /// Steps of a look at a text, whatever its length.
+    pub(super) text: u64,
     /// Steps of a look at a number.
     pub(super) number: u64,
     /// Steps of a look at a number that is far from 1.
     pub(super) far_number: u64,
+    /// Steps of an error: it holds a copy of what it tells of the schema.
+    pub(super) error: u64,
     /// Whether there are `anyOf` or `oneOf`.
     pub(super) branches: bool,
+}
+
+impl Weights {
+    /// Those of the simplest schema.
+    pub(super) const LEAST: Self = Self {
+        look: 1,
+        names: 0,
+        text: 3,
+        number: 1,
+        far_number: 1,
+        error: 4,
+        branches: false,
+    };
 }
 
 /// What was found in a schema.
@@ -50,13 +73,7 @@ impl Outline {
             in_names: false,
             schemas: 0,
             outline: Self {
-                weights: Weights {
-                    look: 1,
-                    names: 0,
-                    number: 1,
-                    far_number: 1,
-                    branches: false,
-                },
+                weights: Weights::LEAST,
                 patterns: Vec::new(),
             },
         };
@@ -92,9 +109,12 @@ impl Walk {
     fn keyword(&mut self, keyword: &str, value: &mut Value) {
         match (keyword, value) {
             ("pattern", Value::String(pattern)) => self.pattern(pattern),
+            ("required", Value::Array(names)) => {
+                names.iter().for_each(|name| self.copied(name));
+            }
             ("patternProperties", Value::Object(schemas)) => {
                 for (pattern, schema) in schemas {
-                    self.outline.weights.names += 1;
+                    self.outline.weights.names += 1 + alternatives_steps(pattern);
                     self.pattern(pattern);
                     self.below(pattern, schema);
                 }
@@ -127,6 +147,7 @@ impl Walk {
                 {
                     let_keywords_look(keywords);
                 }
+                self.copied(schema);
             }
             ("propertyNames", schema) => {
                 let outside = std::mem::replace(&mut self.in_names, true);
@@ -160,6 +181,19 @@ impl Walk {
     fn pattern(&mut self, pattern: &str) {
         let place = format!("/{}", self.here.join("/"));
         self.outline.patterns.push((place, pattern.to_owned()));
+        let steps = alternatives_steps(pattern);
+        let weights = &mut self.outline.weights;
+        if self.in_names {
+            weights.names += steps;
+        }
+        weights.text = weights.text.max(Weights::LEAST.text + steps);
+        weights.error = weights.error.max(text_steps(pattern.len()));
+    }
+
+    /// What an error holds a copy of, at most.
+    fn copied(&mut self, told: &Value) {
+        let weights = &mut self.outline.weights;
+        weights.error = weights.error.max(copy_steps(told));
     }
 
     /// Whole numbers are divided at once, others as fractions of any length.
@@ -174,6 +208,24 @@ impl Walk {
             Some(_) | None => (weights.number, weights.far_number) = (FAR_STEPS, FAR_STEPS),
         }
     }
+}
+
+fn alternatives_steps(pattern: &str) -> u64 {
+    pattern.matches('|').count() as u64 / ALTERNATIVES_AT_ONCE
+}
+
+/// Steps of a copy of `value`.
+fn copy_steps(value: &Value) -> u64 {
+    let inside: u64 = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text_steps(text.len()),
+        Value::Array(elements) => elements.iter().map(copy_steps).sum(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| text_steps(name.len()) + copy_steps(value))
+            .sum(),
+    };
+    1 + inside
 }
 
 /// Gives an alternative that may decide without a look one that decides nothing.

@@ -5,6 +5,8 @@ use serde_json::json;
 
 use super::*;
 
+mod costs;
+
 fn compiled(schema: &Value) -> Result<Compiled, SchemaError> {
     Compiled::of("the schema", schema, &mut Tables::default())
 }

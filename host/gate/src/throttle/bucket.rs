@@ -46,13 +46,21 @@ struct Pace {
 }
 
 impl Pace {
+    fn has_token(&self, now: std::time::Instant) -> bool {
+        self.spent.has_room(now, self.per_second)
+    }
+
+    fn spend(&mut self, now: std::time::Instant) {
+        self.spent.spend(now, self.per_second);
+    }
+
     /// Takes a token, if there is one; else says how long it is until there is.
     fn take(&mut self, now: std::time::Instant) -> Result<(), Duration> {
         let wait = self.spent.wait(now, self.per_second);
         if !wait.is_zero() {
             return Err(wait);
         }
-        self.spent.spend(now, self.per_second);
+        self.spend(now);
         Ok(())
     }
 }
@@ -92,9 +100,29 @@ impl Bucket {
         (0..wanted).take_while(|_| pace.take(now).is_ok()).count()
     }
 
-    /// Takes a token, if there is one.
+    /// Takes a token, if there is one and nobody waits for it.
     pub(super) fn token_now(&self) -> bool {
-        self.token_or_wait().is_ok()
+        Self::token_of_each([self])
+    }
+
+    /// Takes a token of each, if there is one that nobody waits for; else none of any.
+    pub(super) fn token_of_each<const N: usize>(buckets: [&Self; N]) -> bool {
+        let turns = buckets.map(|bucket| bucket.line.try_lock());
+        if turns.iter().any(Result::is_err) {
+            return false;
+        }
+        let now = std::time::Instant::now();
+        let mut paces = buckets.map(|bucket| bucket.pace.lock());
+        let has_each = paces.iter().all(|pace| pace.has_token(now));
+        if has_each {
+            paces.iter_mut().for_each(|pace| pace.spend(now));
+        }
+        has_each
+    }
+
+    /// Whether no token is missing.
+    pub(super) fn is_full(&self, now: std::time::Instant) -> bool {
+        self.pace.lock().spent.is_nothing(now)
     }
 
     /// Takes a token, waiting for it as long as it takes.
@@ -107,6 +135,9 @@ impl Bucket {
 
     /// Takes a token, waiting for it until `deadline`.
     pub(super) async fn token(&self, deadline: Instant) -> Result<(), Over> {
+        if self.token_now() {
+            return Ok(());
+        }
         let Ok(turn) = timeout_at(deadline, self.line.lock()).await else {
             return Err(self.over());
         };
@@ -124,5 +155,31 @@ impl Bucket {
             }
             sleep_until(again).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt as _, poll};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_for_a_token_comes_before_who_does_not_wait() {
+        let (bucket, another) = (Bucket::new("first", 1), Bucket::new("second", 1));
+        assert!(bucket.token_now());
+        let far = Instant::now() + Duration::from_secs(60);
+        let mut waiting = Box::pin(bucket.token(far));
+        assert!(poll!(&mut waiting).is_pending());
+        // There is a token now, or in a moment; the one who waits has not seen it yet.
+        bucket.hold_to(1_000_000);
+        while !bucket.pace.lock().has_token(std::time::Instant::now()) {}
+        assert!(!bucket.token_now());
+        assert!(!Bucket::token_of_each([&another, &bucket]));
+        assert!(bucket.token(far).now_or_never().is_none());
+        drop(waiting);
+        assert!(bucket.token_now());
+        // What could not be had of both was taken of none.
+        assert!(another.token_now());
     }
 }

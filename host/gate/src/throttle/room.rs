@@ -51,9 +51,10 @@ impl Room {
     /// Takes a place, waiting for it until `deadline`.
     pub(super) async fn place(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Over> {
         loop {
-            let permit = Arc::clone(&self.permits).acquire_owned();
-            let Ok(Ok(permit)) = timeout_at(deadline, permit).await else {
-                return Err(self.over());
+            // Whoever waits comes first here, too: it is given what becomes free.
+            let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+                Ok(permit) => permit,
+                Err(_) => self.place_in_turn(deadline).await?,
             };
             let mut held = self.held.lock();
             if held.surplus == 0 {
@@ -61,6 +62,13 @@ impl Room {
             }
             held.surplus -= 1;
             permit.forget();
+        }
+    }
+
+    async fn place_in_turn(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, Over> {
+        match timeout_at(deadline, Arc::clone(&self.permits).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(self.over()),
         }
     }
 

@@ -35,8 +35,9 @@ async fn is_ready(State(d): State<Arc<Deployment>>, Extension(peer): Extension<P
     }
 }
 
-/// Whether it is ready, and whether anything is weaker than it should be; each
-/// layer of the workers' confinement for the platform administrator alone.
+/// Whether it is ready, and whether anything is weaker than it should be; which engine
+/// runs guests, and each layer of the workers' confinement, for the platform
+/// administrator alone.
 fn readiness(d: &Deployment, peer: Peer) -> (StatusCode, String) {
     let workers = d.workers();
     if !workers.are_ready() {
@@ -49,6 +50,7 @@ fn readiness(d: &Deployment, peer: Peer) -> (StatusCode, String) {
         text.push_str(&format!("weaker workers: {}\n", missing.join(", ")));
     }
     if peer == Peer::Socket {
+        text.push_str(&format!("engine: {}\n", keyway_runtime::ENGINE));
         text.push_str(&workers.shown());
     }
     (StatusCode::OK, text)

@@ -101,7 +101,8 @@ pub struct Token {
 pub struct Alarm {
     /// Its id.
     pub id: AlarmId,
-    /// `component-quarantined` or `weaker-workers`.
+    /// `component-quarantined`, `connector-left-out`, `forbidden-system-call`,
+    /// `forged-code`, `weaker-workers` or `wedged-workers`.
     pub kind: String,
     /// What it is about.
     pub subject: String,
@@ -136,8 +137,9 @@ pub struct ConnectorSummary {
     pub digest: Digest,
     /// The artifact's size.
     pub bytes: u64,
-    /// `approved`, `revoked`, `ended`, `not approved`, or `quarantined`: it ended
-    /// too many workers, and runs again when its alarm is acknowledged.
+    /// `approved`, `revoked`, `ended`, `not approved`, `left out`: its manifest is not
+    /// taken any more, or `quarantined`: it ended too many workers, and runs again when
+    /// its alarm is acknowledged.
     pub state: String,
     /// When it was installed.
     pub installed_at: String,

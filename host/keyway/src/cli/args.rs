@@ -101,7 +101,7 @@ pub(crate) enum Verb {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AlarmVerb {
-    /// Lists alarms, the newest first
+    /// Lists alarms: open ones first, of each the newest first
     List,
     /// Says that an alarm was looked at; a component in quarantine runs again
     Ack {

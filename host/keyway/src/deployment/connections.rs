@@ -219,6 +219,7 @@ impl Deployment {
             }
         };
         let ended = self.jobs.runner().run(&invocation, Entrance::Check).await;
+        invocation.active().end();
         unit.commit().await?;
         let (ok, message) = match &ended.outcome {
             CallOutcome::Value(identity) => (true, identity.clone()),
@@ -257,12 +258,9 @@ impl Deployment {
                 ))
             })?;
         let now = self.gate.clock().now();
-        let (connector, _) = view.running(&connection.connector, now).ok_or_else(|| {
-            ControlError::Conflict(format!(
-                "connector `{}` is not approved: run `keyway connector approve {}`",
-                connection.connector, connection.connector
-            ))
-        })?;
+        let (connector, _) = view
+            .running(&connection.connector, now)
+            .map_err(|error| ControlError::Conflict(error.to_string()))?;
         let actor = keyway_jobs::direct_actor(allowed.principal, connector, "check");
         Ok(Basis {
             scope: allowed.scope,

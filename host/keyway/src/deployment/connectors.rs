@@ -61,18 +61,19 @@ impl Deployment {
     }
 
     /// Whether the workspace has room for one more connector, and who compiles it
-    /// has. What is under way counts until it is over.
+    /// has. What is under way counts until it is over, and what is left out counts, too.
     fn begin_install(&self, allowed: &Allowed, digest: Digest) -> Result<Install, String> {
         let tenant = allowed.scope.tenant;
         let install = self.artifacts.begin_install(tenant);
         let install = install.map_err(|error| error.to_string())?;
-        let is_new = self.view(allowed.scope).connector(&digest).is_none();
+        let view = self.view(allowed.scope);
+        let is_new = view.connector(&digest).is_none() && view.left_out(&digest).is_none();
         let installed = Environment::ALL.map(|environment| {
             let view = self.view(Scope {
                 tenant,
                 environment,
             });
-            view.connectors().len()
+            view.installed().len()
         });
         let limits = self.gate.limits(allowed.scope, &LimitSet::default());
         let max = limits.quotas.connectors_per_workspace_max as usize;
@@ -144,9 +145,9 @@ impl Deployment {
             .await?;
         let view = self.view(allowed.scope);
         let all = view
-            .connectors()
-            .iter()
-            .map(|connector| self.summarize(&view, connector))
+            .installed()
+            .into_iter()
+            .map(|record| self.summarize(&view, record))
             .collect();
         allowed.answer(all).await
     }
@@ -167,7 +168,7 @@ impl Deployment {
             .await?;
         let view = self.view(allowed.scope);
         let Some(connector) = find(&view, which) else {
-            return allowed.fail(not_installed(which)).await;
+            return allowed.fail(not_there(&view, which)).await;
         };
         let page = page::CapabilityPage::of(
             &connector.manifest,
@@ -176,7 +177,7 @@ impl Deployment {
         );
         let digest = connector.record.digest;
         let detail = ConnectorDetail {
-            summary: self.summarize(&view, &connector),
+            summary: self.summarize(&view, &connector.record),
             page_text: page.render(PAGE_COLUMNS),
             page: serde_json::to_value(&page)
                 .map_err(|error| ControlError::Internal(error.to_string()))?,
@@ -211,7 +212,7 @@ impl Deployment {
             .ok()
             .and_then(|digest| view.connector(&digest))
         else {
-            return allowed.fail(not_installed(digest)).await;
+            return allowed.fail(not_there(&view, digest)).await;
         };
         let approval = match self.approval(connector, new, &allowed) {
             Ok(approval) => approval,
@@ -269,7 +270,8 @@ impl Deployment {
         })
     }
 
-    /// Revokes every approval of a digest that holds.
+    /// Revokes every approval of a digest that holds, also of a connector that is left
+    /// out.
     pub async fn revoke(
         &self,
         caller: Caller,
@@ -285,14 +287,12 @@ impl Deployment {
             .await?;
         let (scope, now) = (allowed.scope, self.gate.clock().now());
         let view = self.view(scope);
-        let Some(connector) = digest
-            .parse()
-            .ok()
-            .and_then(|digest| view.connector(&digest))
-        else {
-            return allowed.fail(not_installed(digest)).await;
+        let known = digest.parse().ok().filter(|digest: &Digest| {
+            view.connector(digest).is_some() || !view.approvals_of(digest).is_empty()
+        });
+        let Some(digest) = known else {
+            return allowed.fail(not_there(&view, digest)).await;
         };
-        let digest = connector.record.digest;
         let holding = view
             .approvals_of(&digest)
             .iter()
@@ -319,16 +319,16 @@ impl Deployment {
 
     fn summary_of(&self, view: &View, digest: Digest) -> Result<ConnectorSummary, ControlError> {
         view.connector(&digest)
-            .map(|connector| self.summarize(view, connector))
+            .map(|connector| self.summarize(view, &connector.record))
             .ok_or_else(|| {
                 ControlError::Internal("the connector was installed and is not there".to_owned())
             })
     }
 
-    fn summarize(&self, view: &View, connector: &Connector) -> ConnectorSummary {
-        let record = &connector.record;
+    fn summarize(&self, view: &View, record: &ConnectorRecord) -> ConnectorSummary {
         let now = self.gate.clock().now();
         let state = match view.approvals_of(&record.digest).first() {
+            _ if view.left_out(&record.digest).is_some() => "left out",
             _ if self.workers.quarantined(&record.digest).is_some() => "quarantined",
             _ if view.approval(&record.digest, now).is_some() => "approved",
             None => "not approved",
@@ -358,7 +358,12 @@ fn find(view: &View, which: &str) -> Option<std::sync::Arc<Connector>> {
         .max_by_key(|c| c.record.installed_at)
 }
 
-fn not_installed(which: &str) -> ControlError {
+/// Why there is nothing to show or approve.
+fn not_there(view: &View, which: &str) -> ControlError {
+    let digest = which.parse().ok();
+    if let Some(left_out) = digest.and_then(|digest: Digest| view.left_out(&digest)) {
+        return ControlError::Conflict(left_out.to_string());
+    }
     ControlError::NotFound(format!(
         "no connector `{}` is installed: run `keyway connector list`, or install it",
         which.chars().take(80).collect::<String>()

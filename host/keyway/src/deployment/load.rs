@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use keyway_gate::Connector;
 use keyway_gate::resource::{
     ApprovalRecord, ConnectionRecord, ConnectorRecord, LimitsRecord, RecipeRecord,
 };
+use keyway_gate::{Connector, LeftOut};
 use keyway_model::{Environment, Scope};
 use keyway_store::Store;
 use keyway_vault::Secret;
@@ -17,16 +17,18 @@ use super::Deployment;
 impl Deployment {
     /// Reads everything that decisions need into memory.
     pub(crate) async fn load(self: &Arc<Self>) -> Result<()> {
-        self.load_alarms().await?;
+        let alarms = self.load_alarms().await?;
         let store = self.gate.store();
         for row in store.directory().workspaces().await? {
             for environment in Environment::ALL {
-                self.load_scope(Scope {
+                let scope = Scope {
                     tenant: row.tenant,
                     environment,
-                })
-                .await
-                .with_context(|| format!("workspace `{}`, environment {environment}", row.name))?;
+                };
+                let place = || format!("workspace `{}`, environment {environment}", row.name);
+                let left_out = self.load_scope(scope).await.with_context(place)?;
+                self.note_left_out((&row.name, environment), &left_out, &alarms)
+                    .await?;
             }
             self.know_workspace(row.name, row.tenant);
         }
@@ -39,7 +41,8 @@ impl Deployment {
         Ok(())
     }
 
-    async fn load_scope(self: &Arc<Self>, scope: Scope) -> Result<()> {
+    /// Answers with the connectors that do not run.
+    async fn load_scope(self: &Arc<Self>, scope: Scope) -> Result<Vec<Arc<LeftOut>>> {
         let store = self.gate.store().tenant(scope);
         let connectors = ConnectorRecord::all(&store).await?;
         let approvals = ApprovalRecord::all(&store).await?;
@@ -47,14 +50,12 @@ impl Deployment {
         let recipes = RecipeRecord::all(&store).await?;
         let limits = LimitsRecord::of(&store).await?.unwrap_or_default();
         let mut parsed = Vec::with_capacity(connectors.len());
+        let mut left_out = Vec::new();
         for record in connectors {
-            let (name, digest) = (record.name.clone(), record.digest);
-            match Connector::of(record) {
+            match Connector::of(record.clone()) {
                 Ok(connector) => parsed.push(connector),
                 // Installed when limits were wider: it does not run, and holds up nobody else.
-                Err(error) => {
-                    tracing::error!(%name, %digest, %error, "an installed connector is not taken any more; install one that is");
-                }
+                Err(why) => left_out.push(Arc::new(LeftOut { record, why })),
             }
         }
         self.gate.registry().update(scope, |view| {
@@ -62,6 +63,9 @@ impl Deployment {
             parsed
                 .into_iter()
                 .for_each(|connector| view.add_connector(connector));
+            left_out
+                .iter()
+                .for_each(|one| view.leave_out(Arc::clone(one)));
             view.put_approvals(approvals);
             connections
                 .into_iter()
@@ -70,7 +74,7 @@ impl Deployment {
         for recipe in recipes {
             self.put_in_force(scope, recipe);
         }
-        Ok(())
+        Ok(left_out)
     }
 
     /// Lets every job that had not ended go on.

@@ -127,8 +127,7 @@ impl Shown<'_> {
                 Labels::at(pointers.filter_map(|pointer| format!("/body{pointer}").parse().ok()))
             }
             Trigger::Poll(poll) => {
-                let connectors = self.view.connectors();
-                let connector = connectors.iter().rfind(|c| c.record.name == poll.connector);
+                let connector = self.view.installed_last(&poll.connector);
                 let declared = connector.and_then(|c| c.manifest.triggers.get(&poll.trigger));
                 declared.map_or_else(Labels::whole, |trigger| {
                     trigger
@@ -162,17 +161,10 @@ impl Shown<'_> {
             return whole();
         }
         let connector = match &row.connector {
-            Some((digest, _)) => self.view.connector(digest).cloned(),
-            None => self
-                .view
-                .connectors()
-                .into_iter()
-                .rfind(|c| c.record.name == action.connector),
+            Some((digest, _)) => self.view.connector(digest),
+            None => self.view.installed_last(&action.connector),
         };
-        let Some(declared) = connector
-            .as_ref()
-            .and_then(|c| c.manifest.actions.get(&action.action))
-        else {
+        let Some(declared) = connector.and_then(|c| c.manifest.actions.get(&action.action)) else {
             return whole();
         };
         labels_of_action(declared)

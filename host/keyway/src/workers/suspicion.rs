@@ -1,10 +1,12 @@
 //! Which component ends workers: suspicion, and in the end quarantine.
 //!
 //! A worker that crashes takes every call with it that it ran. Each component
-//! that was there, or had been not long before, is suspected and gets a worker
-//! of its own for a while: the next crash there is its own. Nothing that happens
-//! in a worker of several components is held against one of them: code that got
-//! out of its sandbox could wait until another is there alone.
+//! that was there, or had been not long before (`COMPONENT_RAN_SECONDS_MAX`), is
+//! suspected and gets a worker of its own for a while: the next crash there is its
+//! own. Nothing that happens in a worker of several components is held against one
+//! of them: code that got out of its sandbox could wait until another is there
+//! alone. That such a worker tried a system call that no worker makes is told of all
+//! that had been there. A worker that is ended on purpose makes nobody a suspect.
 //! A component that ended [`COMPONENT_CRASHES_MAX`] workers of its own within
 //! [`STRIKE_WINDOW`], or one of them by a system call that no worker makes, is
 //! in quarantine until an administrator has looked at it.
@@ -16,13 +18,17 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use keyway_model::Digest;
-use keyway_model::limit::COMPONENT_CRASHES_MAX;
+use keyway_model::limit::{
+    COMPONENT_CRASHES_MAX, COMPONENT_CRASHES_SECONDS_MAX, SUSPECT_SECONDS_MAX,
+};
+
+use super::notice::Notice;
 
 /// Crashes within this time count together.
-pub(crate) const STRIKE_WINDOW: Duration = Duration::from_secs(600);
+pub(crate) const STRIKE_WINDOW: Duration = Duration::from_secs(COMPONENT_CRASHES_SECONDS_MAX);
 
 /// How long a suspected component keeps a worker of its own after a crash.
-pub(crate) const PROBATION: Duration = Duration::from_secs(60);
+pub(crate) const PROBATION: Duration = Duration::from_secs(SUSPECT_SECONDS_MAX);
 
 /// How a worker ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,19 +77,24 @@ impl fmt::Display for Crash {
     }
 }
 
-/// A component that runs no more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
-    /// Which.
-    pub(crate) component: Digest,
-    /// Why, for people.
-    pub(crate) why: String,
-}
-
 #[derive(Debug, Default)]
 struct Record {
     alone_until: Option<Instant>,
     crashes: Vec<Instant>,
+    /// Since it was told of them last.
+    wedged: Vec<Instant>,
+}
+
+impl Record {
+    /// Forgets what lies too far back, and says whether anything is left.
+    fn is_kept(&mut self, now: Instant) -> bool {
+        for times in [&mut self.crashes, &mut self.wedged] {
+            times.retain(|at| now.duration_since(*at) < STRIKE_WINDOW);
+        }
+        !self.crashes.is_empty()
+            || !self.wedged.is_empty()
+            || self.alone_until.is_some_and(|until| now < until)
+    }
 }
 
 /// What is known of components that were there when workers ended.
@@ -112,16 +123,14 @@ impl Suspicion {
         running: &BTreeSet<Digest>,
         crash: Crash,
         now: Instant,
-    ) -> Option<Verdict> {
-        self.records.retain(|_, record| {
-            record
-                .crashes
-                .retain(|at| now.duration_since(*at) < STRIKE_WINDOW);
-            !record.crashes.is_empty() || record.alone_until.is_some_and(|until| now < until)
-        });
+    ) -> Option<Notice> {
+        self.records.retain(|_, record| record.is_kept(now));
         self.suspect(running, now);
         self.suspect(alone.as_slice(), now);
-        self.strike(alone?, crash, now)
+        match alone {
+            Some(component) => self.strike(component, crash, now),
+            None => self.among_others(running, crash),
+        }
     }
 
     /// These were in a worker that was lost: from now on each is alone.
@@ -137,10 +146,23 @@ impl Suspicion {
         }
     }
 
-    fn strike(&mut self, component: Digest, crash: Crash, now: Instant) -> Option<Verdict> {
+    /// Held against none of those who had been there, but the strongest sign of all that
+    /// code got out of its sandbox.
+    fn among_others(&self, running: &BTreeSet<Digest>, crash: Crash) -> Option<Notice> {
+        let others = running.iter().copied();
+        let others = others.filter(|component| self.own != Some(*component));
+        (crash == Crash::Forbidden).then(|| Notice::Forbidden {
+            components: others.collect(),
+        })
+    }
+
+    fn strike(&mut self, component: Digest, crash: Crash, now: Instant) -> Option<Notice> {
         // A machine that is slow, or short of memory, can look like this, and calls of
         // many made a worker old, so it costs no more than company.
-        if matches!(crash, Crash::Wedged | Crash::Killed | Crash::Spent) {
+        if crash == Crash::Wedged {
+            return self.wedge(component, now);
+        }
+        if matches!(crash, Crash::Killed | Crash::Spent) {
             return None;
         }
         let record = self.records.get_mut(&component)?;
@@ -155,7 +177,18 @@ impl Suspicion {
             STRIKE_WINDOW.as_secs(),
         );
         self.quarantine(component, why.clone());
-        Some(Verdict { component, why })
+        Some(Notice::Quarantined { component, why })
+    }
+
+    /// Told of as many as would be a quarantine, and then of as many again.
+    fn wedge(&mut self, component: Digest, now: Instant) -> Option<Notice> {
+        let wedged = &mut self.records.get_mut(&component)?.wedged;
+        wedged.push(now);
+        let workers = wedged.len();
+        (workers >= COMPONENT_CRASHES_MAX).then(|| {
+            wedged.clear();
+            Notice::Wedged { component, workers }
+        })
     }
 
     /// Whether a component has a worker of its own for now.
@@ -181,6 +214,7 @@ impl Suspicion {
         self.quarantined.remove(component);
         if let Some(record) = self.records.get_mut(component) {
             record.crashes.clear();
+            record.wedged.clear();
             record.alone_until = Some(now + PROBATION);
         }
     }
@@ -201,7 +235,7 @@ mod tests {
     }
 
     /// A crash in the component's own worker.
-    fn own(suspicion: &mut Suspicion, name: &str, crash: Crash, now: Instant) -> Option<Verdict> {
+    fn own(suspicion: &mut Suspicion, name: &str, crash: Crash, now: Instant) -> Option<Notice> {
         suspicion.crashed(Some(digest(name)), &digests([name]), crash, now)
     }
 
@@ -210,7 +244,7 @@ mod tests {
         suspicion: &mut Suspicion,
         names: [&str; N],
         crash: Crash,
-    ) -> Option<Verdict> {
+    ) -> Option<Notice> {
         suspicion.crashed(None, &digests(names), crash, Instant::now())
     }
 
@@ -224,10 +258,9 @@ mod tests {
             let now = now + Duration::from_secs(second);
             assert_eq!(own(&mut suspicion, "bad", SEGV, now), None);
         }
-        let verdict = own(&mut suspicion, "bad", SEGV, now + Duration::from_secs(9));
-        assert_eq!(
-            verdict.map(|verdict| verdict.component),
-            Some(digest("bad"))
+        let told = own(&mut suspicion, "bad", SEGV, now + Duration::from_secs(9));
+        assert!(
+            matches!(told, Some(Notice::Quarantined { component, .. }) if component == digest("bad"))
         );
         assert!(suspicion.quarantined(&digest("bad")).is_some());
     }
@@ -237,13 +270,34 @@ mod tests {
         let mut suspicion = Suspicion::default();
         let forbidden = Crash::by(Some(libc::SIGSYS));
         for _ in 0..10 {
-            assert_eq!(shared(&mut suspicion, ["good"], forbidden), None);
+            let told = shared(&mut suspicion, ["good"], forbidden);
+            assert!(matches!(told, Some(Notice::Forbidden { .. })), "{told:?}");
             assert_eq!(shared(&mut suspicion, ["bad", "good"], SEGV), None);
         }
         let now = Instant::now();
         assert!(suspicion.is_alone(&digest("good"), now));
         assert!(!suspicion.is_alone(&digest("good"), now + PROBATION));
         assert_eq!(suspicion.quarantined(&digest("good")), None);
+    }
+
+    #[test]
+    fn a_forbidden_system_call_among_others_is_told_each_time_with_all_who_were_there() {
+        let mut suspicion = Suspicion::new(Some(digest("own")));
+        let forbidden = Crash::by(Some(libc::SIGSYS));
+        for names in [["bad", "good"], ["bad", "good"], ["bad", "late"]] {
+            let [one, other] = names;
+            let told = shared(&mut suspicion, [one, other, "own"], forbidden);
+            let components = digests(names);
+            assert_eq!(told, Some(Notice::Forbidden { components }));
+            for name in names {
+                assert!(suspicion.is_alone(&digest(name), Instant::now()));
+                assert_eq!(suspicion.quarantined(&digest(name)), None);
+            }
+        }
+        // Another end of a worker of many is told of nobody.
+        for crash in [SEGV, Crash::Wedged, Crash::Killed, Crash::Spent] {
+            assert_eq!(shared(&mut suspicion, ["bad", "good"], crash), None);
+        }
     }
 
     #[test]
@@ -260,20 +314,48 @@ mod tests {
     fn one_forbidden_system_call_is_enough() {
         let mut suspicion = Suspicion::default();
         let crash = Crash::by(Some(libc::SIGSYS));
-        let verdict = own(&mut suspicion, "bad", crash, Instant::now());
-        assert!(verdict.is_some_and(|verdict| verdict.why.contains("system call")));
+        let told = own(&mut suspicion, "bad", crash, Instant::now());
+        assert!(
+            matches!(told, Some(Notice::Quarantined { why, .. }) if why.contains("system call"))
+        );
     }
 
     #[test]
     fn a_wedged_worker_costs_company_and_nothing_more() {
         let mut suspicion = Suspicion::default();
         let now = Instant::now();
-        for _ in 0..10 {
-            assert_eq!(own(&mut suspicion, "slow", Crash::Wedged, now), None);
-            let killed = Crash::by(Some(libc::SIGKILL));
-            assert_eq!(own(&mut suspicion, "slow", killed, now), None);
+        assert_eq!(own(&mut suspicion, "slow", Crash::Wedged, now), None);
+        for signal in [libc::SIGKILL, libc::SIGXCPU] {
+            for _ in 0..10 {
+                let crash = Crash::by(Some(signal));
+                assert_eq!(own(&mut suspicion, "slow", crash, now), None);
+            }
         }
         assert!(suspicion.is_alone(&digest("slow"), now));
+        assert_eq!(suspicion.quarantined(&digest("slow")), None);
+    }
+
+    #[test]
+    fn a_component_that_wedges_its_own_workers_again_and_again_is_told_of_and_runs_on() {
+        let mut suspicion = Suspicion::default();
+        let mut now = Instant::now();
+        for _ in 0..3 {
+            for _ in 1..COMPONENT_CRASHES_MAX {
+                assert_eq!(own(&mut suspicion, "slow", Crash::Wedged, now), None);
+            }
+            let told = Notice::Wedged {
+                component: digest("slow"),
+                workers: COMPONENT_CRASHES_MAX,
+            };
+            let wedged = own(&mut suspicion, "slow", Crash::Wedged, now);
+            assert_eq!(wedged, Some(told));
+            assert_eq!(suspicion.quarantined(&digest("slow")), None);
+        }
+        // Those that lie far apart do not count together.
+        for _ in 0..10 {
+            now += STRIKE_WINDOW + Duration::from_secs(1);
+            assert_eq!(own(&mut suspicion, "slow", Crash::Wedged, now), None);
+        }
     }
 
     #[test]

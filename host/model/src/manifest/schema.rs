@@ -194,7 +194,9 @@ impl Walk<'_> {
             Keyword::Enum => self.tally.enumerated(value),
             Keyword::Required => {
                 self.tally.schemas(value.len(), value)?;
-                value.list()?.try_for_each(|text| text.text().map(drop))
+                value
+                    .list()?
+                    .try_for_each(|name| self.tally.name(name.text()?, &name))
             }
             Keyword::Text => value.text().map(drop),
             Keyword::Pattern => self.tally.pattern(value.text()?, value),

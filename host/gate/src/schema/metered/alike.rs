@@ -20,7 +20,8 @@ pub(super) fn equals(this: &Metered<'_>, expected: &Value) -> bool {
             this.look(1).is_some()
                 && these.len() == those.len()
                 && these.iter().all(|(name, one)| {
-                    let other = those.get(name);
+                    let looked = this.look(text_steps(name.len()));
+                    let other = looked.and_then(|_| those.get(name));
                     other.is_some_and(|other| equals(&this.below(one, name.len()), other))
                 })
         }
@@ -32,13 +33,11 @@ pub(super) fn equals(this: &Metered<'_>, expected: &Value) -> bool {
     }
 }
 
-/// Whether no two of `count` elements are alike. Written out, they are told
-/// apart at once, whatever they are.
-pub(super) fn all_differ<'a>(
-    mut elements: impl Iterator<Item = Metered<'a>>,
-    count: usize,
-) -> bool {
-    let mut known = HashSet::with_capacity(count);
+/// Whether no two elements are alike. Written out, they are told apart at once,
+/// whatever they are. What is kept grows with what was looked at: two alike may be
+/// the first of many.
+pub(super) fn all_differ<'a>(mut elements: impl Iterator<Item = Metered<'a>>) -> bool {
+    let mut known = HashSet::new();
     elements.all(|element| {
         let mut written = Vec::new();
         let is_written = element.look(4).and_then(|_| write(&element, &mut written));
@@ -67,7 +66,9 @@ fn write(this: &Metered<'_>, out: &mut Vec<u8>) -> Option<()> {
             out.push(b']');
         }
         Value::Object(members) => {
-            this.look(2 + 2 * members.len() as u64)?;
+            // Putting them in order compares each with a few others.
+            let compared = 2 + members.len().checked_ilog2().unwrap_or(0);
+            this.look(2 + u64::from(compared) * members.len() as u64)?;
             let mut sorted: Vec<_> = members.iter().collect();
             sorted.sort_unstable_by_key(|(name, _)| *name);
             out.push(b'{');
@@ -99,5 +100,22 @@ fn digits(number: &Number) -> String {
         }
         Some(n) if number.is_f64() => format!("x{:x}", n.to_bits()),
         Some(_) | None => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::metered::{Aim, Meter};
+    use crate::schema::outline::Weights;
+
+    #[test]
+    fn of_a_list_without_end_only_as_much_is_kept_as_was_looked_at() {
+        let meter = Meter::new(u64::MAX, Aim::Verdict, Weights::LEAST);
+        let value = Value::Bool(true);
+        // It says of itself that it is as long as can be.
+        let endless = std::iter::repeat(Metered::root(&value, &meter));
+        assert!(!all_differ(endless));
+        assert!(meter.taken(u64::MAX) < 20);
     }
 }

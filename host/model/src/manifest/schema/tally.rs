@@ -35,7 +35,7 @@ impl Tally {
         Ok(())
     }
 
-    /// A property of this name.
+    /// The name of a property, described or required.
     pub(super) fn name(&self, name: &str, node: &Node<'_>) -> Result<(), ManifestError> {
         if name.len() > SCHEMA_NAME_BYTES_MAX {
             return Err(node.error_at_key(
@@ -43,7 +43,7 @@ impl Tally {
                     "the name `{}` has more bytes than `SCHEMA_NAME_BYTES_MAX` ({SCHEMA_NAME_BYTES_MAX})",
                     cut(name)
                 ),
-                "describe it by `additionalProperties` or `patternProperties`",
+                "describe it by `additionalProperties` or `patternProperties`, and leave it out of `required`",
             ));
         }
         Ok(())

@@ -59,6 +59,9 @@ fn a_propertys_name_and_a_pattern_over_their_bytes_are_refused_by_name() {
     ends_at("SCHEMA_NAME_BYTES_MAX", SCHEMA_NAME_BYTES_MAX, |bytes| {
         taking(&format!("properties.{} = {{}}", "n".repeat(bytes)))
     });
+    ends_at("SCHEMA_NAME_BYTES_MAX", SCHEMA_NAME_BYTES_MAX, |bytes| {
+        taking(&format!("required = ['{}']", "n".repeat(bytes)))
+    });
     let most = SCHEMA_PATTERN_BYTES_MAX;
     ends_at("SCHEMA_PATTERN_BYTES_MAX", most, |bytes| {
         taking(&format!("pattern = '{}'", "p".repeat(bytes)))
