@@ -306,7 +306,7 @@ fn a_data_directory_of_another_root_key_is_refused() {
     let mut stage = Stage::empty();
     stage.serve = None;
     let key = stage.data().join("root.key");
-    let other = Stage::empty();
+    let other = Stage::new("");
     std::fs::copy(other.data().join("root.key"), &key).unwrap();
     let Err(said) = stage.try_start() else {
         panic!("it started under another key")

@@ -1,20 +1,28 @@
-//! Bodies of events that come late, or not at all.
+//! Bodies of events, and of calls of the API, that come late, or not at all.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
-use keyway_model::limit::WEBHOOK_BODIES_PER_RECIPE_MAX;
+use keyway_model::limit::{
+    ARTIFACT_BODIES_PER_CALLER_MAX, WEBHOOK_BODIES_MAX, WEBHOOK_BODIES_PER_RECIPE_MAX,
+};
 use serde_json::json;
 
 use crate::harness::{INTAKE, PATIENCE, Stage, order, split};
+use crate::routes::Api;
 
 /// An event whose body of so many bytes is held back.
-#[expect(clippy::disallowed_methods, reason = "the tests are the callers")]
 fn begun(address: SocketAddr, path: &str, body_bytes: usize) -> TcpStream {
+    begun_with(address, path, body_bytes, "")
+}
+
+/// The same, with more lines in its head.
+#[expect(clippy::disallowed_methods, reason = "the tests are the callers")]
+fn begun_with(address: SocketAddr, path: &str, body_bytes: usize, more: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: {body_bytes}\r\n\r\n"
+        "POST {path} HTTP/1.1\r\nhost: h\r\n{more}expect: 100-continue\r\ncontent-length: {body_bytes}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();
     stream
@@ -25,6 +33,14 @@ fn is_read(event: &mut TcpStream) {
     let mut told = [0; 25];
     event.read_exact(&mut told).unwrap();
     assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+}
+
+/// Nothing has been said of its body yet.
+fn is_not_read(event: &mut TcpStream) {
+    event.set_nonblocking(true).unwrap();
+    let read = event.read(&mut [0; 64]).map_err(|error| error.kind());
+    assert_eq!(read, Err(std::io::ErrorKind::WouldBlock));
+    event.set_nonblocking(false).unwrap();
 }
 
 /// Sends the body that was held back; the line of its status, cut off behind that.
@@ -104,11 +120,73 @@ fn bodies_of_one_recipe_that_do_not_arrive_take_their_places_and_no_others() {
         .collect();
     let mut next = begin();
     assert_eq!(stage.post(&other, &json!({})).0, 200);
-    next.set_nonblocking(true).unwrap();
-    let read = next.read(&mut [0; 64]).map_err(|error| error.kind());
-    assert_eq!(read, Err(std::io::ErrorKind::WouldBlock));
-    next.set_nonblocking(false).unwrap();
+    is_not_read(&mut next);
     drop(held.pop());
     is_read(&mut next);
     assert_eq!(ended(next, b"{}"), "HTTP/1.1 200");
+}
+
+#[test]
+fn bodies_of_one_workspace_that_do_not_arrive_leave_as_many_places_to_others() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    let text = |name: &str| {
+        format!(
+            "recipe: {name}\ntrigger: {{ webhook: {{}} }}\nsteps:\n  - respond: {{ status: 200, body: {{ it: came }} }}\n"
+        )
+    };
+    let [one, two, three] = ["one", "two", "three"].map(|name| {
+        let hook = stage.apply(name, &text(name)).unwrap();
+        split(&hook)
+    });
+    stage.ok("workspace create rival");
+    stage.write("other.yaml", text("other"));
+    stage.ok("--workspace rival recipe apply other.yaml");
+    let other = stage.json("--workspace rival recipe show other")["webhook_url"].clone();
+    let mut held = Vec::new();
+    for (address, path) in [one, two] {
+        for _ in 0..WEBHOOK_BODIES_PER_RECIPE_MAX {
+            let mut event = begun(address, &path, 2);
+            is_read(&mut event);
+            held.push(event);
+        }
+    }
+    assert_eq!(held.len(), WEBHOOK_BODIES_MAX / 2);
+    let (address, path) = three;
+    let mut next = begun(address, &path, 2);
+    assert_eq!(stage.post(other.as_str().unwrap(), &json!({})).0, 200);
+    is_not_read(&mut next);
+    drop(held.pop());
+    is_read(&mut next);
+    assert_eq!(ended(next, b"{}"), "HTTP/1.1 200");
+}
+
+#[test]
+fn artifacts_of_one_caller_that_do_not_arrive_take_its_places_and_no_others() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    let [slow, other] = std::array::from_fn(|_| Api::of(&stage, "acme", "admin"));
+    let path = "/api/v1/workspaces/acme/development/connectors";
+    let begin = |api: &Api| {
+        let token = format!("authorization: Bearer {}\r\n", api.token);
+        begun_with(api.address, path, 4, &token)
+    };
+    let mut held: Vec<_> = (0..ARTIFACT_BODIES_PER_CALLER_MAX)
+        .map(|_| {
+            let mut stream = begin(&slow);
+            is_read(&mut stream);
+            stream
+        })
+        .collect();
+    let mut next = begin(&slow);
+    // What is no artifact has places of its own, and another caller of the workspace has, too.
+    let (status, answer) = slow.call("POST", "/tokens", &json!({}));
+    assert_eq!(status, 422, "{answer}");
+    let mut of_another = begin(&other);
+    is_read(&mut of_another);
+    assert_eq!(ended(of_another, b"\0asm"), "HTTP/1.1 422");
+    is_not_read(&mut next);
+    drop(held.pop());
+    is_read(&mut next);
+    assert_eq!(ended(next, b"\0asm"), "HTTP/1.1 422");
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+mod template;
 mod upstream;
 
 pub(crate) use upstream::{TlsUpstream, Upstream};
@@ -136,13 +137,27 @@ impl Stage {
 
     /// The same with more configuration.
     pub(crate) fn configured(more: &str) -> Self {
-        let mut stage = Self::not_started();
-        stage.configure_again(more);
-        stage
+        Self::not_started().started(more)
+    }
+
+    /// One that starts for the first time.
+    pub(crate) fn new(more: &str) -> Self {
+        Self::without_data().started(more)
+    }
+
+    fn started(mut self, more: &str) -> Self {
+        self.configure_again(more);
+        self
     }
 
     /// One that waits for its configuration.
     pub(crate) fn not_started() -> Self {
+        let stage = Self::without_data();
+        template::copy_to(&stage.data());
+        stage
+    }
+
+    fn without_data() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let upstream = Upstream::start(dir.path());
         Self {

@@ -6,6 +6,7 @@
 //! workspace has lowered just before.
 
 mod api;
+mod fixed;
 pub(crate) mod quotas;
 
 use std::collections::BTreeSet;

@@ -113,3 +113,17 @@ pub(crate) fn is_done(records: &[Value], intent: &Value) -> bool {
         .filter(|record| record["id"] == intent["id"] && !record["outcome"].is_null());
     outcomes.any(|outcome| outcome["outcome"] == "done")
 }
+
+#[test]
+fn each_start_is_recorded_with_the_versions_of_the_program_and_of_the_engine() {
+    let mut stage = Stage::new("");
+    stage.serve = None;
+    stage.start();
+    let records = records(&mut stage);
+    let program = env!("CARGO_PKG_VERSION");
+    let engine = crate::tidy::locked_version("wasmtime");
+    let started = format!("keyway {program}, wasmtime {engine}");
+    let each = [started.clone(), started];
+    assert_eq!(done(&records, "deployment:start"), each);
+    assert_eq!(records[0]["operation"], "deployment:start", "the first");
+}

@@ -170,7 +170,8 @@ fn guests_run_side_by_side_in_a_deployment_that_nobody_configured() {
 
 #[test]
 fn what_the_data_directory_holds_is_for_its_owner_alone() {
-    let stage = Stage::with_shop();
+    let stage = Stage::new("");
+    stage.shop();
     for (name, mode) in [
         ("root.key", 0o600),
         ("api.sock", 0o600),

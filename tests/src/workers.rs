@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use keyway_model::limit::{ACTION_ATTEMPTS_MAX, SEGMENT_ATTEMPTS_MAX};
+use rustix::process::Signal;
+use serde_json::{Value, json};
 
 use crate::harness::{INTAKE, Stage, order};
-use crate::processes::children;
-use crate::quarantine::{LOOP, PLAIN};
+use crate::processes::{children, signal};
+use crate::quarantine::{LOOP, PLAIN, goes_on_for_long};
 
 #[test]
 fn an_old_worker_gives_way_to_another_and_ends_with_its_calls() {
@@ -58,6 +60,98 @@ fn a_life_that_is_too_short_to_work_in_is_refused() {
     stage.write("keyway.toml", "[workers]\ncpu_seconds_max = 1\n");
     let said = stage.try_start().err().unwrap();
     assert!(said.contains("cpu_seconds_max is too little"), "{said}");
+}
+
+#[test]
+fn more_threads_than_a_worker_takes_are_refused_by_name() {
+    let stage = Stage::not_started();
+    stage.write("keyway.toml", "[workers]\nthreads = 65\n");
+    let said = stage.try_start().err().unwrap();
+    assert!(said.contains("`WORKER_LANES_MAX` (64)"), "{said}");
+}
+
+/// A deployment with one worker, whose guests may compute for a minute.
+fn patient(workers: &str) -> Stage {
+    let stage = Stage::configured(&format!(
+        "[limits]\ncpu_ms_max = 60000\nwall_ms_max = 60000\n[workers]\nprocesses = 1\n{workers}"
+    ));
+    stage.ok("workspace create acme");
+    stage
+}
+
+/// The same, with a job whose action computes without an end.
+fn looping(workers: &str) -> Stage {
+    let stage = patient(workers);
+    stage.install("hostile.wasm", "hostile");
+    stage.connect("target", "hostile");
+    let hook = stage.apply("loop", LOOP).unwrap();
+    let endless = json!({ "what": "endless_loop" });
+    assert_eq!(stage.post(&hook, &endless).0, 202);
+    stage
+}
+
+/// Kills each worker in which something computes for long, until the newest job has failed:
+/// why it has, and how many workers it has cost.
+fn killed_until_it_fails(stage: &Stage) -> (String, usize) {
+    let broker = stage.serve.as_ref().unwrap().pid();
+    let (mut before, mut killed) = (BTreeSet::<u32>::new(), BTreeSet::new());
+    let failure = stage.until("the end of the job", |stage| {
+        let computing = children(broker).into_iter();
+        let now: BTreeSet<u32> = computing.filter(|pid| goes_on_for_long(*pid)).collect();
+        // One that is seen twice has no thread that only begins.
+        for pid in before.intersection(&now) {
+            signal(*pid, Signal::KILL);
+            killed.insert(*pid);
+        }
+        before = now;
+        let job = stage.last_job();
+        (job["state"] == "failed").then(|| job["failure"].as_str().unwrap().to_owned())
+    });
+    (failure, killed.len())
+}
+
+#[test]
+fn an_action_under_which_workers_end_is_tried_so_often_and_then_its_job_fails() {
+    let (failure, killed) = killed_until_it_fails(&looping(""));
+    let told = format!("the worker ended {ACTION_ATTEMPTS_MAX} times during this call");
+    assert!(failure.contains(&told), "{failure}");
+    assert!(killed >= ACTION_ATTEMPTS_MAX as usize, "{killed}");
+}
+
+#[test]
+fn expressions_under_which_workers_end_are_tried_so_often_and_then_their_job_fails() {
+    let stage = patient("");
+    let recipe = r#"recipe: think
+trigger: { webhook: {} }
+steps:
+  - id: think
+    transform: "${ trigger.body.all(x, trigger.body.all(y, trigger.body.all(z, x + y + z == 0))) }"
+"#;
+    let hook = stage.apply("think", recipe).unwrap();
+    assert_eq!(stage.post(&hook, &Value::from(vec![0; 1_000])).0, 202);
+    let (failure, killed) = killed_until_it_fails(&stage);
+    assert!(failure.contains("the worker ended"), "{failure}");
+    // The first attempt, and those after it.
+    assert!(killed > SEGMENT_ATTEMPTS_MAX as usize, "{killed}");
+}
+
+#[test]
+fn a_worker_that_uses_up_its_time_is_ended_and_its_call_is_made_again_in_another() {
+    let stage = looping("cpu_seconds_max = 3\n");
+    let broker = stage.serve.as_ref().unwrap().pid();
+    let computing = |but: Option<u32>| {
+        stage.until("a worker with a long call", |_| {
+            let mut workers = children(broker).into_iter();
+            workers.find(|pid| Some(*pid) != but && goes_on_for_long(*pid))
+        })
+    };
+    let spent = computing(None);
+    stage.until("the end of its time", |_| {
+        (!children(broker).contains(&spent)).then_some(())
+    });
+    computing(Some(spent));
+    assert_ne!(stage.last_job()["state"], "failed");
+    assert_eq!(stage.json("alarm list"), json!([]));
 }
 
 fn runs_code_of_the_broker(pid: u32) -> bool {

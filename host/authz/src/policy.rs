@@ -44,7 +44,7 @@ impl fmt::Display for Principal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
     /// The kind: `workspace`, `token`, `connector`, `connection`, `recipe`,
-    /// `job`, `audit`, `approval`.
+    /// `job`, `audit`, `approval`, `alarm`, `deployment`.
     pub kind: &'static str,
     /// Its id, digest or name, if one exists yet.
     pub id: Option<String>,

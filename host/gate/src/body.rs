@@ -198,3 +198,68 @@ async fn pass(to: &Delivery<'_>, bytes: Vec<u8>) -> Result<(), Unwanted> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+    use keyway_ipc::{CallId, Entrance, Invoke, Link, ToBroker};
+    use keyway_model::Digest;
+    use keyway_model::limit::STREAM_WINDOW_BYTES;
+
+    use super::*;
+    use crate::lane::{Lane, LaneSetup};
+    use crate::transfer::Transfer;
+
+    fn invoke() -> Invoke {
+        Invoke {
+            call: CallId(0),
+            group: 0,
+            artifact: Digest::of(b"component"),
+            entrance: Entrance::Check,
+            limits: CallLimits::default(),
+            memory_bytes_per_workspace_max: 1 << 30,
+            reserved_headers: Vec::new(),
+            parameters: None,
+        }
+    }
+
+    /// Bytes of the body that have come, in pieces of a frame.
+    async fn come(worker: &mut Link<ToBroker, ToWorker>, pieces: usize) -> usize {
+        let mut come = 0;
+        for _ in 0..pieces {
+            let incoming = worker.receiver.receive().await.unwrap().unwrap();
+            if let ToWorker::Chunk { bytes, .. } = incoming.message {
+                come += bytes.len();
+            }
+        }
+        come
+    }
+
+    #[tokio::test]
+    async fn of_a_body_that_a_guest_does_not_read_a_window_goes_out_and_the_rest_waits() {
+        let (broker, mut worker) = keyway_ipc::in_process();
+        let (lane, _reader) = Lane::over(broker, LaneSetup::default());
+        let running = lane.start(invoke()).await.unwrap();
+        assert_eq!(come(&mut worker, 1).await, 0, "the call itself");
+        let (line, (_transfer, ends)) = (running.line(), Transfer::new());
+        let to = Delivery {
+            line: &line,
+            request: RequestId(1),
+            credit: &ends.credit,
+        };
+        let window = STREAM_WINDOW_BYTES as usize;
+        let mut passing = pin!(pass(&to, vec![7; window + 10]));
+        assert!(poll!(passing.as_mut()).is_pending());
+        let pieces = window / FRAME_BODY_BYTES_MAX;
+        assert_eq!(come(&mut worker, pieces).await, window);
+        // Not before there is room for all of the next piece.
+        ends.credit.add_permits(9);
+        assert!(poll!(passing.as_mut()).is_pending());
+        ends.credit.add_permits(1);
+        assert!(poll!(passing).is_ready());
+        assert_eq!(come(&mut worker, 1).await, 10);
+    }
+}

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use keyway_authz::HttpSend;
 use keyway_egress::{Exchange, QuerySecret};
 use keyway_model::CredentialSlot;
+use keyway_model::limit::CREDENTIAL_BYTES_MIN;
 use zeroize::Zeroizing;
 
 use crate::headers::HeaderRefusal;
@@ -66,7 +67,7 @@ pub(crate) fn inject(
             put(&mut exchange.headers, "authorization", &value)?;
             // What travels is encoded already, and may come back encoded again.
             travelling.push(encoded);
-            travelling.extend(password(bytes).map(|word| Zeroizing::new(word.to_vec())));
+            travelling.extend(secret_of(bytes).map(|word| Zeroizing::new(word.to_vec())));
         }
         Some(CredentialSlot::Header(name)) => put(&mut exchange.headers, name, bytes)?,
         Some(CredentialSlot::Query(name)) => {
@@ -80,10 +81,31 @@ pub(crate) fn inject(
     Ok(travelling)
 }
 
-/// The password of `user:password`.
-fn password(pair: &[u8]) -> Option<&[u8]> {
+/// A password that is no longer is none: where the user is the secret, some services want
+/// one all the same.
+const PLACEHOLDER_BYTES: usize = 1;
+
+/// What is secret of `user:password`: the password, or the user where there is none.
+fn secret_of(pair: &[u8]) -> Option<&[u8]> {
     let colon = pair.iter().position(|byte| *byte == b':')?;
-    pair.get(colon + 1..)
+    let (user, password) = (pair.get(..colon)?, pair.get(colon + 1..)?);
+    match password.len() > PLACEHOLDER_BYTES {
+        true => Some(password),
+        false => Some(user),
+    }
+}
+
+/// Whether what is secret of a credential is long enough to be told from what else a reply
+/// holds, wherever it comes back.
+pub fn is_maskable(slot: &CredentialSlot, credential: &[u8]) -> bool {
+    let secret = match slot {
+        CredentialSlot::Basic => secret_of(credential).unwrap_or(credential),
+        CredentialSlot::Bearer
+        | CredentialSlot::Header(_)
+        | CredentialSlot::Query(_)
+        | CredentialSlot::ClientCertificate => credential,
+    };
+    secret.len() >= CREDENTIAL_BYTES_MIN
 }
 
 /// Sets a header of the host's own, in the place of any that is there. Its
@@ -94,4 +116,37 @@ pub(crate) fn put(headers: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(
     value.set_sensitive(true);
     headers.insert(name, value);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_secret_of_a_pair_is_as_long_as_any_credential() {
+        let basic = |pair: &str| is_maskable(&CredentialSlot::Basic, pair.as_bytes());
+        // The password alone counts, for it may come back alone.
+        assert!(basic("administrator:long enough"));
+        assert!(!basic("administrator:a short"));
+        assert!(!basic("administrator:ab"));
+        assert!(basic("administrator:with:colon"));
+        // Where the user is the secret.
+        assert!(basic("a-key-of-a-service:") && basic("a-key-of-a-service:X"));
+        assert!(!basic("short:") && !basic("short:X"));
+        assert!(basic("no pair at all") && !basic("a short"));
+        assert!(is_maskable(&CredentialSlot::Bearer, b"a:sevens"));
+        assert!(!is_maskable(&CredentialSlot::Bearer, b"a:seven"));
+    }
+
+    #[test]
+    fn what_is_looked_for_is_what_is_secret() {
+        let secret = |pair: &str| {
+            let word = secret_of(pair.as_bytes()).map(<[u8]>::to_vec);
+            word.and_then(|word| String::from_utf8(word).ok())
+        };
+        assert_eq!(secret("user:the password").as_deref(), Some("the password"));
+        assert_eq!(secret("the-key:X").as_deref(), Some("the-key"));
+        assert_eq!(secret("the-key:").as_deref(), Some("the-key"));
+        assert_eq!(secret("no pair"), None);
+    }
 }

@@ -239,6 +239,9 @@ mod tests {
         assert_eq!(seen.more as usize, 10_000 - SEEN_ENTRIES_MAX);
         let last = seen.denials.last().map(|last| last.asked.as_str());
         assert!(last.is_some_and(|asked| asked.contains("/9999")));
+        let remedy = seen.denials.last().map(|last| last.remedy.as_str());
+        let shown = format!("{}…", "r".repeat(SEEN_TEXT_CHARS_MAX));
+        assert_eq!(remedy, Some(shown.as_str()));
         let bytes: usize = seen
             .denials
             .iter()

@@ -143,6 +143,13 @@ mod tests {
             decode::<u32>(&[0xff; 8]),
             Err(FrameError::TooLong(_))
         ));
+        let announced = |length: usize| {
+            let length = u32::try_from(length).unwrap_or(u32::MAX);
+            decode::<u32>(&length.to_le_bytes())
+        };
+        assert!(matches!(announced(FRAME_BYTES_MAX), Ok(None)));
+        let refused = announced(FRAME_BYTES_MAX + 1);
+        assert!(matches!(refused, Err(FrameError::TooLong(_))));
     }
 
     /// Gives up half-way.

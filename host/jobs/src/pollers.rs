@@ -59,7 +59,9 @@ impl Jobs {
             let current = self.gate.registry().view(scope).recipe_by_id(id).cloned();
             if let Some(recipe) = current {
                 past.in_a_row = match self.poll_once(scope, &recipe).await {
-                    Ok(Polled::More(_)) if past.in_a_row < POLLS_IN_A_ROW_MAX => past.in_a_row + 1,
+                    Ok(Polled::More(_)) if past.in_a_row + 1 < POLLS_IN_A_ROW_MAX => {
+                        past.in_a_row + 1
+                    }
                     Ok(_) => 0,
                     Err(error) => {
                         tracing::warn!(recipe = %recipe.name, %error, "a poll gave nothing");

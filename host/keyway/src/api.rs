@@ -5,6 +5,7 @@
 //! lists every route with the operation that it is decided as.
 
 mod answer;
+mod bodies;
 mod call;
 mod handlers;
 mod health;

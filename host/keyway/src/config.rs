@@ -8,7 +8,8 @@ use keyway_model::Name;
 use keyway_model::limit::{
     CODE_CACHED_BYTES_MAX, COMPILE_CPU_SECONDS_MAX, COMPILE_MEMORY_BYTES_MAX,
     COMPILE_WALL_SECONDS_MAX, COMPONENTS_HELD_MAX, LimitSet, Limits, PlatformLimits,
-    WEBHOOK_BODY_BYTES_MAX, WEBHOOK_REPLY_MS_MAX, WORKER_CPU_SECONDS_MAX, WORKER_MEMORY_BYTES_MAX,
+    WEBHOOK_BODY_BYTES_MAX, WEBHOOK_REPLY_MS_MAX, WORKER_CPU_SECONDS_MAX, WORKER_LANES_MAX,
+    WORKER_MEMORY_BYTES_MAX,
 };
 use keyway_model::net::HostName;
 use serde::de::Error as _;
@@ -92,7 +93,8 @@ pub struct AllowedPlace {
 pub struct WorkersConfig {
     /// Worker processes for everyone; 0 means one for each core.
     pub processes: usize,
-    /// Threads in each.
+    /// Threads in each, up to `WORKER_LANES_MAX`.
+    #[serde(deserialize_with = "so_many_lanes")]
     pub threads: usize,
     /// Linear memory of all guests of one process together, in bytes.
     pub worker_memory_bytes_max: u64,
@@ -172,6 +174,18 @@ impl Default for WebhookConfig {
             reply_ms_max: WEBHOOK_REPLY_MS_MAX,
         }
     }
+}
+
+/// A worker takes no more.
+fn so_many_lanes<'de, D: Deserializer<'de>>(given: D) -> Result<usize, D::Error> {
+    let threads = usize::deserialize(given)?;
+    if threads > WORKER_LANES_MAX {
+        let why = format!(
+            "threads = {threads} is more than a worker takes, `WORKER_LANES_MAX` ({WORKER_LANES_MAX}): say less, or have more processes"
+        );
+        return Err(D::Error::custom(why));
+    }
+    Ok(threads)
 }
 
 /// Half of less is no time to work in.

@@ -125,8 +125,49 @@ async fn drop_slowly<P: Future<Output = ()>>(
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::io;
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
 
     use super::*;
+
+    /// The host's log, as text.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_that_says_much_puts_so_many_lines_into_the_log_and_no_more() -> io::Result<()>
+    {
+        let log = Log::default();
+        let written = log.clone();
+        let logs = tracing_subscriber::fmt().with_writer(move || written.clone());
+        let _logging = tracing::subscriber::set_default(logs.finish());
+        let lines = CONFINED_ERROR_LINES_MAX + 5;
+        let script =
+            format!("i=0; while [ $i -lt {lines} ]; do echo chatter >&2; i=$((i+1)); done");
+        let mut shell = Command::new("sh");
+        let mut child = shell.args(["-c", &script]).stderr(Stdio::piped()).spawn()?;
+        let stderr = child.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        report(stderr, child.id()).await;
+        child.wait().await?;
+        let log = String::from_utf8_lossy(&log.0.lock()).into_owned();
+        let logged = log.matches("chatter").count();
+        assert_eq!(logged, CONFINED_ERROR_LINES_MAX as usize);
+        assert_eq!(log.matches("the rest is dropped").count(), 1, "{log}");
+        Ok(())
+    }
 
     #[tokio::test]
     async fn a_process_that_says_too_much_is_read_in_pieces_with_a_pause_behind_each() {

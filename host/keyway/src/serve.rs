@@ -263,13 +263,14 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         // The head of a request, and what of an answer waits to be sent.
-        .max_buf_size(LISTENER_BUFFER_BYTES_MAX);
+        .max_buf_size(LISTENER_BUFFER_BYTES_MAX as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(HEAD_TIMEOUT)
         .keep_alive_timeout(HEAD_TIMEOUT)
-        .max_send_buf_size(LISTENER_BUFFER_BYTES_MAX)
+        .max_send_buf_size(LISTENER_BUFFER_BYTES_MAX as usize)
+        .max_header_list_size(LISTENER_BUFFER_BYTES_MAX)
         .max_concurrent_streams(LISTENER_STREAMS_MAX);
     let requests = Arc::new(AtomicU64::new(0));
     let (router, counted) = (TowerToHyperService::new(router), Arc::clone(&requests));
@@ -343,6 +344,8 @@ async fn checkpoints(deployment: Arc<Deployment>) {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    mod room;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;

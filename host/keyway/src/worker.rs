@@ -95,3 +95,37 @@ fn receive_lanes(control: &OwnedFd) -> io::Result<Vec<End>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+    use std::os::unix::net::UnixStream;
+
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+    use super::*;
+
+    /// Hands over the far end of a lane.
+    fn hand_over(control: &UnixStream, end: &End) -> io::Result<()> {
+        let descriptors = end.as_descriptors();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(End::DESCRIPTORS))];
+        let mut message = SendAncillaryBuffer::new(&mut space);
+        message.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let byte = [IoSlice::new(b"L")];
+        sendmsg(control, &byte, &mut message, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
+    #[test]
+    fn a_worker_takes_so_many_lanes_and_no_more() -> io::Result<()> {
+        let (control, theirs) = UnixStream::pair()?;
+        for _ in 0..=WORKER_LANES_MAX {
+            let (_, far) = keyway_ipc::pair()?;
+            hand_over(&control, &far)?;
+        }
+        drop(control);
+        let lanes = receive_lanes(&theirs.into())?;
+        assert_eq!(lanes.len(), WORKER_LANES_MAX);
+        Ok(())
+    }
+}

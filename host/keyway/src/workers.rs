@@ -332,6 +332,8 @@ impl Workers {
 
 #[cfg(test)]
 mod tests {
+    mod suspects;
+
     use super::*;
 
     /// Workers of a program that cannot be started.

@@ -28,6 +28,8 @@ constants! {
     FRAME_BODY_BYTES_MAX: usize = 64 << 10, Bytes, "what is larger is streamed";
     /// One frame between worker and broker.
     FRAME_BYTES_MAX: usize = 8 << 20, Bytes, "the worker is given up";
+    /// The most that `value_bytes_max`, `host_call_bytes_max`, `state_value_bytes_max` and `response_header_bytes_max` may be raised to: each travels in one frame, beside what else is in it.
+    FRAMED_BYTES_MAX: usize = 4 << 20, Bytes, "the configuration is refused";
     /// What the host keeps for one guest call: in its worker, request bodies that were written and not sent; in the broker, as much again of its host calls under way.
     RETAINED_BYTES_MAX: u64 = 16 << 20, Bytes, "the call ends";
     /// Bytes of a streamed body on the way to a guest unread.
@@ -184,12 +186,18 @@ constants! {
     UNKNOWN_CALLS_RECORD_SECONDS_MIN: u64 = 5, Seconds, "they are counted until then";
     /// The body of a call of the API that is no artifact.
     API_BODY_BYTES_MAX: usize = 2 << 20, Bytes, "the call is refused";
-    /// How long the body of a call of the API may take to arrive.
+    /// Bodies of calls of the API that are read at once, those of artifacts not among them, over all workspaces; one workspace holds at most as many as are free.
+    API_BODIES_MAX: usize = 256, Count, "further ones wait their turn";
+    /// Artifacts that are read at once, over all workspaces; one workspace holds at most as many as are free.
+    ARTIFACT_BODIES_MAX: usize = 32, Count, "further ones wait their turn";
+    /// Those of one caller.
+    ARTIFACT_BODIES_PER_CALLER_MAX: usize = 2, Count, "further ones wait their turn";
+    /// How long the body of a call of the API may take to arrive, its turn included.
     API_BODY_MS_MAX: u64 = 30_000, Milliseconds, "the call is refused";
     /// Requests of one HTTP/2 connection at once.
     LISTENER_STREAMS_MAX: u32 = 128, Count, "further ones wait";
     /// Bytes of the head of one request, and of an answer's piece that waits to be sent.
-    LISTENER_BUFFER_BYTES_MAX: usize = 64 << 10, Bytes, "the request is refused; the rest of the answer waits, and keeps its call's place";
+    LISTENER_BUFFER_BYTES_MAX: u32 = 64 << 10, Bytes, "the request is refused; the rest of the answer waits, and keeps its call's place";
     /// How long a client may take over the head of a request, and how long a connection may be silent.
     LISTENER_HEAD_MS_MAX: u64 = 15_000, Milliseconds, "the connection is cut off";
     /// How long a connection may bring no request, whatever else it says.
@@ -287,7 +295,7 @@ constants! {
     /// How long after its time is over, or after nobody waits for it any more, a guest call may take to end.
     CALL_END_GRACE_MS_MAX: u64 = 1_000, Milliseconds, "the worker is given up";
     /// Threads of one worker that run guests.
-    WORKER_LANES_MAX: usize = 64, Count, "there are no more";
+    WORKER_LANES_MAX: usize = 64, Count, "the configuration is refused";
     /// How long a worker may take from its start to say that it is ready.
     WORKER_READY_SECONDS_MAX: u64 = 20, Seconds, "the worker is ended; in the place of one that ran, another is started";
     /// Time of a worker on processors over its life, unless the configuration says otherwise; another takes its place at half of it.

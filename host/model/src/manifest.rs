@@ -71,7 +71,9 @@ impl Manifest {
     /// The first thing that is wrong, with its place and a remedy.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         if text.len() > DOCUMENT_BYTES_MAX {
-            let message = format!("the manifest is larger than {DOCUMENT_BYTES_MAX} bytes");
+            let message = format!(
+                "the manifest is larger than `DOCUMENT_BYTES_MAX` ({DOCUMENT_BYTES_MAX} bytes)"
+            );
             return Err(error::at(
                 text,
                 &(0..0),

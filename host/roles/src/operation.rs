@@ -69,6 +69,7 @@ pub const OPERATIONS: &[OperationInfo] = &[
     operation("alarm:list", "alarm", PLATFORM),
     operation("alarm:acknowledge", "alarm", PLATFORM),
     operation("alarm:raise", "alarm", PLATFORM),
+    operation("deployment:start", "deployment", PLATFORM),
 ];
 
 /// The operation `name`.

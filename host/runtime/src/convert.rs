@@ -125,3 +125,28 @@ fn within(outcome: CallOutcome, limits: &CallLimits) -> Result<CallOutcome, Trap
     outcome.unless_within(limits)?;
     Ok(outcome)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn polled(events: usize) -> Result<CallOutcome, Trap> {
+        let event = |number: usize| triggers::Event {
+            deduplication_key: number.to_string(),
+            payload: String::new(),
+        };
+        let answer = triggers::Batch {
+            events: (0..events).map(event).collect(),
+            cursor: None,
+            more: false,
+        };
+        batch(Ok(answer), &CallLimits::default())
+    }
+
+    #[test]
+    fn a_poll_that_brings_more_events_than_one_may_is_ended_by_name() {
+        assert!(polled(POLL_EVENTS_MAX).is_ok());
+        let over = over("POLL_EVENTS_MAX", POLL_EVENTS_MAX as u64);
+        assert_eq!(polled(POLL_EVENTS_MAX + 1), Err(over));
+    }
+}

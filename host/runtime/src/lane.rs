@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyway_ipc::fair::{Groups, ToLong};
-use keyway_ipc::{CallId, Incoming, Invoke, Link, RequestId, Sender, ToBroker, ToWorker, Trap};
+use keyway_ipc::{
+    CallId, CallOutcome, Incoming, Invoke, Link, RequestId, Sender, ToBroker, ToWorker, Trap,
+};
 use keyway_model::Digest;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -19,6 +21,9 @@ use crate::worker::Worker;
 /// How often calls are looked at for whether their time is over. A timer for
 /// each call would cost a call that is quick two system calls.
 const TIME_TICK: Duration = Duration::from_millis(5);
+
+/// What a call ends with whose end cannot be told.
+const UNSENT: &str = "what the call gave is longer than a frame";
 
 /// The calls that are alive on one lane.
 type Calls = Arc<Mutex<HashMap<CallId, Arc<LiveCall>>>>;
@@ -163,16 +168,23 @@ impl Lane {
         let kind = u64::from_be_bytes(first.unwrap_or_default());
         self.groups.spawn_kind(invoke.group, kind, async move {
             let (outcome, usage) = worker.run(&call, loaded, invoke).await;
-            calls.lock().remove(&call.id());
-            // Nobody is left to tell if this fails.
-            broker
-                .send(ToBroker::Done {
-                    call: call.id(),
+            let call = call.id();
+            calls.lock().remove(&call);
+            let done = ToBroker::Done {
+                call,
+                outcome,
+                usage,
+            };
+            if broker.send(done).await.is_err() {
+                // Longer than a frame, which no limit lets it be; or nobody is left to tell.
+                let outcome = CallOutcome::Trap(Trap::Host(UNSENT.to_owned()));
+                let done = ToBroker::Done {
+                    call,
                     outcome,
                     usage,
-                })
-                .await
-                .ok();
+                };
+                broker.send(done).await.ok();
+            }
         });
     }
 

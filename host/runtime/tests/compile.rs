@@ -88,6 +88,15 @@ fn a_component_of_many_instances_is_refused() {
             "component instances",
             "COMPONENT_INSTANCES_MAX",
         ),
+        // Those that only gather exports, too.
+        (
+            "",
+            "(core instance)",
+            128,
+            128,
+            "instances",
+            "INSTANCES_MAX",
+        ),
         // And of what each of them would have.
         (
             "",

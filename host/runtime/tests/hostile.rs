@@ -341,3 +341,27 @@ async fn calls_of_one_group_hold_no_more_memory_together_than_its_quota() {
     let beside = broker.act("none", "").await.outcome;
     assert!(matches!(beside, CallOutcome::Failure(_)), "{beside:?}");
 }
+
+#[tokio::test]
+async fn a_call_that_a_worker_has_no_room_for_waits_until_another_has_ended() {
+    let mut broker = Broker::of_size("hostile", 2).await;
+    broker.limits.wall_ms_max = 600_000;
+    let first = broker.start_action("sleep", "").await;
+    broker.start_action("sleep", "").await;
+    broker.start_action("none", "").await;
+    // Each answer comes from a lane that had its turn, and no call has ended before it.
+    let code = support::code("hostile");
+    for _ in 0..20 {
+        assert_eq!(broker.load(&code).await, None);
+    }
+    let reason = Trap::Cancelled("enough".to_owned());
+    broker
+        .send(ToWorker::Cancel {
+            call: first,
+            reason: reason.clone(),
+        })
+        .await;
+    assert_eq!(broker.finish().await.outcome, CallOutcome::Trap(reason));
+    let waited = broker.finish().await.outcome;
+    assert!(matches!(waited, CallOutcome::Failure(_)), "{waited:?}");
+}

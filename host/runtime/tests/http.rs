@@ -15,7 +15,7 @@ use keyway_ipc::{
     Refusal, RequestId, ToBroker, ToWorker, Trap,
 };
 use keyway_model::Failure;
-use keyway_model::limit::{CallLimits, STREAM_WINDOW_BYTES};
+use keyway_model::limit::{BODY_CHUNKS_MAX, CallLimits, STREAM_WINDOW_BYTES};
 use support::{Broker, limits, value};
 
 fn reply(body: BodyStart) -> HostReply {
@@ -118,6 +118,26 @@ async fn a_large_body_is_streamed_no_faster_than_credit_allows() {
     assert_eq!(received, length);
     broker.reply(call, request, whole("stored")).await;
     assert_eq!(broker.finish().await.outcome, value("200 stored"));
+}
+
+#[tokio::test]
+async fn a_guest_writes_so_many_pieces_before_it_sends_its_request_and_then_waits() {
+    // The guest writes pieces of 4 KiB, the largest that a blocking write takes.
+    let pieces = |count: usize| "x".repeat(count * 4_096);
+    let (_, _, _, http) = started("post", &pieces(BODY_CHUNKS_MAX)).await;
+    assert!(matches!(http.body, BodyStart::Stream { .. }));
+    let mut broker = Broker::with("http").await;
+    broker.limits = CallLimits {
+        wall_ms_max: 60,
+        ..limits()
+    };
+    // It waits to write the last one, and sends nothing.
+    let done = broker.act("post", &pieces(BODY_CHUNKS_MAX + 1)).await;
+    let over = Trap::Limit {
+        name: "wall_ms_max".to_owned(),
+        value: 60,
+    };
+    assert_eq!(done.outcome, CallOutcome::Trap(over));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use keyway_egress::{EgressError, Limit};
+use keyway_model::limit::RESPONSE_EXPANSION_FREE_BYTES;
 
 use crate::support::{Bench, Upstream, read, reply};
 
@@ -93,6 +94,20 @@ async fn a_bomb_ends_at_the_limit_of_expansion() {
         ),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn a_short_text_may_repeat_as_it_likes_and_with_one_byte_more_the_ratio_holds() {
+    let free = usize::try_from(RESPONSE_EXPANSION_FREE_BYTES).unwrap();
+    let packed = |bytes: usize| gzip(&vec![0; bytes]);
+    assert!(packed(free).len() * 100 < free, "the ratio would refuse it");
+    let text = fetch("gzip", &packed(free), 1 << 20).await.unwrap();
+    assert_eq!(text.len(), free);
+    let error = fetch("gzip", &packed(free + 1), 1 << 20).await.unwrap_err();
+    let EgressError::TooLarge { limit, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(limit, Limit::ReplyExpansion);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use keyway_egress::{EgressError, Exchange, Limit, RequestBody, Sent, Wait};
+use keyway_model::limit::UPSTREAM_STREAM_WINDOW_BYTES;
 use keyway_model::net::Method;
 
 use crate::support::frames::{
@@ -297,6 +298,23 @@ async fn interim_replies_over_http_2_are_skipped_up_to_their_limit_and_a_flood_i
             "the connection is not used again"
         );
     }
+}
+
+#[tokio::test]
+async fn of_a_reply_that_nobody_reads_a_window_may_come_and_one_byte_more_ends_it() {
+    const PIECE_BYTES: usize = 16 << 10;
+    let window = usize::try_from(UPSTREAM_STREAM_WINDOW_BYTES).unwrap();
+    let pieces = data(0, &[b'x'; PIECE_BYTES]).repeat(window / PIECE_BYTES);
+    let full = [head(&[]), pieces].concat();
+    let ended = [full.clone(), data(END_STREAM, &[])].concat();
+    assert_eq!(outcome(saying(ended)).await.unwrap().len(), window);
+    let spoken = Spoken::to(saying([full, data(0, b"x")].concat())).await;
+    let unread = spoken.bench.get(&spoken.url).await.unwrap();
+    let given_up = spoken.upstream.given_up.notified();
+    tokio::time::timeout(Duration::from_secs(20), given_up)
+        .await
+        .unwrap();
+    assert!(read(unread).await.is_err(), "it is given up");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use super::*;
 use crate::compile;
 use crate::machine::oracle;
 
+mod limits;
 mod random;
 mod resume;
 

@@ -23,6 +23,7 @@ use keyway_model::Environment;
 use keyway_model::limit::API_BODY_MS_MAX;
 
 use super::answer::{self, told};
+use super::bodies::Bodies;
 use super::sent;
 use super::turnstile::{Caller, Over, Pass, Recording, Turnstile};
 use crate::deployment::Deployment;
@@ -36,6 +37,7 @@ const BODY_TIMEOUT: Duration = Duration::from_millis(API_BODY_MS_MAX);
 pub(super) struct Governor {
     deployment: Arc<Deployment>,
     turnstile: Arc<Turnstile>,
+    bodies: Arc<Bodies>,
     operation: &'static str,
     body_bytes_max: usize,
 }
@@ -53,6 +55,7 @@ impl Governor {
         Self {
             deployment,
             turnstile: Arc::default(),
+            bodies: Arc::default(),
             operation: "",
             body_bytes_max: 0,
         }
@@ -73,11 +76,12 @@ impl Governor {
             Err(_) => None,
         };
         let (mut parts, body) = request.into_parts();
-        let (principal, pass) = match self.enter(&parts, named).await {
+        let (caller, pass) = match self.enter(&parts, named).await {
             Ok(entered) => entered,
             Err(refusal) => return refusal,
         };
-        let body = match self.whole(body).await {
+        let principal = caller.principal;
+        let body = match self.whole(body, &caller).await {
             Ok(body) => body,
             Err(refused) => return self.refuse(principal, refused).await,
         };
@@ -112,7 +116,7 @@ impl Governor {
         &self,
         parts: &Parts,
         named: Option<Environment>,
-    ) -> Result<(Principal, Pass), Response> {
+    ) -> Result<(Caller, Pass), Response> {
         let principal = match parts.extensions.get::<Principal>() {
             Some(known) => *known,
             None => self.authenticated(parts)?,
@@ -124,7 +128,7 @@ impl Governor {
             limits,
         };
         match self.turnstile.enter(caller, self.operation, Instant::now()) {
-            Ok(pass) => Ok((principal, pass)),
+            Ok(pass) => Ok((caller, pass)),
             Err(over) => Err(self.too_many(principal, over).await),
         }
     }
@@ -165,31 +169,37 @@ impl Governor {
         answer
     }
 
-    /// The whole body, if it is short enough and arrives in time.
-    async fn whole(&self, body: Body) -> Result<Bytes, Refused> {
+    /// The whole body, if it is short enough and arrives in time, its turn included.
+    async fn whole(&self, body: Body, caller: &Caller) -> Result<Bytes, Refused> {
         let max = self.body_bytes_max;
-        let (status, code, message) =
-            match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, max)).await {
-                Ok(Ok(body)) => return Ok(body),
-                Ok(Err(error)) if error.source().is_some_and(is_too_long) => (
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "too-large",
-                    match max {
-                        0 => "this route takes no body: send none".to_owned(),
-                        max => format!("the body exceeds what this route takes ({max} bytes)"),
-                    },
+        let read = async {
+            let _place = self.bodies.place(caller, max).await;
+            to_bytes(body, max).await
+        };
+        let (status, code, message) = match tokio::time::timeout(BODY_TIMEOUT, read).await {
+            Ok(Ok(body)) => return Ok(body),
+            Ok(Err(error)) if error.source().is_some_and(is_too_long) => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too-large",
+                match max {
+                    0 => "this route takes no body: send none".to_owned(),
+                    max => format!("the body exceeds what this route takes ({max} bytes)"),
+                },
+            ),
+            Ok(Err(error)) => (
+                StatusCode::BAD_REQUEST,
+                "invalid",
+                format!("the body did not arrive: {error}"),
+            ),
+            Err(_) => (
+                StatusCode::REQUEST_TIMEOUT,
+                "timeout",
+                format!(
+                    "the body, and its turn among others, took longer than {} s",
+                    BODY_TIMEOUT.as_secs()
                 ),
-                Ok(Err(error)) => (
-                    StatusCode::BAD_REQUEST,
-                    "invalid",
-                    format!("the body did not arrive: {error}"),
-                ),
-                Err(_) => (
-                    StatusCode::REQUEST_TIMEOUT,
-                    "timeout",
-                    format!("the body took longer than {} s", BODY_TIMEOUT.as_secs()),
-                ),
-            };
+            ),
+        };
         Err(Refused {
             status,
             code,

@@ -89,8 +89,8 @@ mod tests {
     #[test]
     fn every_operation_of_the_roles_has_a_route_or_a_reason() {
         // A job asks for the first on the rights of its owner, before each
-        // outward call; the second is the deployment's own.
-        const WITHOUT_ROUTE: [&str; 2] = ["connection:use", "alarm:raise"];
+        // outward call; the others are the deployment's own.
+        const WITHOUT_ROUTE: [&str; 3] = ["connection:use", "alarm:raise", "deployment:start"];
         for operation in keyway_roles::OPERATIONS {
             let has_route = routes()
                 .iter()

@@ -146,17 +146,19 @@ impl Deployment {
                     new.connector
                 )));
             }
-            (Some(_), Some(bytes)) if bytes < CREDENTIAL_BYTES_MIN => {
-                return Err(invalid(format!(
-                    "a credential of fewer than {CREDENTIAL_BYTES_MIN} bytes cannot be masked where it comes back: use a longer one"
-                )));
-            }
             (Some(_), Some(bytes)) if bytes > CREDENTIAL_BYTES_MAX => {
                 return Err(invalid(format!(
-                    "a credential of more than {CREDENTIAL_BYTES_MAX} bytes is none that travels in a header or a query: pass the credential alone"
+                    "a credential of more than `CREDENTIAL_BYTES_MAX` ({CREDENTIAL_BYTES_MAX}) bytes is none that travels in a header or a query: pass the credential alone"
                 )));
             }
             _ => {}
+        }
+        if let (Some(slot), Some(credential)) = (&manifest.auth.slot, &new.credential)
+            && !keyway_gate::is_maskable(slot, credential.as_bytes())
+        {
+            return Err(invalid(format!(
+                "a credential, and of `user:password` the password, of fewer than `CREDENTIAL_BYTES_MIN` ({CREDENTIAL_BYTES_MIN}) bytes cannot be masked where it comes back: use a longer one; where the user is the secret, leave the password empty"
+            )));
         }
         let hosts: Result<BTreeSet<HostName>, _> =
             new.hosts.iter().map(|host| host.parse()).collect();

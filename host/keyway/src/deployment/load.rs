@@ -4,15 +4,20 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use keyway_authz::{Principal, Resource};
 use keyway_gate::resource::{
     ApprovalRecord, ConnectionRecord, ConnectorRecord, LimitsRecord, RecipeRecord,
 };
 use keyway_gate::{Connector, LeftOut};
 use keyway_model::{Environment, Scope};
-use keyway_store::Store;
+use keyway_runtime::ENGINE;
+use keyway_store::{PLATFORM, Store};
 use keyway_vault::Secret;
 
 use super::Deployment;
+
+/// This program, as records name it.
+const PROGRAM: &str = concat!("keyway ", env!("CARGO_PKG_VERSION"));
 
 impl Deployment {
     /// Reads everything that decisions need into memory.
@@ -75,6 +80,28 @@ impl Deployment {
             self.put_in_force(scope, recipe);
         }
         Ok(left_out)
+    }
+
+    /// Records that the deployment starts, with its version and that of the engine which runs
+    /// guests: whoever reads the log later knows what ran when. Without a place for the record
+    /// nothing is served.
+    pub(crate) async fn record_start(&self) -> Result<()> {
+        let resource = Resource {
+            kind: "deployment",
+            id: Some(format!("{PROGRAM}, {ENGINE}")),
+            scope: None,
+        };
+        let who = Principal::Platform(rustix::process::geteuid().as_raw());
+        let recorded = async {
+            let call = self
+                .gate
+                .begin(who, "deployment:start", resource, PLATFORM)
+                .await?;
+            call.done(Vec::new()).await
+        };
+        recorded
+            .await
+            .context("the start cannot be recorded in the audit log")
     }
 
     /// Lets every job that had not ended go on.

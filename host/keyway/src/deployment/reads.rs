@@ -94,4 +94,17 @@ mod tests {
         drop(held);
         assert!(further.now_or_never().is_some());
     }
+
+    #[test]
+    fn all_workspaces_together_have_so_many_long_reads_at_once() {
+        let reads = Reads::new();
+        let enter = |tenant: usize| reads.enter(TenantId::from_bits(tenant as u128));
+        let mut held: Vec<_> = (0..READS_MAX)
+            .map(|tenant| enter(tenant).now_or_never().unwrap())
+            .collect();
+        let mut further = Box::pin(enter(READS_MAX));
+        assert!(further.as_mut().now_or_never().is_none());
+        held.pop();
+        assert!(further.now_or_never().is_some());
+    }
 }

@@ -65,7 +65,9 @@ impl Deployment {
             return Err(call.failed(error).await);
         };
         if new.expires_in_seconds == 0 || new.expires_in_seconds > TOKEN_SECONDS_MAX {
-            let error = ControlError::Invalid("a token lives 1 to 366 days".to_owned());
+            let error = ControlError::Invalid(format!(
+                "a token lives for 1 s to `TOKEN_SECONDS_MAX` ({TOKEN_SECONDS_MAX}), 366 days"
+            ));
             return Err(call.failed(error).await);
         }
         let now = self.gate.clock().now();

@@ -137,6 +137,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_old_worker_whose_calls_do_not_end_is_ended_when_the_time_for_that_is_over()
+    -> io::Result<()> {
+        let (broker, _worker) = keyway_ipc::in_process();
+        let (lane, _) = Lane::over(broker, LaneSetup::default());
+        let (mut old, stop) = (program(&["sleep", "600"])?, watch::Sender::new(false));
+        let _call = lane.assign();
+        let time = Duration::from_millis(1);
+        assert_eq!(leave(&mut old, &[lane], time, stop.subscribe()).await, None);
+        assert!(old.try_wait()?.is_some(), "it goes on");
+        Ok(())
+    }
+
+    #[tokio::test]
     async fn an_old_worker_is_watched_like_a_young_one_while_it_has_calls() -> io::Result<()> {
         let lane = || {
             let (broker, worker) = keyway_ipc::in_process();

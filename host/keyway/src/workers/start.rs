@@ -17,6 +17,7 @@ use keyway_model::limit::{CallLimits, WORKER_READY_SECONDS_MAX};
 use keyway_runtime::WEAKER_REMEDY;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::process::Child;
+use tokio::time::Instant;
 
 use super::suspicion::Crash;
 use crate::confined::{Confined, report};
@@ -119,8 +120,9 @@ impl WorkerPlan {
         // The end of the stream tells the worker that it has all of its lanes.
         drop(control);
         let mut standing = Arc::default();
+        let deadline = Instant::now() + READY_TIMEOUT;
         for lane in &lanes {
-            standing = ready(lane).await?;
+            standing = ready(lane, deadline).await?;
         }
         self.admit(&standing)?;
         (watchers.on_start)(&standing);
@@ -174,10 +176,10 @@ impl WorkerPlan {
 }
 
 /// Waits until the worker says that it is ready.
-async fn ready(lane: &Lane) -> Result<Arc<Standing>, WorkerError> {
+async fn ready(lane: &Lane, deadline: Instant) -> Result<Arc<Standing>, WorkerError> {
     let mut readiness = lane.readiness();
     let ready = readiness.wait_for(|state| *state != Readiness::Starting);
-    let state = tokio::time::timeout(READY_TIMEOUT, ready)
+    let state = tokio::time::timeout_at(deadline, ready)
         .await
         .map_err(|_| WorkerError::NotReady)?;
     match state.as_deref() {

@@ -1,6 +1,14 @@
 //! What holds for one call: platform, workspace and manifest together.
 
-use super::{Level, LimitName, LimitSet, Limits};
+use super::{FRAMED_BYTES_MAX, Level, LimitName, LimitSet, Limits};
+
+/// Limits of what travels in one frame between broker and worker.
+const FRAMED: [&str; 4] = [
+    "value_bytes_max",
+    "host_call_bytes_max",
+    "state_value_bytes_max",
+    "response_header_bytes_max",
+];
 
 /// The platform's limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +39,8 @@ impl PlatformLimits {
     ///
     /// # Errors
     ///
-    /// If something of `raised` is below what holds anyway.
+    /// If something of `raised` is below what holds anyway, is not a manifest's to ask
+    /// for, or is more than travels in a frame.
     pub fn new(default: Limits, raised: &LimitSet) -> Result<Self, String> {
         let mut ceiling = default;
         for (name, value) in raised.entries() {
@@ -46,6 +55,15 @@ impl PlatformLimits {
         if let Some(name) = raised.beyond_manifests() {
             return Err(format!(
                 "no manifest may ask for `{name}`: set it in [limits] and leave it out of [ceiling]"
+            ));
+        }
+        let mut framed = FRAMED
+            .iter()
+            .filter_map(|name| name.parse::<LimitName>().ok());
+        if let Some(name) = framed.find(|name| ceiling.value(*name) > FRAMED_BYTES_MAX as u64) {
+            return Err(format!(
+                "`{name}` = {} is more than travels between broker and worker at once, `FRAMED_BYTES_MAX` ({FRAMED_BYTES_MAX}): say less",
+                ceiling.value(name)
             ));
         }
         Ok(Self { default, ceiling })

@@ -197,6 +197,32 @@ fn what_is_not_a_limit_and_a_number_is_refused() {
 }
 
 #[test]
+fn what_travels_in_a_frame_is_raised_no_further_than_a_frame_holds() {
+    for name in [
+        "value_bytes_max",
+        "host_call_bytes_max",
+        "state_value_bytes_max",
+        "response_header_bytes_max",
+    ] {
+        let raised = |value: usize| -> Result<(), String> {
+            let set: LimitSet =
+                serde_json::from_value(json!({ name: value })).map_err(|e| e.to_string())?;
+            let limits: Limits =
+                serde_json::from_value(json!({ name: value })).map_err(|e| e.to_string())?;
+            // As what holds where nobody asks, and as what a manifest may ask for.
+            let said = PlatformLimits::new(limits, &LimitSet::default()).map(drop);
+            assert_eq!(PlatformLimits::new(Limits::default(), &set).map(drop), said);
+            said
+        };
+        assert_eq!(raised(FRAMED_BYTES_MAX), Ok(()));
+        let said = raised(FRAMED_BYTES_MAX + 1).err().unwrap_or_default();
+        let told = format!("`{name}` = 4194305 is more than travels");
+        assert!(said.contains(&told), "{said}");
+        assert!(said.contains("`FRAMED_BYTES_MAX` (4194304)"), "{said}");
+    }
+}
+
+#[test]
 fn a_ceiling_below_the_limit_or_of_a_workspaces_own_limit_is_refused() {
     let ceiling = |name: &str, value: u64| {
         let set = serde_json::from_value(json!({ name: value })).unwrap_or_default();

@@ -147,6 +147,7 @@ pub(super) fn read(node: &Node<'_>, tally: &Tally) -> Result<Schema, ManifestErr
     }
     let mut walk = Walk {
         here: Vec::new(),
+        depth: 0,
         sensitive: SensitivePaths::default(),
         in_condition: false,
         tally,
@@ -161,6 +162,8 @@ pub(super) fn read(node: &Node<'_>, tally: &Tally) -> Result<Schema, ManifestErr
 /// Where the walk stands in the instance that the schema describes.
 struct Walk<'t> {
     here: Vec<Step>,
+    /// Schemas around the one that is read.
+    depth: usize,
     sensitive: SensitivePaths,
     in_condition: bool,
     tally: &'t Tally,
@@ -169,19 +172,21 @@ struct Walk<'t> {
 impl Walk<'_> {
     fn schema(&mut self, node: &Node<'_>) -> Result<(), ManifestError> {
         self.tally.schemas(1, node)?;
-        if node.path.matches('.').count() > SCHEMA_DEPTH_MAX {
+        if self.depth > SCHEMA_DEPTH_MAX {
             return Err(node.error_at_key(
                 "the schema nests too deeply",
-                format!("nest at most {SCHEMA_DEPTH_MAX} tables"),
+                format!("nest at most `SCHEMA_DEPTH_MAX` ({SCHEMA_DEPTH_MAX}) schemas"),
             ));
         }
         if matches!(node.value, DeValue::Boolean(_)) {
             return Ok(());
         }
+        self.depth += 1;
         for (name, value) in node.fields()? {
             let keyword = keyword(name).ok_or_else(|| unknown(name, &value))?;
             self.keyword(keyword, &value)?;
         }
+        self.depth -= 1;
         Ok(())
     }
 

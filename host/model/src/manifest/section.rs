@@ -48,7 +48,7 @@ pub enum SectionError {
     NotText,
     /// The manifest is too large for a section.
     #[error(
-        "the manifest is larger than {} bytes; shorten descriptions and schemas",
+        "the manifest is larger than `DOCUMENT_BYTES_MAX` ({} bytes); shorten descriptions and schemas",
         crate::limit::DOCUMENT_BYTES_MAX
     )]
     TooLarge,

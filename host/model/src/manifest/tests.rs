@@ -146,7 +146,7 @@ fn a_manifest_over_the_limit_or_nested_without_end_is_refused() {
         Manifest::parse(&large)
             .unwrap_err()
             .to_string()
-            .contains("larger than 1048576 bytes")
+            .contains("larger than `DOCUMENT_BYTES_MAX` (1048576 bytes)")
     );
     let deep = format!("actions.a.input.{}type = 'object'", "not.".repeat(20_000));
     assert!(Manifest::parse(&deep).is_err());

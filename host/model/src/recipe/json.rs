@@ -3,6 +3,7 @@
 //! Each value is first taken as raw text, whose address tells where it stands,
 //! and then read one level deep.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -11,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::error::{Place, RecipeError, RecipeErrors};
 use super::tree::{Content, Key, Located};
-use crate::limit::DOCUMENT_LEVELS_MAX;
+use crate::limit::{DOCUMENT_LEVELS_MAX, DOCUMENT_NODES_MAX};
 
 pub(super) fn read(text: &str) -> Result<Located, RecipeErrors> {
     let lines = Lines::of(text);
@@ -45,6 +46,8 @@ fn not_json(place: Place, message: &str) -> RecipeError {
 struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
+    /// Values that were read, and keys.
+    nodes: Cell<usize>,
 }
 
 impl<'t> Lines<'t> {
@@ -53,6 +56,7 @@ impl<'t> Lines<'t> {
         Self {
             text,
             starts: std::iter::once(0).chain(later).collect(),
+            nodes: Cell::new(0),
         }
     }
 
@@ -79,10 +83,13 @@ impl<'t> Lines<'t> {
             return Err(RecipeError::new(
                 place,
                 "",
-                format!("lists and maps are nested more than {DOCUMENT_LEVELS_MAX} levels deep"),
+                format!(
+                    "lists and maps are nested more than `DOCUMENT_LEVELS_MAX` ({DOCUMENT_LEVELS_MAX}) levels deep"
+                ),
                 "build the value in several steps",
             ));
         }
+        self.count(place)?;
         let broken = |error: serde_json::Error| not_json(place, &error.to_string());
         let content = match text.as_bytes().first() {
             Some(b'{') => {
@@ -116,8 +123,25 @@ impl<'t> Lines<'t> {
         Ok(Located { place, content })
     }
 
+    fn count(&self, place: Place) -> Result<(), RecipeError> {
+        let nodes = self.nodes.get() + 1;
+        self.nodes.set(nodes);
+        if nodes > DOCUMENT_NODES_MAX {
+            return Err(RecipeError::new(
+                place,
+                "",
+                format!(
+                    "the recipe has more than `DOCUMENT_NODES_MAX` ({DOCUMENT_NODES_MAX}) keys and values"
+                ),
+                "make several recipes of it, or bring what is long with the event",
+            ));
+        }
+        Ok(())
+    }
+
     fn key(&self, raw: &'t RawValue) -> Result<Key, RecipeError> {
         let place = self.place(raw.get());
+        self.count(place)?;
         let name = serde_json::from_str(raw.get());
         let name = name.map_err(|error| not_json(place, &error.to_string()))?;
         Ok(Key { name, place })

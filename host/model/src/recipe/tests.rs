@@ -282,6 +282,28 @@ fn a_small_text_cannot_become_a_large_tree() {
 }
 
 #[test]
+fn the_values_of_a_recipe_are_limited() {
+    let of = |values: usize, format: Format| {
+        let list = vec!["1"; values].join(",");
+        let text = match format {
+            Format::Json => format!("{{ \"recipe\": [{list}] }}"),
+            Format::Yaml | Format::Detect => format!("recipe: [{list}]"),
+        };
+        first_error(&text, format)
+    };
+    for (format, why) in [
+        (Format::Yaml, "this is not the YAML of a recipe"),
+        (Format::Json, "more than `DOCUMENT_NODES_MAX` (100000)"),
+    ] {
+        // What is within the limit is read, and then it is no name.
+        let read = of(limit::DOCUMENT_NODES_MAX / 2, format);
+        assert!(!read.contains(why), "{read}");
+        let refused = of(limit::DOCUMENT_NODES_MAX + 1, format);
+        assert!(refused.contains(why), "{refused}");
+    }
+}
+
+#[test]
 fn a_text_with_an_anchor_is_as_long_as_any_other_and_not_repeated_without_end() {
     let long = "x".repeat(limit::DOCUMENT_BYTES_MAX - 1_000);
     let recipe = |aliases: usize| {
@@ -306,7 +328,8 @@ fn depth_is_limited_in_both_formats() {
     let json = format!("{{\"recipe\": {lists}}}");
     let refused = first_error(&json, Format::Json);
     assert!(
-        refused.contains("nested more than 64 levels") || refused.contains("recursion limit"),
+        refused.contains("nested more than `DOCUMENT_LEVELS_MAX` (64) levels")
+            || refused.contains("recursion limit"),
         "{refused}"
     );
     let mut blocks = "[{ \"id\": \"x\", \"transform\": 1 }]".to_owned();

@@ -170,3 +170,28 @@ impl terminal_stderr::Host for Guest {
         Ok(None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use keyway_ipc::{CallId, ToWorker, in_process};
+    use keyway_model::limit::CallLimits;
+
+    use super::*;
+    use crate::memory::Memory;
+
+    #[test]
+    fn what_is_printed_at_once_has_an_end_and_one_byte_more_ends_the_guest() {
+        let (ours, _theirs) = in_process::<_, ToWorker>();
+        let memory = Arc::new(Memory::new(1 << 20)).share(0, 1 << 20);
+        let live = LiveCall::new(CallId(1), CallLimits::default(), memory, ours.sender);
+        let mut printer = Printer {
+            call: Arc::new(live),
+            stdio: Stdio::Output,
+        };
+        assert!(matches!(printer.check_write(), Ok(PRINT_BYTES_MAX)));
+        let mut print = |bytes| printer.write(Bytes::from(vec![b'x'; bytes]));
+        assert!(print(PRINT_BYTES_MAX).is_ok());
+        let refused = print(PRINT_BYTES_MAX + 1);
+        assert!(matches!(refused, Err(StreamError::Trap(_))));
+    }
+}

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
@@ -85,6 +85,8 @@ pub(crate) struct FramesUpstream {
     pub(crate) upstream: Upstream,
     /// Once for each connection to which nothing more could be said.
     pub(crate) silenced: Arc<Notify>,
+    /// Once for each stream or connection that the client gave up.
+    pub(crate) given_up: Arc<Notify>,
 }
 
 impl FramesUpstream {
@@ -92,17 +94,26 @@ impl FramesUpstream {
     pub(crate) async fn saying(mut tls: ServerConfig, script: Script) -> Self {
         tls.alpn_protocols = vec![b"h2".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(tls));
-        let silenced = Arc::new(Notify::new());
-        let tell = Arc::clone(&silenced);
+        let (silenced, given_up) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let told = [Arc::clone(&silenced), Arc::clone(&given_up)];
         let upstream = Upstream::scripted(move |tcp, _: Seen| {
-            serve(tcp, acceptor.clone(), script.clone(), Arc::clone(&tell))
+            serve(tcp, acceptor.clone(), script.clone(), told.clone())
         })
         .await;
-        Self { upstream, silenced }
+        Self {
+            upstream,
+            silenced,
+            given_up,
+        }
     }
 }
 
-async fn serve(tcp: TcpStream, acceptor: TlsAcceptor, script: Script, silenced: Arc<Notify>) {
+async fn serve(
+    tcp: TcpStream,
+    acceptor: TlsAcceptor,
+    script: Script,
+    [silenced, given_up]: [Arc<Notify>; 2],
+) {
     let Ok(mut tls) = acceptor.accept(tcp).await else {
         return;
     };
@@ -120,7 +131,7 @@ async fn serve(tcp: TcpStream, acceptor: TlsAcceptor, script: Script, silenced: 
     }
     // A client whose words are not read could not say more.
     let (rest, answer) = tokio::io::split(tls);
-    tokio::join!(drain(rest), say(answer, script, &silenced));
+    tokio::join!(hear(rest, &given_up), say(answer, script, &silenced));
 }
 
 async fn say(mut tls: WriteHalf<TlsStream<TcpStream>>, script: Script, silenced: &Notify) {
@@ -134,13 +145,16 @@ async fn say(mut tls: WriteHalf<TlsStream<TcpStream>>, script: Script, silenced:
     drop(tls.flush().await);
 }
 
-async fn drain(mut tls: ReadHalf<TlsStream<TcpStream>>) {
-    let mut buffer = vec![0; 1 << 14];
-    while let Ok(1..) = tls.read(&mut buffer).await {}
+async fn hear(mut tls: ReadHalf<TlsStream<TcpStream>>, given_up: &Notify) {
+    while let Some((kind, _)) = next_frame(&mut tls).await {
+        if matches!(kind, RST_STREAM | GOAWAY) {
+            given_up.notify_one();
+        }
+    }
 }
 
 /// Kind and flags of the next frame.
-async fn next_frame(tls: &mut TlsStream<TcpStream>) -> Option<(u8, u8)> {
+async fn next_frame(tls: &mut (impl AsyncRead + Unpin)) -> Option<(u8, u8)> {
     let mut head = [0; 9];
     tls.read_exact(&mut head).await.ok()?;
     let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);

@@ -143,6 +143,35 @@ async fn one_workspace_reads_one_piece_at_a_time_and_another_has_its_turn_beside
 }
 
 #[tokio::test]
+async fn while_so_many_pieces_are_read_those_of_further_workspaces_wait_their_turn() {
+    const LARGE: [&str; CODE_READS_MAX] = ["one", "two"];
+    let owner = |number: u128| TenantId::from_bits(number + 1);
+    let mut kept: Vec<_> = LARGE.into_iter().zip((0..).map(owner)).collect();
+    let third = TenantId::from_bits(9);
+    kept.push(("cold", third));
+    let dir = tempfile::tempdir().unwrap();
+    let stock = stock(dir.path(), 8, &kept);
+    let stuck = LARGE.map(|name| Stuck::new(&stock, name));
+    let calls: Vec<_> = LARGE
+        .into_iter()
+        .zip((0..).map(owner))
+        .map(|(name, owner)| call(&stock, owner, name))
+        .collect();
+    until(|| stock.reading.lock().len() == CODE_READS_MAX).await;
+    let further = call(&stock, third, "cold");
+    until(|| stock.readers.counts() == (CODE_READS_MAX, 1)).await;
+    assert!(!further.is_finished());
+    // One that has come to its end makes room.
+    let mut stuck = stuck.into_iter();
+    stuck.next().unwrap().let_go();
+    further.await.unwrap();
+    stuck.for_each(|stuck| drop(stuck.go));
+    for call in calls {
+        call.await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn one_that_calls_large_components_by_turns_costs_no_other_what_it_has_at_hand() {
     let dir = tempfile::tempdir().unwrap();
     const LARGE: [&str; 5] = ["one", "two", "three", "four", "five"];

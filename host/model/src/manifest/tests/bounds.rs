@@ -2,8 +2,9 @@
 //! refused by the limit's name and value.
 
 use crate::limit::{
-    ENUM_MIXED_VALUES_MAX, ENUM_VALUES_MAX, SCHEMA_NAME_BYTES_MAX, SCHEMA_NODES_MAX,
-    SCHEMA_PATTERN_BYTES_MAX, SCHEMA_PATTERNS_MAX, SCHEMA_VALUES_MAX, USE_PATHS_MAX, USES_MAX,
+    ENUM_MIXED_VALUES_MAX, ENUM_VALUES_MAX, SCHEMA_DEPTH_MAX, SCHEMA_NAME_BYTES_MAX,
+    SCHEMA_NODES_MAX, SCHEMA_PATTERN_BYTES_MAX, SCHEMA_PATTERNS_MAX, SCHEMA_VALUES_MAX,
+    USE_PATHS_MAX, USES_MAX,
 };
 use crate::manifest::Manifest;
 
@@ -154,6 +155,18 @@ fn a_long_key_is_cut_in_the_places_of_everything_below_it() {
         (1..200).contains(&path.len()) && path.ends_with("k.x"),
         "{path}"
     );
+}
+
+#[test]
+fn a_schema_that_nests_too_deeply_is_refused() {
+    let nested = |schemas: usize| taking(&format!("{}type = 'null'", "not.".repeat(schemas)));
+    assert_eq!(nested(SCHEMA_DEPTH_MAX).err(), None);
+    let said = nested(SCHEMA_DEPTH_MAX + 1).err().unwrap_or_default();
+    let remedy = format!("nest at most `SCHEMA_DEPTH_MAX` ({SCHEMA_DEPTH_MAX}) schemas");
+    assert!(said.contains(&remedy), "{said}");
+    // A name with many dots is one name.
+    let dotted = format!("properties.'{}'.type = 'null'", ".".repeat(100));
+    assert_eq!(taking(&dotted).err(), None);
 }
 
 #[test]
