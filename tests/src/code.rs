@@ -314,7 +314,7 @@ fn a_single_install_is_served_beside_anothers_flood_of_installs() {
         for _ in AT_ONCE..FLOOD {
             let said = ends.recv().unwrap();
             assert!(
-                said.contains(&format!("installs_waiting_per_workspace_max = {AT_ONCE}")),
+                said.contains(&format!("INSTALLS_WAITING_PER_WORKSPACE_MAX = {AT_ONCE}")),
                 "{said}"
             );
         }

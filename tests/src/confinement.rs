@@ -4,8 +4,10 @@
 
 mod attempts;
 mod every_call;
+mod second_line;
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
 use serde_json::json;
@@ -18,6 +20,19 @@ use crate::processes::children;
 /// The lines of `/readyz` on the socket.
 pub(crate) fn readyz(stage: &Stage) -> String {
     crate::client::over_socket(&stage.data().join("api.sock"), "GET", "/readyz", b"").1
+}
+
+/// What a process is numbered by in a line of its status.
+fn ids<'s>(status: &'s str, field: &str) -> BTreeSet<&'s str> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    line.unwrap().split_whitespace().collect()
+}
+
+/// Who owns what the kernel tells of a process's memory: root, if the process is not
+/// dumpable, and else the process's own user.
+fn owner_of_what_it_is(pid: u32) -> u32 {
+    let environ = std::fs::metadata(format!("/proc/{pid}/environ"));
+    environ.unwrap().uid()
 }
 
 #[test]
@@ -53,20 +68,18 @@ fn every_layer_holds_around_the_workers_that_run_guests() {
     for pid in workers {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         for line in ["Seccomp:\t2", "NoNewPrivs:\t1", "CapEff:\t0000000000000000"] {
-            let privileged = line.starts_with("Cap") && !rustix::process::geteuid().is_root();
-            assert!(privileged || status.contains(line), "{line}: {status}");
+            assert!(status.contains(line), "{line}: {status}");
         }
         if rustix::process::geteuid().is_root() {
-            let line = status
-                .lines()
-                .find(|line| line.starts_with("Uid:"))
-                .unwrap();
-            let ids: BTreeSet<&str> = line.split_whitespace().skip(1).collect();
-            assert_eq!(ids.len(), 1, "{line}");
-            let user: u32 = ids.first().unwrap().parse().unwrap();
-            assert!((61_184..65_520).contains(&user), "{line}");
-            assert!(users.insert(user), "two workers have one user: {line}");
+            let own = ids(&status, "Uid:");
+            assert_eq!(own.len(), 1, "{own:?}");
+            let user: u32 = own.first().unwrap().parse().unwrap();
+            assert!((61_184..65_520).contains(&user), "{user}");
+            assert!(users.insert(user), "two workers have one user: {user}");
+            assert_eq!(ids(&status, "Gid:"), own);
+            assert_eq!(ids(&status, "Groups:"), BTreeSet::new());
         }
+        assert_eq!(owner_of_what_it_is(pid), 0, "others may look into {pid}");
         // Nothing is both written and run.
         let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
         assert!(!maps.contains("rwx"), "{maps}");

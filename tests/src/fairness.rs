@@ -244,6 +244,29 @@ fn a_flood_of_changes_of_state_does_not_slow_another_tenants_job() {
 }
 
 #[test]
+fn a_flood_of_writes_to_scratch_files_does_not_slow_another_tenants_job() {
+    let scene = Scene::new("hostile", "import");
+    let long = "a word ".repeat(128);
+    scene.holds_beside_calls("keyway:host/scratch#write", &long, "scratch.write");
+}
+
+#[test]
+fn a_flood_of_reads_does_not_slow_another_tenants_job() {
+    let scene = Scene::new("hostile", "import");
+    let function = "keyway:host/state#get";
+    let input = json!({ "function": function, "times": 100, "argument": "a word" });
+    scene.holds(&input, Ends::WhenToldTo);
+    // They are counted in the record that each call ends with.
+    let audit = scene
+        .stage
+        .json("--workspace rival audit list --limit 1000");
+    let reads = audit.as_array().unwrap().iter();
+    let reads = reads.filter_map(|line| line["record"]["state_reads"].as_u64());
+    let reads: u64 = reads.sum();
+    assert!(reads > 2_000, "{reads}");
+}
+
+#[test]
 fn a_flood_of_logs_does_not_slow_another_tenants_job() {
     let scene = Scene::new("greedy", "log-flood");
     // Its jobs are short: those of one flood end before the victim's.

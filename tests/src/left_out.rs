@@ -64,7 +64,8 @@ fn a_version_that_is_not_taken_any_more_is_told_of_and_the_one_that_it_replaced_
     };
     assert_eq!(alarm["kind"], "connector-left-out");
     assert_eq!(alarm["subject"], "acme/development");
-    let limit = format!("the manifest is larger than {DOCUMENT_BYTES_MAX} bytes");
+    let limit =
+        format!("the manifest is larger than `DOCUMENT_BYTES_MAX` ({DOCUMENT_BYTES_MAX} bytes)");
     let text = alarm["text"].as_str().unwrap();
     assert!(
         text.contains(&format!("`orders` 0.2.0 ({second})")) && text.contains(&limit),

@@ -171,7 +171,7 @@ fn a_component_that_ends_its_workers_again_and_again_is_quarantined_until_someon
     assert_eq!(alarm["kind"], "component-quarantined", "{alarm}");
     let why = alarm["text"].as_str().unwrap();
     assert!(
-        why.contains("signal 6") && why.contains("component_crashes_max = 2"),
+        why.contains("signal 6") && why.contains("`COMPONENT_CRASHES_MAX` = 2"),
         "{why}"
     );
     let digest = stage.json("connector show hostile")["digest"].clone();

@@ -308,8 +308,8 @@ fn every_limit_of_scratch_files_is_told_to_the_guest_with_its_value() {
         Some("scratch_file_bytes_max (60000)"),
         None,
         Some("scratch_bytes_max (100000)"),
-        Some("scratch_chunk_bytes_max (1048576)"),
-        Some("scratch_chunk_bytes_max (1048576)"),
+        Some("SCRATCH_CHUNK_BYTES_MAX (1048576)"),
+        Some("SCRATCH_CHUNK_BYTES_MAX (1048576)"),
         None,
     ]) {
         match limit {

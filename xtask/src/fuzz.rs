@@ -1,6 +1,7 @@
 //! `cargo xtask fuzz`: each target at length, led by coverage. `cargo xtask test` runs the same targets for seconds.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::Context as _;
 
@@ -54,18 +55,31 @@ fn one(name: &str, minutes: u32) -> anyhow::Result<()> {
     let kept = root().join("target/fuzz").join(name);
     std::fs::create_dir_all(&kept).with_context(|| format!("cannot create {}", kept.display()))?;
     let corpus = root().join("tests/fuzz/corpus").join(name);
-    let mut command = shell::tool(root().join("target/debug/keyway-fuzz-coverage"), &[]);
+    let input_bytes_max = input_bytes_max(name)?;
+    let mut command = fuzzer(name);
     command
         .arg(&kept)
         .arg(&corpus)
         .arg(format!("-max_total_time={}", minutes * 60))
         .arg(format!("-timeout={INPUT_SECONDS_MAX}"))
         .arg(format!("-rss_limit_mb={MEMORY_MIB_MAX}"))
-        .arg("-max_len=4096")
+        .arg(format!("-max_len={input_bytes_max}"))
         .arg("-print_final_stats=1")
-        .arg(format!("-artifact_prefix={}/", corpus.display()))
-        .env("KEYWAY_FUZZ_TARGET", name);
+        .arg(format!("-artifact_prefix={}/", corpus.display()));
     shell::run(&mut command)
+}
+
+fn fuzzer(name: &str) -> Command {
+    let mut command = shell::tool(root().join("target/debug/keyway-fuzz-coverage"), &[]);
+    command.env("KEYWAY_FUZZ_TARGET", name);
+    command
+}
+
+/// How long an input may be, as the target itself says: a test run goes as far.
+fn input_bytes_max(name: &str) -> anyhow::Result<usize> {
+    let said = shell::output(fuzzer(name).env("KEYWAY_FUZZ_SAYS_BOUND", "1"))?;
+    let bound = said.trim().parse::<usize>();
+    bound.with_context(|| format!("`{name}` does not say how long an input may be: {said}"))
 }
 
 /// One folder of the corpus for each target; a test of `keyway-fuzz` compares the two.

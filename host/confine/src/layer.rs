@@ -26,6 +26,19 @@ pub enum Layer {
 }
 
 impl Layer {
+    /// Every layer, in the order in which a worker takes them.
+    pub const ALL: [Self; 9] = [
+        Self::Descriptors,
+        Self::User,
+        Self::NoNewPrivileges,
+        Self::NotDumpable,
+        Self::ParentDeath,
+        Self::Landlock,
+        Self::Limits,
+        Self::WriteXorExecute,
+        Self::Filter,
+    ];
+
     /// As people and configurations read it.
     pub const fn name(self) -> &'static str {
         match self {

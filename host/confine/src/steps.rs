@@ -128,11 +128,21 @@ impl Threaded {
     }
 }
 
-/// Root becomes `user`, without groups and without a way back.
+/// Root becomes `user`, without groups and without a way back; and nobody keeps a right
+/// that its files do not give it: neither one that whoever started the broker gave it, nor
+/// one that flags of its process keep over the change of user.
 fn leave_root(user: Option<u32>) -> LayerState {
+    let left = become_user(user);
+    match give_up_capabilities() {
+        Ok(()) => left,
+        Err(error) => LayerState::Refused(format!("capabilities are kept: {error}")),
+    }
+}
+
+fn become_user(user: Option<u32>) -> LayerState {
     if !rustix::process::geteuid().is_root() {
         return LayerState::Covered(
-            "the broker is not root and cannot give its workers another user".to_owned(),
+            "the broker is not root and cannot give its workers another user; capabilities are given up".to_owned(),
         );
     }
     let Some(user) = user.filter(|user| *user != 0) else {
@@ -144,16 +154,13 @@ fn leave_root(user: Option<u32>) -> LayerState {
         .and_then(|()| rustix::thread::set_thread_res_uid(uid, uid, uid))
         // The change took it; the engine needs it to see its own page map.
         .and_then(|()| rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable));
-    let Err(error) = changed else {
-        return LayerState::Held;
-    };
-    // A container may have a root that cannot become anybody else. It is left
-    // with no right that its files do not give it, and those no layer lets it open.
-    match give_up_capabilities() {
-        Ok(()) => LayerState::Covered(format!(
+    match changed {
+        Ok(()) => LayerState::Held,
+        // A container may have a root that cannot become anybody else. It is left with no
+        // right that its files do not give it, and those no layer lets it open.
+        Err(error) => LayerState::Covered(format!(
             "the broker may not choose a user ({error}); capabilities are given up, and the filter and Landlock refuse every file"
         )),
-        Err(error) => LayerState::Refused(format!("capabilities are kept: {error}")),
     }
 }
 

@@ -132,7 +132,8 @@ impl Dialer {
         }
     }
 
-    /// Tries the addresses in order; each gets its share of the time left.
+    /// Tries the addresses in order; each gets its share of the time left. The first
+    /// is counted already, and each further one is a new connection, too.
     async fn connect(
         &self,
         vetted: &Vetted,
@@ -141,7 +142,10 @@ impl Dialer {
         let end = Instant::now() + timeouts.connect;
         let mut last = timed_out(Wait::Connect, timeouts.connect);
         let mut left = u32::try_from(vetted.addresses().len()).unwrap_or(u32::MAX);
-        for address in vetted.addresses() {
+        for (position, address) in vetted.addresses().iter().enumerate() {
+            if position > 0 {
+                self.account.connect()?;
+            }
             let share = end.saturating_duration_since(Instant::now()) / left.max(1);
             left = left.saturating_sub(1);
             match timeout_at(Instant::now() + share, open(*address)).await {

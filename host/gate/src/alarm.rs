@@ -26,6 +26,10 @@ pub enum AlarmKind {
     /// Workers of a component's own did not end calls, again and again, and were killed.
     /// It runs on, since a machine that is too busy looks the same.
     WedgedWorkers,
+    /// Workers of a component's own were killed, again and again, for want of memory or
+    /// because they had used up their time on processors. It runs on, since a machine that
+    /// is too small, or an administrator, looks the same.
+    KilledWorkers,
     /// Connectors of one workspace and environment were installed under wider limits on
     /// manifests and are not taken any more: calls of them are refused, and none that one
     /// has replaced runs for it.
@@ -41,6 +45,7 @@ impl AlarmKind {
             Self::WeakerWorkers => "weaker-workers",
             Self::ForbiddenSystemCall => "forbidden-system-call",
             Self::WedgedWorkers => "wedged-workers",
+            Self::KilledWorkers => "killed-workers",
             Self::ConnectorLeftOut => "connector-left-out",
         }
     }

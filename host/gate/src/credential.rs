@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use keyway_authz::HttpSend;
 use keyway_egress::{Exchange, QuerySecret};
 use keyway_model::CredentialSlot;
-use keyway_model::limit::CREDENTIAL_BYTES_MIN;
+use keyway_model::limit::{CREDENTIAL_BYTES_MAX, CREDENTIAL_BYTES_MIN};
 use zeroize::Zeroizing;
 
 use crate::headers::HeaderRefusal;
@@ -67,7 +67,7 @@ pub(crate) fn inject(
             put(&mut exchange.headers, "authorization", &value)?;
             // What travels is encoded already, and may come back encoded again.
             travelling.push(encoded);
-            travelling.extend(secret_of(bytes).map(|word| Zeroizing::new(word.to_vec())));
+            travelling.extend(alone(bytes).map(|word| Zeroizing::new(word.to_vec())));
         }
         Some(CredentialSlot::Header(name)) => put(&mut exchange.headers, name, bytes)?,
         Some(CredentialSlot::Query(name)) => {
@@ -81,31 +81,75 @@ pub(crate) fn inject(
     Ok(travelling)
 }
 
-/// A password that is no longer is none: where the user is the secret, some services want
-/// one all the same.
-const PLACEHOLDER_BYTES: usize = 1;
+/// What stands for a password where the user is the secret; so does one byte, or none.
+const PLACEHOLDERS: [&[u8]; 6] = [
+    b"api_token",
+    b"none",
+    b"null",
+    b"unused",
+    b"x-api-key",
+    b"x-oauth-basic",
+];
 
 /// What is secret of `user:password`: the password, or the user where there is none.
 fn secret_of(pair: &[u8]) -> Option<&[u8]> {
     let colon = pair.iter().position(|byte| *byte == b':')?;
     let (user, password) = (pair.get(..colon)?, pair.get(colon + 1..)?);
-    match password.len() > PLACEHOLDER_BYTES {
-        true => Some(password),
-        false => Some(user),
+    let is_placeholder = password.len() <= 1
+        || PLACEHOLDERS
+            .iter()
+            .any(|placeholder| password.eq_ignore_ascii_case(placeholder));
+    match is_placeholder {
+        true => Some(user),
+        false => Some(password),
     }
 }
 
-/// Whether what is secret of a credential is long enough to be told from what else a reply
-/// holds, wherever it comes back.
-pub fn is_maskable(slot: &CredentialSlot, credential: &[u8]) -> bool {
-    let secret = match slot {
+/// What of a pair comes back alone: what is secret of it. Of one from before that was held
+/// to its length, whose password is too short to be told from other text, the user, too.
+fn alone(pair: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let secret = secret_of(pair);
+    let is_short = secret.is_some_and(|secret| secret.len() < CREDENTIAL_BYTES_MIN);
+    let colon = pair.iter().position(|byte| *byte == b':');
+    let user = colon.and_then(|colon| pair.get(..colon));
+    secret.into_iter().chain(user.filter(|_| is_short))
+}
+
+/// The secret part of a credential for this slot.
+pub fn secret_part<'c>(slot: &CredentialSlot, credential: &'c [u8]) -> &'c [u8] {
+    match slot {
         CredentialSlot::Basic => secret_of(credential).unwrap_or(credential),
         CredentialSlot::Bearer
         | CredentialSlot::Header(_)
         | CredentialSlot::Query(_)
         | CredentialSlot::ClientCertificate => credential,
-    };
-    secret.len() >= CREDENTIAL_BYTES_MIN
+    }
+}
+
+/// Why a credential cannot be kept from coming back, or cannot be sent; for people.
+///
+/// # Errors
+///
+/// What is wrong with it, and what to do.
+pub fn unless_maskable(slot: &CredentialSlot, credential: &str) -> Result<(), String> {
+    if credential.chars().any(char::is_control) {
+        let why = "the credential holds a control character, a line's end perhaps: pass it alone";
+        return Err(why.to_owned());
+    }
+    if credential.trim() != credential {
+        return Err("white space stands around the credential: pass it alone".to_owned());
+    }
+    if credential.len() > CREDENTIAL_BYTES_MAX {
+        return Err(format!(
+            "a credential of more than `CREDENTIAL_BYTES_MAX` ({CREDENTIAL_BYTES_MAX}) bytes is none that travels in a header or a query: pass the credential alone"
+        ));
+    }
+    if secret_part(slot, credential.as_bytes()).len() < CREDENTIAL_BYTES_MIN {
+        return Err(format!(
+            "a credential, and of `user:password` the password, of fewer than `CREDENTIAL_BYTES_MIN` ({CREDENTIAL_BYTES_MIN}) bytes cannot be masked where it comes back: use a longer one; where the user is the secret, leave the password empty"
+        ));
+    }
+    Ok(())
 }
 
 /// Sets a header of the host's own, in the place of any that is there. Its
@@ -122,31 +166,55 @@ pub(crate) fn put(headers: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(
 mod tests {
     use super::*;
 
+    fn is_taken(slot: &CredentialSlot, credential: &str) -> bool {
+        unless_maskable(slot, credential).is_ok()
+    }
+
     #[test]
     fn what_is_secret_of_a_pair_is_as_long_as_any_credential() {
-        let basic = |pair: &str| is_maskable(&CredentialSlot::Basic, pair.as_bytes());
+        let basic = |pair: &str| is_taken(&CredentialSlot::Basic, pair);
         // The password alone counts, for it may come back alone.
         assert!(basic("administrator:long enough"));
         assert!(!basic("administrator:a short"));
         assert!(!basic("administrator:ab"));
         assert!(basic("administrator:with:colon"));
         // Where the user is the secret.
-        assert!(basic("a-key-of-a-service:") && basic("a-key-of-a-service:X"));
-        assert!(!basic("short:") && !basic("short:X"));
+        for password in ["", "X", "x-oauth-basic", "API_TOKEN"] {
+            assert!(basic(&format!("a-key-of-a-service:{password}")));
+            assert!(!basic(&format!("short:{password}")), "{password}");
+        }
         assert!(basic("no pair at all") && !basic("a short"));
-        assert!(is_maskable(&CredentialSlot::Bearer, b"a:sevens"));
-        assert!(!is_maskable(&CredentialSlot::Bearer, b"a:seven"));
+        assert!(is_taken(&CredentialSlot::Bearer, "a:sevens"));
+        assert!(!is_taken(&CredentialSlot::Bearer, "a:seven"));
+    }
+
+    #[test]
+    fn what_could_not_be_sent_or_found_as_it_is_is_refused() {
+        for credential in [
+            "a long secret\n",
+            " a long secret",
+            "a long\u{0}secret",
+            "user:ab\n\n\n\n\n\n",
+        ] {
+            for slot in [CredentialSlot::Bearer, CredentialSlot::Basic] {
+                assert!(!is_taken(&slot, credential), "{credential:?}");
+            }
+        }
     }
 
     #[test]
     fn what_is_looked_for_is_what_is_secret() {
-        let secret = |pair: &str| {
-            let word = secret_of(pair.as_bytes()).map(<[u8]>::to_vec);
-            word.and_then(|word| String::from_utf8(word).ok())
+        let looked_for = |pair: &'static str| -> Vec<&str> {
+            let words = alone(pair.as_bytes());
+            words
+                .filter_map(|word| std::str::from_utf8(word).ok())
+                .collect()
         };
-        assert_eq!(secret("user:the password").as_deref(), Some("the password"));
-        assert_eq!(secret("the-key:X").as_deref(), Some("the-key"));
-        assert_eq!(secret("the-key:").as_deref(), Some("the-key"));
-        assert_eq!(secret("no pair"), None);
+        assert_eq!(looked_for("user:the password"), ["the password"]);
+        assert_eq!(looked_for("the-long-key:X"), ["the-long-key"]);
+        assert_eq!(looked_for("the-long-key:x-oauth-basic"), ["the-long-key"]);
+        assert_eq!(looked_for("no pair"), [""; 0]);
+        // One that was stored when it was not refused yet.
+        assert_eq!(looked_for("the-long-key:ab"), ["ab", "the-long-key"]);
     }
 }

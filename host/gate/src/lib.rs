@@ -63,7 +63,7 @@ pub use active::Active;
 pub use admission::LineOf;
 pub use alarm::{AlarmKind, AlarmRecord};
 pub use control::{Call, ControlError};
-pub use credential::is_maskable;
+pub use credential::{secret_part, unless_maskable};
 pub use grant::{Basis, Ceiling, NoGrant, Purpose};
 pub use input::Unfit;
 pub use invocation::{Ended, Invocation};

@@ -65,7 +65,7 @@ impl ScratchCall {
             ));
         }
         (length > chunk_bytes_max as usize)
-            .then(|| ScratchRefusal::Limit(format!("scratch_chunk_bytes_max ({chunk_bytes_max})")))
+            .then(|| ScratchRefusal::Limit(format!("SCRATCH_CHUNK_BYTES_MAX ({chunk_bytes_max})")))
     }
 }
 

@@ -18,8 +18,8 @@ use hyper_util::service::TowerToHyperService;
 use keyway_authz::Principal;
 use keyway_model::limit::{
     LISTENER_BUFFER_BYTES_MAX, LISTENER_CONNECTIONS_MAX, LISTENER_HEAD_MS_MAX,
-    LISTENER_IDLE_MS_MAX, LISTENER_LEAVING_MS_MAX, LISTENER_STREAMS_MAX, SOCKET_CONNECTIONS_MAX,
-    UNKNOWN_CALLS_RECORD_SECONDS_MIN,
+    LISTENER_IDLE_MS_MAX, LISTENER_LEAVING_MS_MAX, LISTENER_STREAM_WINDOW_BYTES,
+    LISTENER_STREAMS_MAX, SOCKET_CONNECTIONS_MAX, UNKNOWN_CALLS_RECORD_SECONDS_MIN,
 };
 use keyway_model::time::Clock;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -271,6 +271,9 @@ where
         .keep_alive_timeout(HEAD_TIMEOUT)
         .max_send_buf_size(LISTENER_BUFFER_BYTES_MAX as usize)
         .max_header_list_size(LISTENER_BUFFER_BYTES_MAX)
+        // A body that waits for its place leaves the others of its connection room.
+        .initial_stream_window_size(LISTENER_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(LISTENER_STREAMS_MAX * LISTENER_STREAM_WINDOW_BYTES)
         .max_concurrent_streams(LISTENER_STREAMS_MAX);
     let requests = Arc::new(AtomicU64::new(0));
     let (router, counted) = (TowerToHyperService::new(router), Arc::clone(&requests));

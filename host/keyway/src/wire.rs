@@ -301,8 +301,8 @@ pub(crate) async fn assemble(plan: Plan) -> Result<Arc<Deployment>> {
     });
     let jobs = Jobs::new(Arc::clone(&gate), runner);
     let deployment = Deployment::new(gate, roles, artifacts, workers, jobs, config);
-    deployment.load().await?;
     deployment.record_start().await?;
+    deployment.load().await?;
     deployment.note_the_start(&mut notices).await?;
     tokio::spawn(Arc::clone(&deployment).follow_notices(notices));
     tokio::spawn(Arc::clone(&deployment).follow_forged(forged));

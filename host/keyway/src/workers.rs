@@ -333,6 +333,7 @@ impl Workers {
 #[cfg(test)]
 mod tests {
     mod suspects;
+    mod taken_over;
 
     use super::*;
 

@@ -28,7 +28,7 @@ constants! {
     FRAME_BODY_BYTES_MAX: usize = 64 << 10, Bytes, "what is larger is streamed";
     /// One frame between worker and broker.
     FRAME_BYTES_MAX: usize = 8 << 20, Bytes, "the worker is given up";
-    /// The most that `value_bytes_max`, `host_call_bytes_max`, `state_value_bytes_max` and `response_header_bytes_max` may be raised to: each travels in one frame, beside what else is in it.
+    /// The most that limits may be raised to of what travels in one frame, beside what else is in it: `value_bytes_max`, `host_call_bytes_max`, `state_value_bytes_max`, `response_header_bytes_max`, `log_bytes_max`, `log_line_bytes_max`, and `scratch_files_max` with the longest names.
     FRAMED_BYTES_MAX: usize = 4 << 20, Bytes, "the configuration is refused";
     /// What the host keeps for one guest call: in its worker, request bodies that were written and not sent; in the broker, as much again of its host calls under way.
     RETAINED_BYTES_MAX: u64 = 16 << 20, Bytes, "the call ends";
@@ -188,6 +188,8 @@ constants! {
     API_BODY_BYTES_MAX: usize = 2 << 20, Bytes, "the call is refused";
     /// Bodies of calls of the API that are read at once, those of artifacts not among them, over all workspaces; one workspace holds at most as many as are free.
     API_BODIES_MAX: usize = 256, Count, "further ones wait their turn";
+    /// Those of one caller.
+    API_BODIES_PER_CALLER_MAX: usize = 32, Count, "further ones wait their turn";
     /// Artifacts that are read at once, over all workspaces; one workspace holds at most as many as are free.
     ARTIFACT_BODIES_MAX: usize = 32, Count, "further ones wait their turn";
     /// Those of one caller.
@@ -195,7 +197,9 @@ constants! {
     /// How long the body of a call of the API may take to arrive, its turn included.
     API_BODY_MS_MAX: u64 = 30_000, Milliseconds, "the call is refused";
     /// Requests of one HTTP/2 connection at once.
-    LISTENER_STREAMS_MAX: u32 = 128, Count, "further ones wait";
+    LISTENER_STREAMS_MAX: u32 = 64, Count, "further ones are refused, to be sent again";
+    /// Bytes of the body of one of them on the way unread.
+    LISTENER_STREAM_WINDOW_BYTES: u32 = 64 << 10, Bytes, "the sender waits";
     /// Bytes of the head of one request, and of an answer's piece that waits to be sent.
     LISTENER_BUFFER_BYTES_MAX: u32 = 64 << 10, Bytes, "the request is refused; the rest of the answer waits, and keeps its call's place";
     /// How long a client may take over the head of a request, and how long a connection may be silent.
@@ -230,10 +234,12 @@ constants! {
     TOKEN_SECONDS_MAX: u64 = 366 * 86_400, Seconds, "the token is not made";
     /// Jobs, records or alarms in one answer of the API.
     LISTED_MAX: u32 = 1_000, Count, "the rest is not listed";
-    /// Tables inside tables of a schema in a manifest, `properties` and the like included.
+    /// Schemas inside one another in a manifest.
     SCHEMA_DEPTH_MAX: usize = 32, Count, "the manifest is refused";
     /// Schemas of one manifest, those inside others and the names of `required` included.
     SCHEMA_NODES_MAX: usize = 10_000, Count, "the manifest is refused";
+    /// Bytes of the paths of all keywords in the schemas of one manifest: what checks them keeps each.
+    SCHEMA_PATHS_BYTES_MAX: usize = 16 << 20, Bytes, "the manifest is refused";
     /// Bytes of one property's name in a schema, in `required` too.
     SCHEMA_NAME_BYTES_MAX: usize = 256, Bytes, "the manifest is refused";
     /// Patterns of all schemas of one manifest, those of `patternProperties` included.
@@ -277,9 +283,9 @@ constants! {
     /// Bytes of the names and values of these headers.
     FRAME_HEADER_BYTES_MAX: usize = 64 << 10, Bytes, "the worker is given up";
     /// Bytes of the method of one request.
-    METHOD_BYTES_MAX: usize = 64, Bytes, "the request is refused";
+    METHOD_BYTES_MAX: usize = 64, Bytes, "the request is refused; a worker that sends it all the same is given up";
     /// Bytes of the URL of one request.
-    URL_BYTES_MAX: usize = 64 << 10, Bytes, "the request is refused";
+    URL_BYTES_MAX: usize = 64 << 10, Bytes, "the request is refused; a worker that sends it all the same is given up";
     /// Frames without content that an upstream of HTTP/2 sends in a row.
     UPSTREAM_CONTROL_FRAMES_MAX: u32 = 10_000, Count, "the connection is ended";
     /// Bytes that the host calls under way of one worker's guests hold: more than one workspace's can.

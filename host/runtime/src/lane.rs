@@ -9,6 +9,7 @@ use keyway_ipc::{
     CallId, CallOutcome, Incoming, Invoke, Link, RequestId, Sender, ToBroker, ToWorker, Trap,
 };
 use keyway_model::Digest;
+use keyway_model::limit::FRAME_BYTES_MAX;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -21,9 +22,6 @@ use crate::worker::Worker;
 /// How often calls are looked at for whether their time is over. A timer for
 /// each call would cost a call that is quick two system calls.
 const TIME_TICK: Duration = Duration::from_millis(5);
-
-/// What a call ends with whose end cannot be told.
-const UNSENT: &str = "what the call gave is longer than a frame";
 
 /// The calls that are alive on one lane.
 type Calls = Arc<Mutex<HashMap<CallId, Arc<LiveCall>>>>;
@@ -177,7 +175,10 @@ impl Lane {
             };
             if broker.send(done).await.is_err() {
                 // Longer than a frame, which no limit lets it be; or nobody is left to tell.
-                let outcome = CallOutcome::Trap(Trap::Host(UNSENT.to_owned()));
+                let outcome = CallOutcome::Trap(Trap::Limit {
+                    name: "FRAME_BYTES_MAX".to_owned(),
+                    value: FRAME_BYTES_MAX as u64,
+                });
                 let done = ToBroker::Done {
                     call,
                     outcome,

@@ -20,7 +20,7 @@ impl Ledger {
     pub(crate) fn keep(&self, bytes: u64) -> Result<(), Trap> {
         let kept = self.0.fetch_add(bytes, Ordering::Relaxed);
         if kept.saturating_add(bytes) > RETAINED_BYTES_MAX {
-            return Err(over("retained_bytes_max", RETAINED_BYTES_MAX));
+            return Err(over("RETAINED_BYTES_MAX", RETAINED_BYTES_MAX));
         }
         Ok(())
     }
@@ -47,7 +47,7 @@ mod tests {
         assert_eq!(ledger.keep(1 << 20), Ok(()));
         assert_eq!(
             ledger.keep(1),
-            Err(over("retained_bytes_max", RETAINED_BYTES_MAX))
+            Err(over("RETAINED_BYTES_MAX", RETAINED_BYTES_MAX))
         );
     }
 }

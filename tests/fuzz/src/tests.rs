@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use keyway_model::manifest::imports::ImportClass;
+use keyway_runtime::{World, linked_interfaces};
 use parking_lot::Mutex;
 
+use crate::targets::component;
 use crate::targets::host_calls::by_itself::{self, Called, Said};
 use crate::{Extent, TARGETS, replay, seeded};
 
@@ -107,8 +109,19 @@ fn a_function_of_a_local_interface_asks_the_broker_for_nothing_and_every_other_o
 #[test]
 fn a_component_that_nobody_wrote_is_refused_or_ends_within_its_limits() {
     holds("component");
-    let run = crate::targets::component::RUN.load(Ordering::Relaxed);
+    let run = component::RUN.load(Ordering::Relaxed);
     assert!(run >= 12, "only {run} components were not refused");
+    let imported = component::IMPORTED.lock();
+    let missing = linked_interfaces(World::Connector)
+        .into_iter()
+        .filter(|interface| !imported.contains(interface));
+    assert_eq!(missing.collect::<Vec<_>>(), Vec::<&str>::new());
+    let host_calls = component::HOST_CALLS.load(Ordering::Relaxed);
+    // The input `every-interface` alone makes twelve.
+    assert!(
+        host_calls >= 12,
+        "only {host_calls} host calls of {run} components"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! What it tries, by name. Each is one system call, with arguments that would
-//! work for a process that is not confined, or that would fail otherwise than
-//! by being refused.
+//! What it tries, by name. Each is one system call, or in `several` a few, with
+//! arguments that would work for a process that is not confined, or that would
+//! fail otherwise than by being refused.
 #![expect(
     unsafe_code,
     reason = "the system calls themselves are what is tried; their arguments are valid"
@@ -30,6 +30,16 @@ pub(crate) fn prepare(path: &str) -> Prepared {
     }
 }
 
+impl Prepared {
+    /// The same with another path, or whatever else an attempt takes.
+    pub(crate) fn with(self, path: &str) -> Self {
+        Self {
+            path: CString::new(path).unwrap_or_default(),
+            ..self
+        }
+    }
+}
+
 pub(crate) fn find(name: &str) -> Option<Attempt> {
     ATTEMPTS
         .iter()
@@ -46,6 +56,7 @@ macro_rules! call {
     }};
 }
 
+mod several;
 mod table;
 
 use table::ATTEMPTS;

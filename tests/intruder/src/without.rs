@@ -86,25 +86,28 @@ fn refusals_of(layer: &str) -> Option<Vec<Refusal>> {
 
 /// Runs `program` in this process's place. Comes back only with an error.
 pub(crate) fn run(layer: &str, program: &[String]) -> io::Error {
-    let Some(refusals) = refusals_of(layer) else {
-        return io::Error::other("there is no such layer");
+    let [program, arguments @ ..] = program else {
+        return io::Error::other("usage: intruder without LAYER PROGRAM [ARGUMENT…]");
     };
+    match hide(layer) {
+        Ok(()) => Command::new(program).args(arguments).exec(),
+        Err(error) => error,
+    }
+}
+
+/// From here on the kernel seems to lack a layer, to this process and to those it starts.
+pub(crate) fn hide(layer: &str) -> io::Result<()> {
+    let refusals = refusals_of(layer).ok_or_else(|| io::Error::other("there is no such layer"))?;
     let filter = refusals.iter().map(|refusal| {
         let answer = libc::SECCOMP_RET_ERRNO | refusal.errno.unsigned_abs();
         steps_over(refusal.call, refusal.conditions, answer)
     });
     let filter: Option<Vec<Vec<libc::sock_filter>>> = filter.collect();
     let Some(mut filter) = filter.map(|steps| steps.concat()) else {
-        return io::Error::other("no filter can be written");
+        return Err(io::Error::other("no filter can be written"));
     };
     filter.push(ALLOW);
-    let [program, arguments @ ..] = program else {
-        return io::Error::other("usage: intruder without LAYER PROGRAM [ARGUMENT…]");
-    };
-    match install(filter) {
-        Ok(()) => Command::new(program).args(arguments).exec(),
-        Err(error) => error,
-    }
+    install(filter)
 }
 
 const LOAD: u16 = 0x20;

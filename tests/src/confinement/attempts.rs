@@ -11,7 +11,7 @@ use crate::harness::{Stage, built};
 
 /// The kernel's answer to an attempt of a confined process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
+pub(super) enum Answer {
     /// It ends the process: `SIGSYS`.
     Ends,
     /// It says that this is not allowed.
@@ -22,8 +22,8 @@ enum Answer {
 use Answer::{Ends, Errno, Works};
 
 const NO_SUCH_CALL: Answer = Errno(38);
-const NO_ACCESS: Answer = Errno(13);
-const NOT_PERMITTED: Answer = Errno(1);
+pub(super) const NO_ACCESS: Answer = Errno(13);
+pub(super) const NOT_PERMITTED: Answer = Errno(1);
 
 /// What the native program knows, and what comes of it in a worker's place.
 const ATTEMPTS: [(&str, Answer); 112] = [
@@ -174,7 +174,7 @@ pub(crate) fn intruder() -> PathBuf {
     built().join("keyway-intruder")
 }
 
-fn attempt(arguments: &[&str]) -> Answer {
+pub(super) fn attempt(arguments: &[&str]) -> Answer {
     let output = Command::new(intruder())
         .args(arguments)
         .env_clear()
@@ -224,11 +224,11 @@ fn a_fault_of_memory_in_a_workers_place_ends_the_process_and_does_not_go_on_for_
 }
 
 /// Whom the native program becomes, where it is root's.
-const NOBODY: u32 = 65_534;
+pub(super) const NOBODY: u32 = 65_534;
 
 /// A copy of a file, which nothing but confinement keeps from anybody; there until the folder
 /// is dropped.
-fn copy_for_everybody(file: &Path) -> (tempfile::TempDir, PathBuf) {
+pub(super) fn copy_for_everybody(file: &Path) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let copy = folder.path().join("copy");

@@ -10,7 +10,9 @@ use std::time::UNIX_EPOCH;
 use super::{built, program, ready};
 
 /// What the copy has of it; the rest is made at each start.
-const FILES: [&str; 3] = ["keyway.db", "keyway.db-wal", "root.key"];
+const FILES: [&str; 2] = ["keyway.db", "root.key"];
+/// What the database has not taken in yet, if it was not closed in time for that.
+const LOG: &str = "keyway.db-wal";
 const CACHE: &str = "cache";
 
 /// Makes `data` a data directory that this program has started once.
@@ -20,6 +22,9 @@ pub(super) fn copy_to(data: &Path) {
     fs::set_permissions(data, fs::metadata(&template).unwrap().permissions()).unwrap();
     for name in FILES {
         fs::copy(template.join(name), data.join(name)).unwrap();
+    }
+    if template.join(LOG).exists() {
+        fs::copy(template.join(LOG), data.join(LOG)).unwrap();
     }
     fs::create_dir(data.join(CACHE)).unwrap();
     for file in fs::read_dir(template.join(CACHE)).unwrap() {

@@ -195,7 +195,7 @@ pub(crate) const ROWS: &[Row] = &[
         number: 9,
         attack: "what the host keeps, over many small calls",
         cases: &[
-            rust("hoard-bodies", Limit("retained_bytes_max")),
+            rust("hoard-bodies", Limit("RETAINED_BYTES_MAX")),
             rust("hoard-fields", Limit("FIELD_BYTES_MAX")),
             rust("hoard-requests", Limit("host_calls_in_flight_max")),
         ],
@@ -294,7 +294,7 @@ pub(crate) const ROWS: &[Row] = &[
             rust("odd-arguments", Answer("survived")),
             rust("empty-poll", Trap("empty poll list")),
             rust("unasked-write", Trap("write")),
-            rust("endless-zeroes", Limit("retained_bytes_max")),
+            rust("endless-zeroes", Limit("RETAINED_BYTES_MAX")),
             rust("panic", Trap("unreachable")),
             rust("exit", Trap("ended itself")),
         ],

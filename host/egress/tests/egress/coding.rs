@@ -15,6 +15,12 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn deflate(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
 async fn fetch(coding: &str, body: &[u8], body_bytes_max: u64) -> Result<Vec<u8>, EgressError> {
     let upstream =
         Upstream::answering(reply(&format!("content-encoding: {coding}\r\n"), body)).await;
@@ -32,12 +38,8 @@ async fn gzip_and_deflate_are_decoded() {
     let text = b"the order of the canary ".repeat(500);
     assert_eq!(fetch("gzip", &gzip(&text), 1 << 20).await.unwrap(), text);
     assert_eq!(fetch("x-gzip", &gzip(&text), 1 << 20).await.unwrap(), text);
-    let mut deflate = ZlibEncoder::new(Vec::new(), Compression::best());
-    deflate.write_all(&text).unwrap();
     assert_eq!(
-        fetch("Deflate", &deflate.finish().unwrap(), 1 << 20)
-            .await
-            .unwrap(),
+        fetch("Deflate", &deflate(&text), 1 << 20).await.unwrap(),
         text
     );
     let two_members = [gzip(b"one "), gzip(b"two")].concat();
@@ -64,18 +66,30 @@ async fn a_coding_that_cannot_be_undone_is_refused() {
 
 #[tokio::test]
 async fn a_body_that_is_not_what_its_header_says_is_refused() {
-    let whole = gzip(&b"0123456789".repeat(50));
-    let cut = whole.split_last_chunk::<9>().unwrap().0.to_vec();
-    let trailing = [whole.as_slice(), b"trailing garbage"].concat();
-    let mut wrong_sum = whole.clone();
-    let sum = wrong_sum.len() - 6;
-    *wrong_sum.get_mut(sum).unwrap() ^= 1;
-    for body in [b"plain text".to_vec(), cut, trailing, wrong_sum] {
-        let error = fetch("gzip", &body, 1 << 20).await.unwrap_err();
-        assert!(
-            matches!(error, EgressError::ContentCoding { .. }),
-            "{error:?}"
-        );
+    let text = b"0123456789".repeat(50);
+    // Each with what stands behind its content: a sum, and with gzip a length.
+    for (coding, whole, end_bytes) in [("gzip", gzip(&text), 8), ("deflate", deflate(&text), 4)] {
+        let mut wrong_sum = whole.clone();
+        wrong_sum[whole.len() - end_bytes + 2] ^= 1;
+        let short_by = |bytes: usize| whole[..whole.len() - bytes].to_vec();
+        let followed_by = |more: &[u8]| [whole.as_slice(), more].concat();
+        for (what, body) in [
+            ("plain text", b"plain text".to_vec()),
+            ("cut in its content", short_by(end_bytes + 1)),
+            ("cut in half", short_by(whole.len() / 2)),
+            ("cut to one byte", short_by(whole.len() - 1)),
+            ("without its end", short_by(end_bytes)),
+            ("cut in its end", short_by(1)),
+            ("with trailing bytes", followed_by(b"trailing garbage")),
+            ("with one byte more", followed_by(b"x")),
+            ("with a wrong sum", wrong_sum),
+        ] {
+            let error = fetch(coding, &body, 1 << 20).await.expect_err(what);
+            assert!(
+                matches!(error, EgressError::ContentCoding { .. }),
+                "{coding} {what}: {error:?}"
+            );
+        }
     }
 }
 
@@ -130,14 +144,9 @@ async fn decoded_bytes_count_against_the_limit_of_the_body() {
 #[tokio::test]
 async fn a_bomb_in_any_wrapping_ends_at_the_limit_of_expansion() {
     let zeros = vec![0; 10 << 20];
-    let mut deflate = ZlibEncoder::new(Vec::new(), Compression::best());
-    deflate.write_all(&zeros).unwrap();
     let many_members = gzip(&vec![0; 60 << 10]).repeat(200);
     let twice = gzip(&gzip(&zeros));
-    for (coding, body) in [
-        ("deflate", deflate.finish().unwrap()),
-        ("gzip", many_members),
-    ] {
+    for (coding, body) in [("deflate", deflate(&zeros)), ("gzip", many_members)] {
         let error = fetch(coding, &body, 64 << 20).await.unwrap_err();
         let EgressError::TooLarge { limit, .. } = error else {
             panic!("{coding}: {error:?}")

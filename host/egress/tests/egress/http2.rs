@@ -1,5 +1,6 @@
 //! Upstreams that misbehave over HTTP/2. Each ends in an error of its kind, long
-//! before any clock, and its connection with it.
+//! before any clock, and its connection with it: the next request comes over another
+//! one. What is wrong with one stream alone, once its head was taken, ends that stream.
 
 use std::time::Duration;
 
@@ -73,6 +74,14 @@ impl Spoken {
     async fn get(&self) -> Result<Bytes, EgressError> {
         read(self.bench.get(&self.url).await?).await
     }
+
+    /// After a first request that failed, another one comes over another connection,
+    /// where it fails, too: on the first one, it would wait.
+    async fn gives_its_connection_up(&self, what: &str) {
+        self.get().await.expect_err(what);
+        let connections = self.upstream.upstream.seen.connections();
+        assert_eq!(connections, 2, "{what}: the connection is not used again");
+    }
 }
 
 /// What comes of a reply, read to its end.
@@ -95,6 +104,13 @@ async fn frames_by_hand_are_a_reply_and_its_connection_is_used_again() {
     assert!(second.is_err(), "{second:?}");
     assert_eq!(spoken.upstream.upstream.seen.connections(), 1);
 }
+
+/// What is wrong with one stream, whose head is in order: others go on beside it.
+const OF_ONE_STREAM: [&str; 3] = [
+    "less than its length",
+    "more than its length",
+    "a second head",
+];
 
 #[tokio::test]
 async fn frames_that_are_not_http_2_are_refused() {
@@ -171,6 +187,9 @@ async fn frames_that_are_not_http_2_are_refused() {
             "{what}: {error:?}"
         );
         assert_eq!(error.was_sent(), Sent::Maybe, "{what}");
+        if !OF_ONE_STREAM.contains(&what) {
+            spoken.gives_its_connection_up(what).await;
+        }
     }
 }
 
@@ -213,11 +232,13 @@ async fn heads_over_http_2_have_an_end() {
             ),
         ),
     ] {
-        let error = outcome(script).await.expect_err(what);
+        let spoken = Spoken::to(script).await;
+        let error = spoken.get().await.expect_err(what);
         assert!(
             matches!(error, EgressError::Protocol { .. }),
             "{what}: {error:?}"
         );
+        spoken.gives_its_connection_up(what).await;
     }
 }
 
@@ -241,6 +262,7 @@ async fn a_flood_of_frames_is_ended_before_the_head_and_within_the_body() {
             );
             let said = error.operator_text();
             assert!(said.contains("frames without content"), "{what}: {said}");
+            spoken.gives_its_connection_up(what).await;
         }
     }
 }
@@ -254,11 +276,13 @@ async fn a_body_of_frames_with_nothing_in_them_is_ended() {
             frame(DATA, 8, 1, &[[200].as_slice(), &[0; 200]].concat()),
         ),
     ] {
-        let error = outcome(flooding(head(&[]), flood)).await.expect_err(what);
+        let spoken = Spoken::to(flooding(head(&[]), flood)).await;
+        let error = spoken.get().await.expect_err(what);
         assert!(
             matches!(error, EgressError::Protocol { .. }),
             "{what}: {error:?}"
         );
+        spoken.gives_its_connection_up(what).await;
     }
 }
 

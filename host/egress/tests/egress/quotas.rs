@@ -1,5 +1,6 @@
 //! What one connector of one tenant may use of the network, while others go on.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,6 +111,28 @@ async fn new_connections_in_a_second_are_counted() {
     };
     assert_eq!(quota(refused), (Limit::ConnectsPerSecond, 3));
     others_go_on(&bench, &url).await;
+}
+
+#[tokio::test]
+async fn each_further_address_of_a_name_counts_as_a_new_connection() {
+    let upstream = Upstream::answering(reply("", b"")).await;
+    // Nobody listens on the first four.
+    let addresses = [91, 92, 93, 94, 1].map(|last| IpAddr::from([127, 0, 0, last]));
+    let names = FixedResolver::new([("five.test".parse().unwrap(), addresses.to_vec())]);
+    let names = Arc::new(names);
+    let bench = |connects| {
+        Bench::builder()
+            .allow("five.test", upstream.port)
+            .resolver(names.clone())
+            .with(|config| config.limits.connects_per_second_max = connects)
+            .build()
+    };
+    let url = format!("http://five.test:{}/", upstream.port);
+    let refused = bench(1).get(&url).await;
+    assert_eq!(quota(refused), (Limit::ConnectsPerSecond, 1));
+    assert_eq!(upstream.seen.connections(), 0);
+    bench(5).get(&url).await.unwrap();
+    assert_eq!(upstream.seen.connections(), 1);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use keyway_egress::{AddressClass, EgressError, Sent, SystemResolver, Wait};
 use tokio::net::TcpListener;
 
-use crate::support::{Bench, DnsAnswer, DnsRecord, NameServer, Upstream, reply};
+use crate::support::{Bench, ByTcp, DnsAnswer, DnsRecord, NameServer, Upstream, reply};
 
 const HONEST: &str = "127.0.0.2";
 const VICTIM: &str = "127.0.0.1";
@@ -24,7 +24,14 @@ struct Stage {
 }
 
 impl Stage {
-    async fn answering(answer: impl Fn(&str, usize) -> DnsAnswer + Send + 'static) -> Self {
+    async fn answering(answer: impl Fn(&str, usize) -> DnsAnswer + Send + Sync + 'static) -> Self {
+        Self::answering_within(Duration::from_millis(500), answer).await
+    }
+
+    async fn answering_within(
+        resolve: Duration,
+        answer: impl Fn(&str, usize) -> DnsAnswer + Send + Sync + 'static,
+    ) -> Self {
         let victim = Upstream::answering(reply("", b"victim")).await;
         let listener = TcpListener::bind((HONEST, victim.port)).await.unwrap();
         let honest = Upstream::answering_on(listener, reply("", b"honest"));
@@ -36,7 +43,7 @@ impl Stage {
                 config.limits.idle_connections_max = 0;
                 config.limits.connects_per_second_max = u32::MAX;
                 config.limits.lookups_per_second_max = u32::MAX;
-                config.timeouts.resolve = Duration::from_millis(500);
+                config.timeouts.resolve = resolve;
             })
             .build();
         Self {
@@ -184,7 +191,7 @@ async fn addresses_over_the_limit_are_not_looked_at() {
 async fn an_answer_that_is_cut_or_is_not_as_long_as_it_says_is_none() {
     let honest = || vec![address(HONEST)];
     for answer in [
-        DnsAnswer::Truncated(honest()),
+        DnsAnswer::Truncated(honest(), ByTcp::Nothing),
         DnsAnswer::Cut(honest(), 1),
         DnsAnswer::Cut(honest(), 4),
         DnsAnswer::Cut(honest(), 12),
@@ -233,6 +240,81 @@ async fn an_answer_over_the_size_of_a_message_by_udp_is_not_read_to_its_end() {
             (is_read, !is_read),
             "{count}: {error:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_cut_answer_is_asked_for_again_by_tcp_and_what_comes_there_is_judged() {
+    for (by_udp, by_tcp) in [(VICTIM, HONEST), (HONEST, VICTIM)] {
+        let stage = Stage::answering(move |_, _| {
+            let again = ByTcp::Records(vec![address(by_tcp)]);
+            DnsAnswer::Truncated(vec![address(by_udp)], again)
+        })
+        .await;
+        match stage.get().await {
+            Ok(()) => assert_eq!(by_tcp, HONEST),
+            Err(EgressError::AddressDenied { class, .. }) => {
+                assert_eq!((by_tcp, class), (VICTIM, AddressClass::Loopback));
+            }
+            Err(other) => panic!("{by_tcp}: {other:?}"),
+        }
+        assert!(stage.dns.queries_by_tcp() > 0);
+        assert_eq!(stage.victim.seen.connections(), 0);
+        let arrived = usize::from(by_tcp == HONEST);
+        assert_eq!(stage.honest.seen.connections(), arrived);
+    }
+}
+
+#[tokio::test]
+async fn of_an_answer_by_tcp_only_the_first_addresses_are_looked_at() {
+    // A record takes 30 bytes, and a message by TCP at most 64 KiB.
+    const COUNT: usize = 2_000;
+    for (before, arrived) in [(15, 1), (16, 0), (COUNT, 0)] {
+        let other = |n: usize| address(&format!("10.0.{}.{}", n / 250, n % 250));
+        let mut many: Vec<_> = (0..COUNT).map(other).collect();
+        many.insert(before, address(HONEST));
+        let stage = Stage::answering_within(Duration::from_secs(20), move |_, _| {
+            DnsAnswer::Truncated(Vec::new(), ByTcp::Records(many.clone()))
+        })
+        .await;
+        let outcome = stage.get().await;
+        assert!(
+            matches!(outcome, Ok(()) | Err(EgressError::AddressDenied { .. })),
+            "{before}: {outcome:?}"
+        );
+        assert!(stage.dns.queries_by_tcp() > 0);
+        assert_eq!(stage.honest.seen.connections(), arrived, "{before}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_by_tcp_that_does_not_come_to_its_end_is_none_and_not_waited_for() {
+    let honest = || vec![address(HONEST)];
+    for by_tcp in [
+        ByTcp::Cut(honest(), 1),
+        ByTcp::Cut(honest(), 20),
+        ByTcp::Cut(honest(), 33),
+        ByTcp::Stalled(honest(), 1),
+        ByTcp::Stalled(honest(), 33),
+    ] {
+        let shown = format!("{by_tcp:?}");
+        let stage =
+            Stage::answering(move |_, _| DnsAnswer::Truncated(honest(), by_tcp.clone())).await;
+        // The resolver by itself would wait for 5 seconds, and then ask again.
+        let outcome = tokio::time::timeout(Duration::from_secs(4), stage.get()).await;
+        let error = outcome.expect(&shown).expect_err(&shown);
+        let refused = matches!(
+            error,
+            EgressError::Unresolvable { .. }
+                | EgressError::Timeout {
+                    which: Wait::Resolve,
+                    ..
+                }
+        );
+        assert!(refused, "{shown}: {error:?}");
+        assert_eq!(error.was_sent(), Sent::No);
+        assert!(stage.dns.queries_by_tcp() > 0, "{shown}");
+        assert_eq!(stage.honest.seen.connections(), 0, "{shown}");
     }
 }
 

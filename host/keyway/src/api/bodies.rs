@@ -5,7 +5,8 @@
 use keyway_authz::Principal;
 use keyway_fair::{Admission, Place, Wish};
 use keyway_model::limit::{
-    API_BODIES_MAX, API_BODY_BYTES_MAX, ARTIFACT_BODIES_MAX, ARTIFACT_BODIES_PER_CALLER_MAX,
+    API_BODIES_MAX, API_BODIES_PER_CALLER_MAX, API_BODY_BYTES_MAX, ARTIFACT_BODIES_MAX,
+    ARTIFACT_BODIES_PER_CALLER_MAX,
 };
 use keyway_store::PLATFORM;
 
@@ -37,7 +38,7 @@ impl Bodies {
     ) -> Option<Place<Principal>> {
         let (places, line_max) = match bytes_max {
             0 => return None,
-            1..=API_BODY_BYTES_MAX => (&self.short, usize::MAX),
+            1..=API_BODY_BYTES_MAX => (&self.short, API_BODIES_PER_CALLER_MAX),
             _ => (&self.artifacts, ARTIFACT_BODIES_PER_CALLER_MAX),
         };
         let wish = Wish {
@@ -85,6 +86,30 @@ mod tests {
             held.extend(enter(most, bytes_max).flatten());
             assert_eq!(held.len(), most);
             all.push(held);
+        }
+    }
+
+    #[test]
+    fn one_caller_has_so_many_bodies_at_once_and_leaves_the_rest_to_others() {
+        let bodies = Bodies::default();
+        // Two callers of one workspace.
+        let of = |number| Caller {
+            workspace: Some(TenantId::from_bits(1)),
+            ..caller(number)
+        };
+        for (bytes_max, most) in [
+            (API_BODY_BYTES_MAX, API_BODIES_PER_CALLER_MAX),
+            (ARTIFACT_BYTES_MAX, ARTIFACT_BODIES_PER_CALLER_MAX),
+        ] {
+            let enter = |number| {
+                bodies
+                    .place(&of(number), bytes_max)
+                    .now_or_never()
+                    .flatten()
+            };
+            let held: Vec<_> = (0..=most).filter_map(|_| enter(1)).collect();
+            assert_eq!(held.len(), most);
+            assert!(enter(2).is_some());
         }
     }
 }

@@ -102,7 +102,7 @@ pub struct Alarm {
     /// Its id.
     pub id: AlarmId,
     /// `component-quarantined`, `connector-left-out`, `forbidden-system-call`,
-    /// `forged-code`, `weaker-workers` or `wedged-workers`.
+    /// `forged-code`, `killed-workers`, `weaker-workers` or `wedged-workers`.
     pub kind: String,
     /// What it is about.
     pub subject: String,

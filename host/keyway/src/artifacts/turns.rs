@@ -62,14 +62,14 @@ impl Turns {
         if of_workspace >= INSTALLS_WAITING_PER_WORKSPACE_MAX {
             return Err(CompileError::Busy {
                 whose: "of this workspace ",
-                name: "installs_waiting_per_workspace_max",
+                name: "INSTALLS_WAITING_PER_WORKSPACE_MAX",
                 value: INSTALLS_WAITING_PER_WORKSPACE_MAX,
             });
         }
         if installs.values().sum::<usize>() >= INSTALLS_WAITING_MAX {
             return Err(CompileError::Busy {
                 whose: "",
-                name: "installs_waiting_max",
+                name: "INSTALLS_WAITING_MAX",
                 value: INSTALLS_WAITING_MAX,
             });
         }
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(
             said,
             Err(
-                "installs_waiting_per_workspace_max = 4 components of this workspace wait to be \
+                "INSTALLS_WAITING_PER_WORKSPACE_MAX = 4 components of this workspace wait to be \
                  compiled; try again in a while"
                     .to_owned()
             )

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use keyway_gate::{Assigned, LogicInput, Presence, Readiness, run_logic};
-use keyway_ipc::Entrance;
+use keyway_ipc::{CallOutcome, Entrance, Trap};
 use keyway_model::Digest;
 use keyway_model::limit::Limits;
 use rustix::process::{Pid, Signal, kill_process};
@@ -91,21 +91,28 @@ async fn wedged(deployment: &Deployment) -> Result<Duration> {
     signal(deployment, Signal::STOP)?;
     let mut limits = Limits::default();
     limits.call.wall_ms_max = WALL_MS_MAX;
-    let input = LogicInput::of(Entrance::Run {
-        input: "{}".to_owned(),
-    })?;
     let component = Digest::of(crate::wire::EXPRESSIONS);
-    let call = async move {
+    let calls = async move {
         let tenant = keyway_store::PLATFORM.tenant;
         let waits = Presence::always();
-        run_logic(&before, tenant, component, input, &limits, &waits).await
+        // A thread that has not heard of the signal yet may still end one.
+        loop {
+            let input = LogicInput::of(Entrance::Run {
+                input: "{}".to_owned(),
+            })?;
+            let (outcome, _) = run_logic(&before, tenant, component, input, &limits, &waits).await;
+            if outcome == CallOutcome::Trap(Trap::WorkerGone) {
+                return anyhow::Ok(());
+            }
+        }
     };
     let noticed = async {
         let noticed = readiness.wait_for(|state| *state == Readiness::Wedged);
         let noticed = noticed.await.map(drop);
         (noticed, Instant::now())
     };
-    let (_, (noticed, started)) = tokio::join!(call, noticed);
+    let (ended, (noticed, started)) = tokio::join!(calls, noticed);
+    ended?;
     noticed.context("the lane is gone without a word")?;
     drop(lane(deployment).await?);
     Ok(started.elapsed())

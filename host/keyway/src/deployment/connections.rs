@@ -6,7 +6,6 @@ use std::sync::Arc;
 use keyway_gate::resource::ConnectionRecord;
 use keyway_gate::{Basis, ControlError, Presence, Purpose, TlsRecord, View, bundled};
 use keyway_ipc::{CallOutcome, Entrance, Trap};
-use keyway_model::limit::{CREDENTIAL_BYTES_MAX, CREDENTIAL_BYTES_MIN};
 use keyway_model::manifest::Parameters;
 use keyway_model::net::HostName;
 use keyway_model::{ConnectionId, CredentialSlot, Name};
@@ -71,20 +70,6 @@ impl Deployment {
         allowed: &Allowed,
     ) -> Result<ConnectionRecord, ControlError> {
         let invalid = |text: String| ControlError::Invalid(text);
-        // A guest may read every parameter, and must never read the credential.
-        let credential = new
-            .credential
-            .as_deref()
-            .filter(|secret| !secret.is_empty());
-        let repeats = new
-            .parameters
-            .iter()
-            .find(|(_, value)| credential.is_some_and(|secret| value.contains(secret)));
-        if let Some((name, _)) = repeats {
-            return Err(invalid(format!(
-                "parameter `{name}` holds the credential, and guests may read parameters: leave it out"
-            )));
-        }
         if view.connection(&new.name).is_some() {
             return Err(ControlError::Conflict(format!(
                 "there is a connection `{}` already",
@@ -104,6 +89,14 @@ impl Deployment {
                 ))
             })?;
         let manifest = &connector.manifest;
+        if let (Some(slot), Some(credential)) = (&manifest.auth.slot, &new.credential) {
+            keyway_gate::unless_maskable(slot, credential).map_err(invalid)?;
+        }
+        if let Some(name) = holder_of_secret(manifest.auth.slot.as_ref(), new) {
+            return Err(invalid(format!(
+                "parameter `{name}` holds the credential, and guests may read parameters: leave it out"
+            )));
+        }
         let parameters = Parameters::parse(manifest, new.parameters.clone())
             .map_err(|e| invalid(e.to_string()))?;
         for destination in manifest.destinations.values() {
@@ -146,19 +139,7 @@ impl Deployment {
                     new.connector
                 )));
             }
-            (Some(_), Some(bytes)) if bytes > CREDENTIAL_BYTES_MAX => {
-                return Err(invalid(format!(
-                    "a credential of more than `CREDENTIAL_BYTES_MAX` ({CREDENTIAL_BYTES_MAX}) bytes is none that travels in a header or a query: pass the credential alone"
-                )));
-            }
             _ => {}
-        }
-        if let (Some(slot), Some(credential)) = (&manifest.auth.slot, &new.credential)
-            && !keyway_gate::is_maskable(slot, credential.as_bytes())
-        {
-            return Err(invalid(format!(
-                "a credential, and of `user:password` the password, of fewer than `CREDENTIAL_BYTES_MIN` ({CREDENTIAL_BYTES_MIN}) bytes cannot be masked where it comes back: use a longer one; where the user is the secret, leave the password empty"
-            )));
         }
         let hosts: Result<BTreeSet<HostName>, _> =
             new.hosts.iter().map(|host| host.parse()).collect();
@@ -275,6 +256,23 @@ impl Deployment {
 }
 
 /// What is kept of it, after the whole was found usable.
+/// The parameter that holds the credential, or what is secret of it. A guest may read every
+/// parameter, and must never read the credential.
+fn holder_of_secret<'n>(slot: Option<&CredentialSlot>, new: &'n NewConnection) -> Option<&'n str> {
+    let credential = new
+        .credential
+        .as_deref()
+        .filter(|secret| !secret.is_empty())?;
+    let secret = slot.map_or(credential.as_bytes(), |slot| {
+        keyway_gate::secret_part(slot, credential.as_bytes())
+    });
+    let secret = std::str::from_utf8(secret).ok()?;
+    let mut parameters = new.parameters.iter();
+    parameters
+        .find(|(_, value)| value.contains(secret))
+        .map(|(name, _)| name.as_str())
+}
+
 fn tls_of(new: NewTls) -> Result<TlsRecord, String> {
     let key = new.client_key.map(Zeroizing::new);
     if key.is_some() != new.client_certificate.is_some() {

@@ -35,6 +35,13 @@ pub(crate) enum Notice {
         /// How many.
         workers: usize,
     },
+    /// A component's own workers were killed by somebody else, or had used up their time.
+    Killed {
+        /// Which.
+        component: Digest,
+        /// How many.
+        workers: usize,
+    },
     /// A worker was started that lacks layers of confinement.
     Weaker {
         /// Those that nobody was told of before.
@@ -49,6 +56,7 @@ impl Notice {
             Self::Quarantined { .. } => AlarmKind::ComponentQuarantined,
             Self::Forbidden { .. } => AlarmKind::ForbiddenSystemCall,
             Self::Wedged { .. } => AlarmKind::WedgedWorkers,
+            Self::Killed { .. } => AlarmKind::KilledWorkers,
             Self::Weaker { .. } => AlarmKind::WeakerWorkers,
         }
     }
@@ -56,9 +64,9 @@ impl Notice {
     /// Which thing it is about. An alarm that is open is not raised again about the same.
     pub(crate) fn subject(&self) -> String {
         match self {
-            Self::Quarantined { component, .. } | Self::Wedged { component, .. } => {
-                component.to_string()
-            }
+            Self::Quarantined { component, .. }
+            | Self::Wedged { component, .. }
+            | Self::Killed { component, .. } => component.to_string(),
             Self::Forbidden { components } if components.is_empty() => "workers".to_owned(),
             Self::Forbidden { components } => named(components, NAMED_IN_SUBJECT),
             Self::Weaker { layers } => layers.join(", "),
@@ -74,6 +82,13 @@ impl Notice {
                 "{workers} of its own workers within {} s did not end a call and were killed. A \
                  machine that is too busy looks the same, so the component runs on; if others do \
                  well on the machine, look at the component (docs/confinement.md)",
+                STRIKE_WINDOW.as_secs(),
+            ),
+            Self::Killed { workers, .. } => format!(
+                "{workers} of its own workers within {} s were killed by somebody else (the kernel, \
+                 where memory is short), or had used up their time on processors. A machine that \
+                 is too small looks the same, so the component runs on; if others do well on the \
+                 machine, look at the component (docs/confinement.md)",
                 STRIKE_WINDOW.as_secs(),
             ),
             Self::Weaker { layers } => format!(

@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keyway_confine::Layer;
 use keyway_gate::{Lane, LaneSetup, OnLoss, Readiness, Room};
 use keyway_ipc::{End, LayerState, Standing};
 use keyway_model::Digest;
@@ -137,17 +138,24 @@ impl WorkerPlan {
         })
     }
 
-    /// Whether a worker that stands so may run guests.
+    /// Whether a worker that stands so may run guests: one that is silent about a layer
+    /// lacks it.
     fn admit(&self, standing: &Standing) -> Result<(), WorkerError> {
-        for report in &standing.layers {
-            if let LayerState::Refused(why) = &report.state
-                && !self.confined.is_weaker
-            {
-                return Err(WorkerError::Confinement {
-                    layer: report.layer.clone(),
-                    why: why.clone(),
-                });
-            }
+        if self.confined.is_weaker {
+            return Ok(());
+        }
+        for layer in Layer::ALL {
+            let mut reports = standing.layers.iter();
+            let report = reports.find(|report| report.layer == layer.name());
+            let why = match report.map(|report| &report.state) {
+                Some(LayerState::Held | LayerState::Covered(_)) => continue,
+                Some(LayerState::Refused(why)) => why.clone(),
+                None => "the worker does not say how it stands".to_owned(),
+            };
+            return Err(WorkerError::Confinement {
+                layer: layer.name().to_owned(),
+                why,
+            });
         }
         Ok(())
     }
@@ -208,9 +216,14 @@ fn send_end(control: &UnixStream, end: &End) -> io::Result<()> {
 impl WorkerPlan {
     /// Workers of a program that cannot be started.
     pub(super) fn without_a_program() -> Self {
+        Self::of("/dev/null".into())
+    }
+
+    /// Workers of this program, with a lane each.
+    pub(super) fn of(program: std::path::PathBuf) -> Self {
         Self {
             confined: Confined {
-                program: "/dev/null".into(),
+                program,
                 user: None,
                 compile: keyway_runtime::CompileLimits::default(),
                 compile_wall_seconds_max: 1,
@@ -222,5 +235,33 @@ impl WorkerPlan {
             worker_memory_bytes_max: 1 << 20,
             cpu_seconds_max: 60,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keyway_ipc::LayerReport;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_is_silent_about_a_layer_is_not_admitted() {
+        let plan = WorkerPlan::without_a_program();
+        let report = |layer: Layer| LayerReport {
+            layer: layer.name().to_owned(),
+            state: LayerState::Held,
+        };
+        let whole = Standing {
+            quick_reset: true,
+            layers: Layer::ALL.map(report).into(),
+        };
+        assert!(plan.admit(&whole).is_ok());
+        for layer in Layer::ALL {
+            let mut silent = whole.clone();
+            silent.layers.retain(|report| report.layer != layer.name());
+            let said = plan.admit(&silent).map_err(|error| error.to_string());
+            assert!(said.is_err_and(|said| said.contains(layer.name())));
+        }
+        assert!(plan.admit(&Standing::default()).is_err());
     }
 }

@@ -83,16 +83,19 @@ struct Record {
     crashes: Vec<Instant>,
     /// Since it was told of them last.
     wedged: Vec<Instant>,
+    /// Likewise.
+    killed: Vec<Instant>,
 }
 
 impl Record {
     /// Forgets what lies too far back, and says whether anything is left.
     fn is_kept(&mut self, now: Instant) -> bool {
-        for times in [&mut self.crashes, &mut self.wedged] {
+        for times in [&mut self.crashes, &mut self.wedged, &mut self.killed] {
             times.retain(|at| now.duration_since(*at) < STRIKE_WINDOW);
         }
         !self.crashes.is_empty()
             || !self.wedged.is_empty()
+            || !self.killed.is_empty()
             || self.alone_until.is_some_and(|until| now < until)
     }
 }
@@ -157,38 +160,31 @@ impl Suspicion {
     }
 
     fn strike(&mut self, component: Digest, crash: Crash, now: Instant) -> Option<Notice> {
-        // A machine that is slow, or short of memory, can look like this, and calls of
-        // many made a worker old, so it costs no more than company.
-        if crash == Crash::Wedged {
-            return self.wedge(component, now);
-        }
-        if matches!(crash, Crash::Killed | Crash::Spent) {
-            return None;
-        }
         let record = self.records.get_mut(&component)?;
-        record.crashes.push(now);
+        // A machine that is slow, or short of memory, can look like the first three, so
+        // they cost no more than company, and are told.
+        match crash {
+            Crash::Wedged => {
+                let workers = so_many_again(&mut record.wedged, now)?;
+                return Some(Notice::Wedged { component, workers });
+            }
+            Crash::Killed | Crash::Spent => {
+                let workers = so_many_again(&mut record.killed, now)?;
+                return Some(Notice::Killed { component, workers });
+            }
+            Crash::Ended { .. } | Crash::Forbidden => record.crashes.push(now),
+        }
         let is_over = crash == Crash::Forbidden || record.crashes.len() >= COMPONENT_CRASHES_MAX;
         if !is_over || self.quarantined.contains_key(&component) {
             return None;
         }
         let why = format!(
-            "{crash}; it ended {} of its workers within {} s (component_crashes_max = {COMPONENT_CRASHES_MAX})",
+            "{crash}; it ended {} of its workers within {} s (`COMPONENT_CRASHES_MAX` = {COMPONENT_CRASHES_MAX})",
             record.crashes.len(),
             STRIKE_WINDOW.as_secs(),
         );
         self.quarantine(component, why.clone());
         Some(Notice::Quarantined { component, why })
-    }
-
-    /// Told of as many as would be a quarantine, and then of as many again.
-    fn wedge(&mut self, component: Digest, now: Instant) -> Option<Notice> {
-        let wedged = &mut self.records.get_mut(&component)?.wedged;
-        wedged.push(now);
-        let workers = wedged.len();
-        (workers >= COMPONENT_CRASHES_MAX).then(|| {
-            wedged.clear();
-            Notice::Wedged { component, workers }
-        })
     }
 
     /// Whether a component has a worker of its own for now.
@@ -215,9 +211,21 @@ impl Suspicion {
         if let Some(record) = self.records.get_mut(component) {
             record.crashes.clear();
             record.wedged.clear();
+            record.killed.clear();
             record.alone_until = Some(now + PROBATION);
         }
     }
+}
+
+/// One more; and how many, once they are as many as would be a quarantine, and then as many
+/// again.
+fn so_many_again(times: &mut Vec<Instant>, now: Instant) -> Option<usize> {
+    times.push(now);
+    let workers = times.len();
+    (workers >= COMPONENT_CRASHES_MAX).then(|| {
+        times.clear();
+        workers
+    })
 }
 
 #[cfg(test)]
@@ -325,12 +333,6 @@ mod tests {
         let mut suspicion = Suspicion::default();
         let now = Instant::now();
         assert_eq!(own(&mut suspicion, "slow", Crash::Wedged, now), None);
-        for signal in [libc::SIGKILL, libc::SIGXCPU] {
-            for _ in 0..10 {
-                let crash = Crash::by(Some(signal));
-                assert_eq!(own(&mut suspicion, "slow", crash, now), None);
-            }
-        }
         assert!(suspicion.is_alone(&digest("slow"), now));
         assert_eq!(suspicion.quarantined(&digest("slow")), None);
     }
@@ -355,6 +357,33 @@ mod tests {
         for _ in 0..10 {
             now += STRIKE_WINDOW + Duration::from_secs(1);
             assert_eq!(own(&mut suspicion, "slow", Crash::Wedged, now), None);
+        }
+    }
+
+    #[test]
+    fn a_component_whose_own_workers_are_killed_again_and_again_is_told_of_and_runs_on() {
+        let mut suspicion = Suspicion::default();
+        let mut now = Instant::now();
+        // By the kernel for want of memory, and by its limit on processor time: both count.
+        let mut signals = [libc::SIGKILL, libc::SIGXCPU].into_iter().cycle();
+        let mut killed = |suspicion: &mut Suspicion, now| {
+            let crash = Crash::by(signals.next());
+            own(suspicion, "large", crash, now)
+        };
+        for _ in 0..3 {
+            for _ in 1..COMPONENT_CRASHES_MAX {
+                assert_eq!(killed(&mut suspicion, now), None);
+            }
+            let told = Notice::Killed {
+                component: digest("large"),
+                workers: COMPONENT_CRASHES_MAX,
+            };
+            assert_eq!(killed(&mut suspicion, now), Some(told));
+            assert_eq!(suspicion.quarantined(&digest("large")), None);
+        }
+        for _ in 0..10 {
+            now += STRIKE_WINDOW + Duration::from_secs(1);
+            assert_eq!(killed(&mut suspicion, now), None);
         }
     }
 

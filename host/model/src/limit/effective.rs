@@ -1,13 +1,17 @@
 //! What holds for one call: platform, workspace and manifest together.
 
-use super::{FRAMED_BYTES_MAX, Level, LimitName, LimitSet, Limits};
+use super::{FRAMED_BYTES_MAX, Level, LimitName, LimitSet, Limits, SCRATCH_NAME_BYTES_MAX};
 
-/// Limits of what travels in one frame between broker and worker.
-const FRAMED: [&str; 4] = [
-    "value_bytes_max",
-    "host_call_bytes_max",
-    "state_value_bytes_max",
-    "response_header_bytes_max",
+/// Limits of what travels in one frame between broker and worker, and the most bytes of
+/// each that they count.
+pub(super) const FRAMED: [(&str, usize); 7] = [
+    ("value_bytes_max", 1),
+    ("host_call_bytes_max", 1),
+    ("state_value_bytes_max", 1),
+    ("response_header_bytes_max", 1),
+    ("log_bytes_max", 1),
+    ("log_line_bytes_max", 1),
+    ("scratch_files_max", SCRATCH_NAME_BYTES_MAX),
 ];
 
 /// The platform's limits.
@@ -57,14 +61,14 @@ impl PlatformLimits {
                 "no manifest may ask for `{name}`: set it in [limits] and leave it out of [ceiling]"
             ));
         }
-        let mut framed = FRAMED
-            .iter()
-            .filter_map(|name| name.parse::<LimitName>().ok());
-        if let Some(name) = framed.find(|name| ceiling.value(*name) > FRAMED_BYTES_MAX as u64) {
-            return Err(format!(
-                "`{name}` = {} is more than travels between broker and worker at once, `FRAMED_BYTES_MAX` ({FRAMED_BYTES_MAX}): say less",
-                ceiling.value(name)
-            ));
+        for (name, each) in FRAMED {
+            let most = (FRAMED_BYTES_MAX / each) as u64;
+            let value = name.parse().map_or(0, |name| ceiling.value(name));
+            if value > most {
+                return Err(format!(
+                    "`{name}` = {value} is more than travels between broker and worker at once, {most} by `FRAMED_BYTES_MAX` ({FRAMED_BYTES_MAX}): say less"
+                ));
+            }
         }
         Ok(Self { default, ceiling })
     }

@@ -148,6 +148,7 @@ pub(super) fn read(node: &Node<'_>, tally: &Tally) -> Result<Schema, ManifestErr
     let mut walk = Walk {
         here: Vec::new(),
         depth: 0,
+        path_bytes: 0,
         sensitive: SensitivePaths::default(),
         in_condition: false,
         tally,
@@ -159,11 +160,16 @@ pub(super) fn read(node: &Node<'_>, tally: &Tally) -> Result<Schema, ManifestErr
     })
 }
 
+/// What the keyword that holds a schema adds to its path: the longest, or a number more.
+const KEYWORD_BYTES: usize = 24;
+
 /// Where the walk stands in the instance that the schema describes.
 struct Walk<'t> {
     here: Vec<Step>,
     /// Schemas around the one that is read.
     depth: usize,
+    /// Bytes of the names on the way to it.
+    path_bytes: usize,
     sensitive: SensitivePaths,
     in_condition: bool,
     tally: &'t Tally,
@@ -181,6 +187,8 @@ impl Walk<'_> {
         if matches!(node.value, DeValue::Boolean(_)) {
             return Ok(());
         }
+        let path_bytes = self.path_bytes + self.depth * KEYWORD_BYTES;
+        self.tally.paths(1 + node.len(), path_bytes, node)?;
         self.depth += 1;
         for (name, value) in node.fields()? {
             let keyword = keyword(name).ok_or_else(|| unknown(name, &value))?;
@@ -220,13 +228,27 @@ impl Walk<'_> {
                 .try_for_each(|schema| self.below(Step::Any, &schema)),
             Keyword::Properties => value.fields()?.try_for_each(|(name, schema)| {
                 self.tally.name(name, &schema)?;
-                self.below(Step::Key(name.to_owned()), &schema)
+                let step = Step::Key(name.to_owned());
+                self.named(name, |walk| walk.below(step, &schema))
             }),
             Keyword::Patterns => value.fields()?.try_for_each(|(pattern, schema)| {
                 self.tally.pattern(pattern, &schema)?;
-                self.below(Step::Any, &schema)
+                self.named(pattern, |walk| walk.below(Step::Any, &schema))
             }),
         }
+    }
+
+    /// Reads what stands below a name; in a path, two characters become two each.
+    fn named(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Self) -> Result<(), ManifestError>,
+    ) -> Result<(), ManifestError> {
+        let before = self.path_bytes;
+        self.path_bytes += 1 + name.len() + name.matches(['~', '/']).count();
+        let result = read(self);
+        self.path_bytes = before;
+        result
     }
 
     fn below(&mut self, step: Step, node: &Node<'_>) -> Result<(), ManifestError> {

@@ -48,6 +48,11 @@ struct Lines<'t> {
     starts: Vec<usize>,
     /// Values that were read, and keys.
     nodes: Cell<usize>,
+    /// The offset and the place that were asked for last: what comes next in the same line
+    /// is counted from there.
+    last: Cell<(usize, Place)>,
+    #[cfg(test)]
+    counted_bytes: Cell<usize>,
 }
 
 impl<'t> Lines<'t> {
@@ -57,6 +62,9 @@ impl<'t> Lines<'t> {
             text,
             starts: std::iter::once(0).chain(later).collect(),
             nodes: Cell::new(0),
+            last: Cell::new((0, Place { line: 1, column: 1 })),
+            #[cfg(test)]
+            counted_bytes: Cell::new(0),
         }
     }
 
@@ -69,11 +77,20 @@ impl<'t> Lines<'t> {
             .get(line.saturating_sub(1))
             .copied()
             .unwrap_or(0);
-        let before = self.text.get(start..offset).unwrap_or_default();
-        Place {
+        let (from, column) = match self.last.get() {
+            (last, place) if place.line == line && last <= offset => (last, place.column),
+            _ => (start, 1),
+        };
+        let between = self.text.get(from..offset).unwrap_or_default();
+        #[cfg(test)]
+        self.counted_bytes
+            .set(self.counted_bytes.get() + between.len());
+        let place = Place {
             line,
-            column: before.chars().count() + 1,
-        }
+            column: column + between.chars().count(),
+        };
+        self.last.set((offset, place));
+        place
     }
 
     fn value(&self, raw: &'t RawValue, level: usize) -> Result<Located, RecipeError> {
@@ -164,5 +181,40 @@ impl<'de> Visitor<'de> for Fields {
             fields.push(field);
         }
         Ok(fields)
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_in_one_long_line_are_counted_once() {
+        let list = vec!["1"; 10_000].join(", ");
+        let text = format!("{{\"é\": [{list}], \"é\\u0061\": {{\"b\": [\"ü\", 2]}}}}");
+        let lines = Lines::of(&text);
+        let raw: &RawValue = serde_json::from_str(&text).unwrap();
+        let read = lines.value(raw, 0).unwrap();
+        assert!(lines.counted_bytes.get() <= text.len());
+        // The last value of all: in characters, and not in bytes.
+        let last = text.chars().count() - "2]}}".len() + 1;
+        let Content::Map(fields) = read.content else {
+            panic!("it is a map")
+        };
+        let Content::Map(inner) = &fields[1].1.content else {
+            panic!("it is a map")
+        };
+        let Content::List(elements) = &inner[0].1.content else {
+            panic!("it is a list")
+        };
+        let place = elements[1].place;
+        assert_eq!((place.line, place.column), (1, last));
+        assert_eq!(fields[1].0.name, "éa");
     }
 }

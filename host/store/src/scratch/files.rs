@@ -179,5 +179,5 @@ const fn limit(name: &'static str, value: u64) -> ScratchError {
 }
 
 fn chunk_limit() -> ScratchError {
-    limit("scratch_chunk_bytes_max", SCRATCH_CHUNK_BYTES_MAX.into())
+    limit("SCRATCH_CHUNK_BYTES_MAX", SCRATCH_CHUNK_BYTES_MAX.into())
 }

@@ -87,7 +87,7 @@ impl Room {
         let own = own.saturating_add(bytes);
         if own > SCRATCH_WORKSPACE_BYTES_MAX {
             return Err(ScratchError::Limit {
-                name: "scratch_workspace_bytes_max",
+                name: "SCRATCH_WORKSPACE_BYTES_MAX",
                 value: SCRATCH_WORKSPACE_BYTES_MAX,
             });
         }
@@ -95,7 +95,7 @@ impl Room {
         // As much as it has itself stays free for the others.
         if total.saturating_add(own) > SCRATCH_TOTAL_BYTES_MAX {
             return Err(ScratchError::Limit {
-                name: "scratch_total_bytes_max",
+                name: "SCRATCH_TOTAL_BYTES_MAX",
                 value: SCRATCH_TOTAL_BYTES_MAX,
             });
         }

@@ -245,11 +245,11 @@ async fn each_limit_is_refused_with_its_name_and_value() {
     );
     let chunk = u64::from(SCRATCH_CHUNK_BYTES_MAX);
     let refused = call.read("a", 0, SCRATCH_CHUNK_BYTES_MAX + 1).await;
-    assert_eq!(limit_of(refused), ("scratch_chunk_bytes_max", chunk));
+    assert_eq!(limit_of(refused), ("SCRATCH_CHUNK_BYTES_MAX", chunk));
     let refused = call
         .write("a", 0, &vec![0; SCRATCH_CHUNK_BYTES_MAX as usize + 1])
         .await;
-    assert_eq!(limit_of(refused), ("scratch_chunk_bytes_max", chunk));
+    assert_eq!(limit_of(refused), ("SCRATCH_CHUNK_BYTES_MAX", chunk));
 }
 
 #[tokio::test]
@@ -270,7 +270,7 @@ async fn a_workspace_and_the_deployment_hold_only_so_much_and_an_end_gives_it_ba
     let mut mine = holding(1, OWN).unwrap();
     let elsewhere = of(1, Environment::Production);
     let refused = room.call_dir(elsewhere).unwrap().hold(1);
-    assert_eq!(limit_of(refused), ("scratch_workspace_bytes_max", OWN));
+    assert_eq!(limit_of(refused), ("SCRATCH_WORKSPACE_BYTES_MAX", OWN));
     mine.free(10);
     room.call_dir(elsewhere).unwrap().hold(10).unwrap();
     mine.hold(10).unwrap();
@@ -278,7 +278,7 @@ async fn a_workspace_and_the_deployment_hold_only_so_much_and_an_end_gives_it_ba
     let others = [2, 3].map(|tenant| holding(tenant, OWN).unwrap());
     let left = TOTAL - 3 * OWN;
     let refused = holding(4, left / 2 + 1).map(drop);
-    assert_eq!(limit_of(refused), ("scratch_total_bytes_max", TOTAL));
+    assert_eq!(limit_of(refused), ("SCRATCH_TOTAL_BYTES_MAX", TOTAL));
     let fourth = holding(4, left / 2).unwrap();
     holding(5, left / 4).expect("those that come later have something, too");
     drop((mine, others, fourth));

@@ -13,8 +13,9 @@ use wasm_encoder::{
     Function, FunctionSection, GlobalSection, GlobalType, ImportSection, Instruction as I, MemArg,
     MemorySection, MemoryType, Module, TypeSection, ValType,
 };
-use wasmparser::{ExternalKind, FuncType, Parser, Payload, TypeRef};
+use wasmparser::{ExternalKind, FuncType};
 
+use super::shape::{Shape, value};
 use super::world::Surface;
 #[cfg(test)]
 pub(crate) use aloud::{HostFunction, driver_aloud};
@@ -38,19 +39,12 @@ const PROGRAM_END: u32 = 1;
 const NEXT_REGISTER: u32 = 2;
 const NEXT_FREE: u32 = 3;
 
-struct Shape {
-    types: Vec<FuncType>,
-    imports: Vec<(String, String, u32)>,
-    functions: Vec<u32>,
-    exports: Vec<(String, ExternalKind, u32)>,
-}
-
 /// What is done right before the function of this number is called.
 type Before<'a> = &'a dyn Fn(u32, &mut Vec<I<'static>>);
 
 /// The driver as a component, and how many functions of the host it can call.
 pub(crate) fn driver(surface: &Surface) -> (Vec<u8>, usize) {
-    let shape = shape(&surface.module);
+    let shape = Shape::of(&surface.module);
     let module = module(&shape, &|_, _| {}, &[]);
     (component(surface, module), shape.imports.len())
 }
@@ -58,57 +52,6 @@ pub(crate) fn driver(surface: &Surface) -> (Vec<u8>, usize) {
 fn component(surface: &Surface, module: Vec<u8>) -> Vec<u8> {
     let component = surface.component(module);
     component.expect("it has the shape of a connector")
-}
-
-fn shape(module: &[u8]) -> Shape {
-    let mut shape = Shape {
-        types: Vec::new(),
-        imports: Vec::new(),
-        functions: Vec::new(),
-        exports: Vec::new(),
-    };
-    for payload in Parser::new(0).parse_all(module) {
-        match payload.unwrap() {
-            Payload::TypeSection(types) => {
-                shape
-                    .types
-                    .extend(types.into_iter_err_on_gc_types().map(Result::unwrap));
-            }
-            Payload::ImportSection(imports) => {
-                for import in imports.into_imports() {
-                    let import = import.unwrap();
-                    let TypeRef::Func(of) = import.ty else {
-                        continue;
-                    };
-                    shape
-                        .imports
-                        .push((import.module.to_owned(), import.name.to_owned(), of));
-                }
-            }
-            Payload::FunctionSection(functions) => shape
-                .functions
-                .extend(functions.into_iter().map(Result::unwrap)),
-            Payload::ExportSection(exports) => {
-                for export in exports {
-                    let export = export.unwrap();
-                    shape
-                        .exports
-                        .push((export.name.to_owned(), export.kind, export.index));
-                }
-            }
-            _ => {}
-        }
-    }
-    shape
-}
-
-fn value(of: &wasmparser::ValType) -> ValType {
-    match of {
-        wasmparser::ValType::I64 => ValType::I64,
-        wasmparser::ValType::F32 => ValType::F32,
-        wasmparser::ValType::F64 => ValType::F64,
-        _ => ValType::I32,
-    }
 }
 
 /// `names` are bytes for [`Before`] to use.

@@ -5,7 +5,9 @@
 //! host's may panic under it.
 
 mod driver;
+pub(crate) mod outline;
 mod replies;
+mod shape;
 pub(crate) mod world;
 
 use std::cell::RefCell;
@@ -15,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use keyway_ipc::{
-    CallId, CallOutcome, Entrance, Invoke, Link, ToBroker, ToWorker, Trap, in_process,
+    CallId, CallOutcome, Entrance, Invoke, Link, ToBroker, ToWorker, Trap, Usage, in_process,
 };
 use keyway_model::Digest;
 use keyway_model::limit::{CallLimits, Quotas};
@@ -153,13 +155,14 @@ impl Sandbox {
         self.send(ToWorker::Unload { artifact });
     }
 
-    /// Calls a component and answers what it asks for out of `answers`.
+    /// Calls a component and answers what it asks for out of `answers`; gives what
+    /// it consumed, too.
     pub(crate) fn call(
         &mut self,
         artifact: Digest,
         entrance: Entrance,
         answers: &mut Input<'_>,
-    ) -> CallOutcome {
+    ) -> (CallOutcome, Usage) {
         self.call_within(&limits(), artifact, entrance, answers, &mut |_| {})
     }
 
@@ -178,7 +181,8 @@ impl Sandbox {
             cpu_ms_max: 5_000,
             ..limits()
         };
-        self.call_within(&limits, artifact, entrance, answers, hear)
+        let (outcome, _) = self.call_within(&limits, artifact, entrance, answers, hear);
+        outcome
     }
 
     fn call_within(
@@ -188,7 +192,7 @@ impl Sandbox {
         entrance: Entrance,
         answers: &mut Input<'_>,
         hear: &mut dyn FnMut(&ToBroker),
-    ) -> CallOutcome {
+    ) -> (CallOutcome, Usage) {
         let panics = PANICS.load(Ordering::Relaxed);
         self.calls += 1;
         let call = CallId(self.calls);
@@ -204,7 +208,7 @@ impl Sandbox {
             reserved_headers: vec!["authorization".to_owned()],
             parameters,
         })));
-        let outcome = self.until_done(call, limits, answers, hear);
+        let (outcome, usage) = self.until_done(call, limits, answers, hear);
         let text = match &outcome {
             CallOutcome::Trap(Trap::Component(text) | Trap::Guest(text)) => text.as_str(),
             _ => "",
@@ -218,7 +222,7 @@ impl Sandbox {
             panics,
             "something of the host's panicked"
         );
-        outcome
+        (outcome, usage)
     }
 
     fn until_done(
@@ -227,7 +231,7 @@ impl Sandbox {
         limits: &CallLimits,
         answers: &mut Input<'_>,
         hear: &mut dyn FnMut(&ToBroker),
-    ) -> CallOutcome {
+    ) -> (CallOutcome, Usage) {
         loop {
             let message = self.receive();
             hear(&message);
@@ -251,7 +255,7 @@ impl Sandbox {
                     assert_eq!(of, call);
                     assert!(usage.host_calls <= limits.host_calls_max + 1, "{usage:?}");
                     assert!(usage.memory_bytes <= limits.memory_bytes_max, "{usage:?}");
-                    return outcome;
+                    return (outcome, usage);
                 }
                 ToBroker::Chunk { .. }
                 | ToBroker::ChunkEnd { .. }

@@ -73,7 +73,7 @@ fn is_importable(linked: &[&str], name: &str) -> bool {
 }
 
 /// `wasi:io/poll@0.2.12` is linked by `wasi:io/poll@0.2`.
-fn is_of(linked: &str, name: &str) -> bool {
+pub(crate) fn is_of(linked: &str, name: &str) -> bool {
     name.strip_prefix(linked)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

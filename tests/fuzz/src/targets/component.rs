@@ -1,20 +1,25 @@
 //! Components that nobody wrote: random code of the shape of a connector, which
-//! imports functions of the host as it likes.
+//! imports interfaces of the host as the input says. Its entries call functions of
+//! them, with numbers out of the input, and then what is random.
 //!
 //! Either they are refused with a reason, or each of their exports is called and
 //! ends within its limits.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arbitrary::Unstructured;
 use keyway_ipc::Entrance;
 use keyway_model::limit::TABLES_MAX;
+use keyway_runtime::{World, imports, linked_interfaces};
+use parking_lot::Mutex;
 use wasm_smith::{Config, Module};
 
 use super::Target;
 use crate::input::Input;
+use crate::sandbox::outline::Outline;
 use crate::sandbox::with;
-use crate::sandbox::world::surface;
+use crate::sandbox::world::{is_of, surface};
 
 pub(super) const TARGET: Target = Target {
     name: "component",
@@ -35,18 +40,24 @@ pub(super) const TARGET: Target = Target {
 
 /// How many components were not refused.
 pub(crate) static RUN: AtomicU64 = AtomicU64::new(0);
+/// The linked interfaces whose functions those imported.
+pub(crate) static IMPORTED: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+/// The host calls that those made, as the worker counts them.
+pub(crate) static HOST_CALLS: AtomicU64 = AtomicU64::new(0);
+
+/// Functions of a module beside those that it imports and exports.
+const FURTHER_FUNCTIONS_MAX: usize = 8;
 
 /// What a module may have. The engine takes tables of functions and the
 /// instructions for them, and no references to anything else, which the generator
 /// cannot leave out: most modules `with_references` are refused.
-fn config(with_references: bool) -> Config {
-    let surface = surface();
+fn config(outline: &Outline, with_references: bool) -> Config {
     Config {
-        available_imports: Some(surface.module.clone()),
-        exports: Some(surface.module.clone()),
-        max_funcs: 24,
+        module_shape: Some(outline.module()),
+        max_funcs: outline.functions() + FURTHER_FUNCTIONS_MAX,
         max_instructions: 80,
-        max_memory32_bytes: 4 << 20,
+        // The outline has one, and no second is taken.
+        max_memories: 0,
         max_table_elements: 500,
         // The encoder adds one of its own.
         max_tables: TABLES_MAX as usize - 1,
@@ -72,12 +83,13 @@ fn config(with_references: bool) -> Config {
 fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let mut answers = Input::new(input.piece(128));
+    let outline = Outline::read(surface(), &mut input);
     let mut choices = Unstructured::new(input.rest());
     let with_references = bytes.len().is_multiple_of(4);
-    let Ok(module) = Module::new(config(with_references), &mut choices) else {
+    let Ok(module) = Module::new(config(&outline, with_references), &mut choices) else {
         return;
     };
-    let Ok(component) = surface().component(module.to_bytes()) else {
+    let Ok(component) = surface().component(outline.around(&module.to_bytes())) else {
         return;
     };
     with(|sandbox| {
@@ -85,6 +97,7 @@ fn run(bytes: &[u8]) {
             return;
         };
         RUN.fetch_add(1, Ordering::Relaxed);
+        note_imports(&outline, &component);
         let text = "{}".to_owned();
         for entrance in [
             Entrance::Action {
@@ -99,8 +112,22 @@ fn run(bytes: &[u8]) {
             Entrance::Check,
             Entrance::Run { input: text },
         ] {
-            drop(sandbox.call(artifact, entrance, &mut answers));
+            let (_, usage) = sandbox.call(artifact, entrance, &mut answers);
+            HOST_CALLS.fetch_add(usage.host_calls.into(), Ordering::Relaxed);
         }
         sandbox.unload(artifact);
     });
+}
+
+/// Notes which linked interfaces a component imports for their functions: it may
+/// import others for their types alone.
+fn note_imports(outline: &Outline, component: &[u8]) {
+    let imported = imports(component).expect("it is not refused");
+    let linked = linked_interfaces(World::Connector);
+    let mut noted = IMPORTED.lock();
+    for interface in outline.interfaces() {
+        if imported.iter().any(|it| it == interface) {
+            noted.extend(linked.iter().copied().filter(|it| is_of(it, interface)));
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use super::{
     Attempt, DATAGRAM, HERE, INET, PAGE, RW, RWX, RX, STREAM, UNIX, ZERO, map, number,
-    old_processor_mode, protect,
+    old_processor_mode, protect, several,
 };
 
 /// Every attempt.
@@ -391,6 +391,13 @@ pub(super) const ATTEMPTS: &[(&str, Attempt)] = &[
     ("fresh-thread", |_| {
         std::thread::Builder::new().spawn(|| ()).map(drop)
     }),
+    // As far as the layers behind the filter.
+    ("connect-port", several::connect_port),
+    ("listen-port", several::listen_port),
+    ("connect-abstract", several::connect_abstract),
+    ("signal", several::signal),
+    ("memory-file", several::memory_file),
+    ("wait", |_| several::wait()),
     // What a worker does, so that a filter that refuses everything is seen, too.
     ("own-map", |_| map(RW)),
     ("own-time", |p| {

@@ -4,9 +4,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 
 const A: u16 = 1;
@@ -37,13 +39,26 @@ pub(crate) enum DnsAnswer {
     NoName,
     /// These records, of which the message says that it is cut (RFC 1035 section
     /// 4.2.1): whoever believes it asks again, by TCP.
-    Truncated(Vec<DnsRecord>),
+    Truncated(Vec<DnsRecord>, ByTcp),
     /// These records, of which so many bytes are missing.
     Cut(Vec<DnsRecord>, usize),
     /// These records, which the message says are so many.
     Counted(Vec<DnsRecord>, u16),
     /// Nothing.
     Silence,
+}
+
+/// What is said by TCP to who was told that an answer is cut.
+#[derive(Clone, Debug)]
+pub(crate) enum ByTcp {
+    /// Nothing: the connection is closed.
+    Nothing,
+    /// These records.
+    Records(Vec<DnsRecord>),
+    /// These records, of which so many bytes are missing when the connection is closed.
+    Cut(Vec<DnsRecord>, usize),
+    /// These records, of which so many bytes never come.
+    Stalled(Vec<DnsRecord>, usize),
 }
 
 impl DnsAnswer {
@@ -53,43 +68,35 @@ impl DnsAnswer {
     }
 }
 
-/// Listens on 127.0.0.1 until it is dropped.
+/// Listens on 127.0.0.1, by UDP and TCP, until it is dropped.
 pub(crate) struct NameServer {
     pub(crate) address: SocketAddr,
-    asked: Arc<Mutex<Vec<(String, u16)>>>,
-    task: JoinHandle<()>,
+    asked: Asked,
+    asked_by_tcp: Arc<AtomicUsize>,
+    tasks: [JoinHandle<()>; 2],
 }
+
+/// Names and types that were asked for by UDP.
+type Asked = Arc<Mutex<Vec<(String, u16)>>>;
 
 impl NameServer {
     /// Says to the n-th query for the IPv4 addresses of a name what `answer`
-    /// gives for `(name, n)`, and to queries for IPv6 addresses the same.
+    /// gives for `(name, n)`, and to queries for IPv6 addresses the same. Only
+    /// those by UDP count.
     pub(crate) async fn answering(
-        answer: impl Fn(&str, usize) -> DnsAnswer + Send + 'static,
+        answer: impl Fn(&str, usize) -> DnsAnswer + Send + Sync + 'static,
     ) -> Self {
-        let socket = bind().await;
-        let address = socket.local_addr().unwrap();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&asked);
-        let task = tokio::spawn(async move {
-            let mut buffer = [0; 1500];
-            while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
-                let query = buffer.get(..length).unwrap();
-                let (name, kind) = question(query);
-                noted.lock().push((name.clone(), kind));
-                let turn = noted
-                    .lock()
-                    .iter()
-                    .filter(|(n, k)| (n, *k) == (&name, kind))
-                    .count();
-                if let Some(reply) = message(query, &name, kind, &answer(&name, turn)) {
-                    socket.send_to(&reply, from).await.unwrap();
-                }
-            }
-        });
+        let (udp, tcp) = bind().await;
+        let address = udp.local_addr().unwrap();
+        let (asked, asked_by_tcp) = (Asked::default(), Arc::new(AtomicUsize::new(0)));
+        let answer = Arc::new(answer);
+        let by_udp = serve_udp(udp, Arc::clone(&asked), Arc::clone(&answer));
+        let by_tcp = serve_tcp(tcp, Arc::clone(&asked), Arc::clone(&asked_by_tcp), answer);
         Self {
             address,
             asked,
-            task,
+            asked_by_tcp,
+            tasks: [tokio::spawn(by_udp), tokio::spawn(by_tcp)],
         }
     }
 
@@ -102,21 +109,126 @@ impl NameServer {
             .count()
     }
 
-    /// How many queries there were.
+    /// How many queries there were by UDP.
     pub(crate) fn queries(&self) -> usize {
         self.asked.lock().len()
+    }
+
+    /// How many queries there were by TCP.
+    pub(crate) fn queries_by_tcp(&self) -> usize {
+        self.asked_by_tcp.load(Ordering::SeqCst)
     }
 }
 
 impl Drop for NameServer {
     fn drop(&mut self) {
-        self.task.abort();
+        for task in &self.tasks {
+            task.abort();
+        }
     }
 }
 
+/// Two sockets with one port.
 #[expect(clippy::disallowed_methods, reason = "the name server of the tests")]
-async fn bind() -> UdpSocket {
-    UdpSocket::bind("127.0.0.1:0").await.unwrap()
+async fn bind() -> (UdpSocket, TcpListener) {
+    loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        // Somebody else may listen there by TCP.
+        if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
+            return (udp, tcp);
+        }
+    }
+}
+
+async fn serve_udp(
+    socket: UdpSocket,
+    asked: Asked,
+    answer: Arc<impl Fn(&str, usize) -> DnsAnswer>,
+) {
+    let mut buffer = [0; 1500];
+    while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+        let query = buffer.get(..length).unwrap();
+        let (name, kind) = question(query);
+        asked.lock().push((name.clone(), kind));
+        let said = answer(&name, turn(&asked, &name, kind));
+        if let Some(reply) = message(query, &name, kind, &said) {
+            socket.send_to(&reply, from).await.unwrap();
+        }
+    }
+}
+
+/// How often a name was asked for.
+fn turn(asked: &Asked, name: &str, kind: u16) -> usize {
+    let asked = asked.lock();
+    asked
+        .iter()
+        .filter(|(n, k)| n == name && *k == kind)
+        .count()
+}
+
+async fn serve_tcp(
+    listener: TcpListener,
+    asked: Asked,
+    asked_by_tcp: Arc<AtomicUsize>,
+    answer: Arc<impl Fn(&str, usize) -> DnsAnswer + Send + Sync + 'static>,
+) {
+    while let Ok((mut tcp, _)) = listener.accept().await {
+        let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
+        let asked_by_tcp = Arc::clone(&asked_by_tcp);
+        tokio::spawn(async move {
+            while let Some(query) = next_query(&mut tcp).await {
+                asked_by_tcp.fetch_add(1, Ordering::SeqCst);
+                let (name, kind) = question(&query);
+                let said = answer(&name, turn(&asked, &name, kind));
+                let goes_on = say_by_tcp(&mut tcp, &query, &name, kind, said).await;
+                if goes_on.is_none() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// A query, behind its length in two bytes (RFC 1035 section 4.2.2).
+async fn next_query(tcp: &mut TcpStream) -> Option<Vec<u8>> {
+    let length = tcp.read_u16().await.ok()?;
+    let mut query = vec![0; usize::from(length)];
+    tcp.read_exact(&mut query).await.ok()?;
+    Some(query)
+}
+
+/// `None` if the connection is to be closed.
+async fn say_by_tcp(
+    tcp: &mut TcpStream,
+    query: &[u8],
+    name: &str,
+    kind: u16,
+    said: DnsAnswer,
+) -> Option<()> {
+    let (said, missing, is_stalled) = match said {
+        DnsAnswer::Truncated(_, ByTcp::Nothing) => return None,
+        DnsAnswer::Truncated(_, ByTcp::Records(records)) => (DnsAnswer::Records(records), 0, false),
+        DnsAnswer::Truncated(_, ByTcp::Cut(records, missing)) => {
+            (DnsAnswer::Records(records), missing, false)
+        }
+        DnsAnswer::Truncated(_, ByTcp::Stalled(records, missing)) => {
+            (DnsAnswer::Records(records), missing, true)
+        }
+        DnsAnswer::Records(_)
+        | DnsAnswer::NoName
+        | DnsAnswer::Cut(..)
+        | DnsAnswer::Counted(..)
+        | DnsAnswer::Silence => (said, 0, false),
+    };
+    let message = message(query, name, kind, &said)?;
+    let length = u16::try_from(message.len()).unwrap().to_be_bytes();
+    let mut sent = [&length[..], &message[..]].concat();
+    sent.truncate(sent.len() - missing);
+    tcp.write_all(&sent).await.ok()?;
+    if is_stalled {
+        std::future::pending::<()>().await;
+    }
+    (missing == 0).then_some(())
 }
 
 /// Name and type of a message's one question, which begins at byte 12.
@@ -138,14 +250,14 @@ fn question(query: &[u8]) -> (String, u16) {
 fn message(query: &[u8], name: &str, kind: u16, answer: &DnsAnswer) -> Option<Vec<u8>> {
     let (records, code) = match answer {
         DnsAnswer::Records(records)
-        | DnsAnswer::Truncated(records)
+        | DnsAnswer::Truncated(records, _)
         | DnsAnswer::Cut(records, _)
         | DnsAnswer::Counted(records, _) => (written(records, name, kind), 0),
         DnsAnswer::NoName => (Vec::new(), CODE_NAME_ERROR),
         DnsAnswer::Silence => return None,
     };
     let (truncated, missing, more) = match answer {
-        DnsAnswer::Truncated(_) => (FLAG_TRUNCATED, 0, None),
+        DnsAnswer::Truncated(..) => (FLAG_TRUNCATED, 0, None),
         DnsAnswer::Cut(_, missing) => (0, *missing, None),
         DnsAnswer::Counted(_, count) => (0, 0, Some(*count)),
         DnsAnswer::Records(_) | DnsAnswer::NoName | DnsAnswer::Silence => (0, 0, None),

@@ -8,7 +8,7 @@ mod upstream;
 
 pub(crate) use authority::{Authority, TlsUpstream, self_signed, self_signed_and_pin};
 pub(crate) use bench::{Bench, BenchBuilder, Credential};
-pub(crate) use dns::{DnsAnswer, DnsRecord, NameServer};
+pub(crate) use dns::{ByTcp, DnsAnswer, DnsRecord, NameServer};
 pub(crate) use upstream::{Seen, Upstream, next_request, reply};
 
 use bytes::Bytes;

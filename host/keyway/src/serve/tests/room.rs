@@ -8,7 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use keyway_model::limit::{
-    LISTENER_BUFFER_BYTES_MAX, LISTENER_STREAMS_MAX, SOCKET_CONNECTIONS_MAX,
+    LISTENER_BUFFER_BYTES_MAX, LISTENER_STREAM_WINDOW_BYTES, LISTENER_STREAMS_MAX,
+    SOCKET_CONNECTIONS_MAX,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{UnixListener, UnixStream};
@@ -87,24 +88,57 @@ async fn a_head_that_is_longer_than_it_may_be_is_refused() -> io::Result<()> {
     Ok(())
 }
 
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+
+const REFUSED_STREAM: u32 = 7;
+const FLOW_CONTROL_ERROR: u32 = 3;
+
+/// `POST /` of `x`, whose body follows.
+const POST: [u8; 6] = [0x83, 0x86, 0x84, 0x41, 1, b'x'];
+
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<Vec<u8>> {
-    let length = u8::try_from(payload.len()).map_err(io::Error::other)?;
-    let head = [0, 0, length, kind, flags];
+    let [high, low] = u16::try_from(payload.len())
+        .map_err(io::Error::other)?
+        .to_be_bytes();
+    let head = [0, high, low, kind, flags];
     Ok([head.as_slice(), &stream.to_be_bytes(), payload].concat())
+}
+
+/// The next frame of a server: its kind, its stream and what it holds.
+async fn next_frame(client: &mut DuplexStream) -> io::Result<(u8, u32, Vec<u8>)> {
+    let mut head = [0; 9];
+    client.read_exact(&mut head).await?;
+    let [_, high, low, kind, _, stream @ ..] = head;
+    let mut payload = vec![0; usize::from(high) << 8 | usize::from(low)];
+    client.read_exact(&mut payload).await?;
+    Ok((kind, u32::from_be_bytes(stream), payload))
+}
+
+/// The last four bytes as a number.
+fn number(payload: &[u8]) -> Option<u32> {
+    payload.last_chunk().map(|bytes| u32::from_be_bytes(*bytes))
+}
+
+fn greeting() -> io::Result<Vec<u8>> {
+    let settings = frame(SETTINGS, 0, 0, &[])?;
+    Ok([b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", settings.as_slice()].concat())
+}
+
+/// One whose calls nobody answers, and whose bodies nobody reads.
+fn client_of_nobody() -> DuplexStream {
+    client_of(Router::default().fallback(pending::<StatusCode>))
 }
 
 #[tokio::test]
 async fn one_connection_has_so_many_requests_at_once_and_a_further_one_is_refused() -> io::Result<()>
 {
-    const HEADERS: u8 = 1;
-    const RST_STREAM: u8 = 3;
-    const SETTINGS: u8 = 4;
-    const REFUSED_STREAM: u32 = 7;
-    // Nobody is answered.
-    let never: Router = Router::default().fallback(pending::<StatusCode>);
-    let mut client = client_of(never);
-    let mut said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    said.extend(frame(SETTINGS, 0, 0, &[])?);
+    let mut client = client_of_nobody();
+    let mut said = greeting()?;
     // `GET /` of `x`, again and again.
     let request = [0x82, 0x86, 0x84, 0x41, 1, b'x'];
     for number in 0..=LISTENER_STREAMS_MAX {
@@ -112,15 +146,51 @@ async fn one_connection_has_so_many_requests_at_once_and_a_further_one_is_refuse
     }
     client.write_all(&said).await?;
     loop {
-        let mut head = [0; 9];
-        client.read_exact(&mut head).await?;
-        let [_, high, low, kind, _, stream @ ..] = head;
-        let mut payload = vec![0; usize::from(high) << 8 | usize::from(low)];
-        client.read_exact(&mut payload).await?;
+        let (kind, stream, payload) = next_frame(&mut client).await?;
         assert_ne!(kind, HEADERS, "somebody was answered");
         if kind == RST_STREAM {
-            assert_eq!(u32::from_be_bytes(stream), 2 * LISTENER_STREAMS_MAX + 1);
+            assert_eq!(stream, 2 * LISTENER_STREAMS_MAX + 1);
             assert_eq!(payload, REFUSED_STREAM.to_be_bytes());
+            return Ok(());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_nobody_reads_leaves_others_of_its_connection_room() -> io::Result<()> {
+    const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
+    /// What a connection has before anybody says more.
+    const CONNECTION_WINDOW_BYTES: u32 = 65_535;
+    let mut client = client_of_nobody();
+    client.write_all(&greeting()?).await?;
+    let (mut of_one, mut more) = (None, None);
+    while of_one.is_none() || more.is_none() {
+        match next_frame(&mut client).await? {
+            (SETTINGS, 0, payload) => {
+                let mut settings = payload.chunks_exact(6);
+                let window = settings.find(|one| one.starts_with(&INITIAL_WINDOW_SIZE));
+                of_one = of_one.or(window.and_then(number));
+            }
+            (WINDOW_UPDATE, 0, payload) => more = number(&payload),
+            _ => {}
+        }
+    }
+    let all = more.unwrap_or_default() + CONNECTION_WINDOW_BYTES;
+    assert_eq!(of_one, Some(LISTENER_STREAM_WINDOW_BYTES));
+    assert_eq!(all, LISTENER_STREAMS_MAX * LISTENER_STREAM_WINDOW_BYTES);
+    // One byte more of a body than its window ends it.
+    let mut said = frame(HEADERS, 4, 1, &POST)?;
+    for _ in 0..4 {
+        said.extend(frame(DATA, 0, 1, &[0; 16 << 10])?);
+    }
+    said.extend(frame(DATA, 0, 1, &[0])?);
+    client.write_all(&said).await?;
+    loop {
+        let (kind, _, payload) = next_frame(&mut client).await?;
+        assert_ne!(kind, HEADERS, "somebody was answered");
+        if kind == RST_STREAM || kind == GOAWAY {
+            let code = payload.get(if kind == GOAWAY { 4..8 } else { 0..4 });
+            assert_eq!(code, Some(FLOW_CONTROL_ERROR.to_be_bytes().as_slice()));
             return Ok(());
         }
     }

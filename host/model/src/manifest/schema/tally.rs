@@ -12,13 +12,14 @@ use super::super::error::ManifestError;
 use super::super::reader::{Node, cut};
 use crate::limit::{
     ENUM_MIXED_VALUES_MAX, ENUM_VALUES_MAX, SCHEMA_NAME_BYTES_MAX, SCHEMA_NODES_MAX,
-    SCHEMA_PATTERN_BYTES_MAX, SCHEMA_PATTERNS_MAX, SCHEMA_VALUES_MAX,
+    SCHEMA_PATHS_BYTES_MAX, SCHEMA_PATTERN_BYTES_MAX, SCHEMA_PATTERNS_MAX, SCHEMA_VALUES_MAX,
 };
 
 /// What the schemas that were read so far come to.
 #[derive(Debug, Default)]
 pub(in crate::manifest) struct Tally {
     schemas: Cell<usize>,
+    paths_bytes: Cell<usize>,
     patterns: Cell<usize>,
     values: Cell<usize>,
 }
@@ -30,6 +31,23 @@ impl Tally {
             return Err(node.error_at_key(
                 format!("the manifest has more schemas than `SCHEMA_NODES_MAX` ({SCHEMA_NODES_MAX}), names of `required` among them"),
                 "describe less, or make it two connectors",
+            ));
+        }
+        Ok(())
+    }
+
+    /// So many keywords whose path has so many bytes.
+    pub(super) fn paths(
+        &self,
+        keywords: usize,
+        path_bytes: usize,
+        node: &Node<'_>,
+    ) -> Result<(), ManifestError> {
+        let more = keywords.saturating_mul(path_bytes);
+        if counted(&self.paths_bytes, more) > SCHEMA_PATHS_BYTES_MAX {
+            return Err(node.error_at_key(
+                format!("the paths of what the manifest's schemas say have more bytes than `SCHEMA_PATHS_BYTES_MAX` ({SCHEMA_PATHS_BYTES_MAX})"),
+                "nest less deeply, or give what contains much a shorter name or pattern",
             ));
         }
         Ok(())

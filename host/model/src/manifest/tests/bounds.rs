@@ -3,8 +3,8 @@
 
 use crate::limit::{
     ENUM_MIXED_VALUES_MAX, ENUM_VALUES_MAX, SCHEMA_DEPTH_MAX, SCHEMA_NAME_BYTES_MAX,
-    SCHEMA_NODES_MAX, SCHEMA_PATTERN_BYTES_MAX, SCHEMA_PATTERNS_MAX, SCHEMA_VALUES_MAX,
-    USE_PATHS_MAX, USES_MAX,
+    SCHEMA_NODES_MAX, SCHEMA_PATHS_BYTES_MAX, SCHEMA_PATTERN_BYTES_MAX, SCHEMA_PATTERNS_MAX,
+    SCHEMA_VALUES_MAX, USE_PATHS_MAX, USES_MAX,
 };
 use crate::manifest::Manifest;
 
@@ -155,6 +155,25 @@ fn a_long_key_is_cut_in_the_places_of_everything_below_it() {
         (1..200).contains(&path.len()) && path.ends_with("k.x"),
         "{path}"
     );
+}
+
+#[test]
+fn long_names_far_down_are_counted_for_each_keyword_below_them() {
+    // Each level has a name of slashes, which two characters stand for in a path.
+    let of = |levels: usize, leaves: usize| {
+        let name = format!(
+            "patternProperties.'{}'.",
+            "/".repeat(SCHEMA_PATTERN_BYTES_MAX)
+        );
+        let leaves = joined(leaves, |_| "{ title = 't' }".into());
+        taking(&format!("{}allOf = [{leaves}]", name.repeat(levels)))
+    };
+    assert_eq!(of(30, 10).err(), None);
+    let said = of(30, 1_000).err().unwrap_or_default();
+    let told = format!("`SCHEMA_PATHS_BYTES_MAX` ({SCHEMA_PATHS_BYTES_MAX})");
+    assert!(said.contains(&told), "{said}");
+    // Not far down, as many are taken.
+    assert_eq!(of(1, 1_000).err(), None);
 }
 
 #[test]

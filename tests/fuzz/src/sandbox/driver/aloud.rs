@@ -1,7 +1,8 @@
 //! The driver, which says in the log what it is about to call: so that a test
 //! knows what was reached, whether it came back or not.
 
-use super::{Before, HEAP, I, NAMES, component, module, shape};
+use super::{Before, HEAP, I, NAMES, component, module};
+use crate::sandbox::shape::Shape;
 use crate::sandbox::world::Surface;
 
 /// A function of the host that the driver can call.
@@ -24,7 +25,7 @@ impl HostFunction {
 /// The driver as a component, and the functions of the host that it can call, in
 /// the order of their numbers.
 pub(crate) fn driver_aloud(surface: &Surface) -> (Vec<u8>, Vec<HostFunction>) {
-    let shape = shape(&surface.module);
+    let shape = Shape::of(&surface.module);
     let functions: Vec<HostFunction> = shape
         .imports
         .iter()
