@@ -293,6 +293,22 @@ fn a_full_disk_refuses_events_loses_none_that_was_acknowledged_and_recovers() {
 }
 
 #[test]
+fn a_start_that_cannot_be_recorded_serves_nothing() {
+    let mut stage = Stage::empty();
+    stage.serve = None;
+    let database = rusqlite::Connection::open(stage.data().join("keyway.db")).unwrap();
+    let refuse =
+        "CREATE TRIGGER refuse BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END";
+    database.execute_batch(refuse).unwrap();
+    let Err(said) = stage.try_start() else {
+        panic!("it serves without a record of its start")
+    };
+    assert!(said.contains("the start cannot be recorded"), "{said}");
+    database.execute_batch("DROP TRIGGER refuse").unwrap();
+    stage.start();
+}
+
+#[test]
 fn a_second_serve_on_the_same_directory_is_refused() {
     let stage = Stage::empty();
     let Err(said) = stage.try_start() else {
