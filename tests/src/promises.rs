@@ -331,9 +331,9 @@ fn has_its_own_descriptors_alone(pid: u32) {
         (own_memory.as_str(), 1),
         // Standard error, and the lane's two.
         ("pipe", 3),
-        // Standard input, over which the lane came; the lane's, over which code comes; and
-        // the runtime's pair for signals, one end of it twice.
-        ("socket", 5),
+        // Standard input, over which the lane came; the lane's two, over which long pieces of
+        // bodies and code come; and the runtime's pair for signals, one end of it twice.
+        ("socket", 6),
         // The runtime's queue, once to wait and once to add to it, and what wakes it.
         ("anon_inode:[eventpoll]", 2),
         ("anon_inode:[eventfd]", 1),

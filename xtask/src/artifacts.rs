@@ -20,6 +20,11 @@ const CONNECTORS: [&str; 6] = [
     "hostile-socket",
 ];
 
+/// What `demo` and `test` build the host with. Features of a dependency are those that all packages of one build
+/// ask for together: with the fuzz targets among them they are those of the tests, and a fresh clone compiles the
+/// engine once.
+pub(crate) const BUILT_WITH: [&str; 3] = ["keyway", "keyway-upstream", "keyway-fuzz"];
+
 /// Which profile the host's binaries are built with; `demo` and `test` share one, so that neither waits twice.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Profile {
@@ -106,12 +111,14 @@ pub(crate) fn test_connectors() -> anyhow::Result<()> {
 /// Builds the host's binaries.
 pub(crate) fn build_host(profile: Profile, packages: &[&str]) -> anyhow::Result<()> {
     let mut build = cargo(&["build"]);
-    for package in packages {
+    let (with, flag): (&[&str], _) = match profile {
+        Profile::Dev => (&BUILT_WITH, None),
+        Profile::Release => (&[], Some("--release")),
+    };
+    for package in with.iter().chain(packages) {
         build.args(["--package", package]);
     }
-    if profile == Profile::Release {
-        build.arg("--release");
-    }
+    build.args(flag);
     shell::run(&mut build)
 }
 
@@ -138,4 +145,54 @@ pub(crate) fn test_guest(name: &str) -> PathBuf {
         .join("release")
         .join(name)
         .with_extension("wasm")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{BUILT_WITH, root};
+    use crate::shell::{cargo, output};
+
+    /// The crates that a selection of packages is built of, by name and, if asked for, with their features.
+    fn built(selection: &[&str], shown: &str) -> anyhow::Result<BTreeSet<String>> {
+        let mut tree = cargo(&["tree", "--locked", "--prefix", "none", "--format", shown]);
+        let printed = output(tree.args(selection).current_dir(root()))?;
+        let lines = printed.lines().map(|line| line.trim_end_matches(" (*)"));
+        Ok(lines.map(|line| line.trim().to_owned()).collect())
+    }
+
+    #[test]
+    fn the_demo_and_the_tests_share_one_build_of_the_engine() -> anyhow::Result<()> {
+        const FEATURES: &str = "{lib} {f}";
+        let packages = |names: &[&'static str]| -> Vec<&str> {
+            let named = names.iter().flat_map(|name| ["--package", name]);
+            ["--edges", "normal,build"]
+                .into_iter()
+                .chain(named)
+                .collect()
+        };
+        let engine = built(&packages(&["wasmtime", "wasmtime-wasi-http"]), "{lib}")?;
+        assert!(engine.contains("cranelift_codegen"), "{engine:?}");
+        let tests = built(&["--workspace", "--edges", "all"], FEATURES)?;
+        let other = |selection: &[&'static str]| -> anyhow::Result<Vec<String>> {
+            let demo = built(&packages(selection), FEATURES)?;
+            let other = demo.difference(&tests).filter(|line| {
+                let name = line.split(' ').next().unwrap_or_default();
+                engine.contains(name)
+            });
+            Ok(other.cloned().collect())
+        };
+        let found = other(&BUILT_WITH)?;
+        assert!(
+            found.is_empty(),
+            "the tests build these with other features: {found:?}"
+        );
+        let [keyway, upstream, _] = BUILT_WITH;
+        assert!(
+            !other(&[keyway, upstream])?.is_empty(),
+            "the third is not needed any more"
+        );
+        Ok(())
+    }
 }

@@ -11,7 +11,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     println!("Step 1 of 4: the toolchain's WebAssembly target");
     artifacts::ensure_guest_target()?;
     println!("Step 2 of 4: Keyway itself");
-    artifacts::build_host(Profile::Dev, &["keyway", "keyway-upstream"])?;
+    artifacts::build_host(Profile::Dev, &[])?;
     println!("Step 3 of 4: the connectors, as WebAssembly components");
     let guests = artifacts::build_connectors(Profile::Dev)?;
     println!("Step 4 of 4: the story (about a minute)");

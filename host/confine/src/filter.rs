@@ -162,7 +162,7 @@ fn with_conditions() -> Vec<(i64, &'static str, Rules)> {
         values.iter().map(one).collect()
     };
     vec![
-        // A worker only takes descriptors, and says nothing on a socket.
+        // A worker only takes descriptors, and sends none: on a socket it only writes.
         (
             libc::SYS_recvmsg,
             "recvmsg",

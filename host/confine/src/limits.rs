@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit};
 
 /// Descriptors that a process has at once: its own and those of code that is
-/// being loaded, and for each thread its pipes, its socket and its event queues.
+/// being loaded, and for each thread its pipes, its sockets and its event queues.
 const DESCRIPTORS_OWN: u64 = 32;
 const DESCRIPTORS_PER_THREAD: u64 = 8;
 
@@ -29,7 +29,7 @@ impl Limits {
         let descriptors = threads.saturating_mul(DESCRIPTORS_PER_THREAD);
         for (resource, most) in [
             (Resource::Core, 0),
-            // Hits memory files as well: nothing is written but to pipes.
+            // Hits memory files as well: nothing is written but to pipes and sockets.
             (Resource::Fsize, 0),
             (
                 Resource::Nofile,

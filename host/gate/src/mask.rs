@@ -200,7 +200,7 @@ impl<'a> MaskStream<'a> {
     fn release(&mut self, keep: usize) -> Vec<u8> {
         let held = self.held.bytes();
         let until = held.len().saturating_sub(keep);
-        let mut out = Vec::with_capacity(until);
+        let mut out = Vec::new();
         let most = self.effort.steps_max();
         let mut from = 0;
         loop {
@@ -224,10 +224,14 @@ impl<'a> MaskStream<'a> {
             }
             from = next;
         }
-        let shown = held.get(self.run_end.unwrap_or(0)..until);
+        let Some(run_end) = self.run_end else {
+            // As it came: most of most bodies.
+            return self.held.take(until);
+        };
+        let shown = held.get(run_end..until);
         out.extend_from_slice(shown.unwrap_or_default());
         self.held.let_go(until);
-        self.run_end = self.run_end.and_then(|end| end.checked_sub(until));
+        self.run_end = run_end.checked_sub(until);
         out
     }
 }

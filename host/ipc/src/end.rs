@@ -1,9 +1,11 @@
-//! The ends of a link between two processes: a pipe for each direction, and a
-//! socket for the descriptors that go along.
+//! The ends of a link between two processes: a pipe for each direction, a socket
+//! for long pieces of bodies, and one for the descriptors that go along.
 //!
-//! A message over a pipe costs two thirds of what it costs over a socket. Its
-//! descriptor is on the socket before it is in the pipe, so whoever has read the
-//! message finds it there.
+//! A short message over a pipe costs two thirds of what it costs over a socket; a
+//! long piece twice as much, since a pipe takes a page for each 4 KiB. The pipe says
+//! of each message what of it is on the socket, and so in which order they come. A
+//! descriptor is on its socket before its message is in the pipe, so whoever has read
+//! the message finds it there.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -25,28 +27,31 @@ const PIPE_BYTES: usize = 256 << 10;
 pub struct End {
     pub(crate) reading: OwnedFd,
     pub(crate) writing: OwnedFd,
+    pub(crate) long: OwnedFd,
     pub(crate) descriptors: OwnedFd,
 }
 
 impl End {
     /// How many descriptors an end is.
-    pub const DESCRIPTORS: usize = 3;
+    pub const DESCRIPTORS: usize = 4;
 
     /// What it is made of, to be sent to the process that it is for.
     pub fn as_descriptors(&self) -> [BorrowedFd<'_>; Self::DESCRIPTORS] {
         [
             self.reading.as_fd(),
             self.writing.as_fd(),
+            self.long.as_fd(),
             self.descriptors.as_fd(),
         ]
     }
 
     /// The end that was sent as these.
     pub fn from_descriptors(descriptors: [OwnedFd; Self::DESCRIPTORS]) -> Self {
-        let [reading, writing, descriptors] = descriptors;
+        let [reading, writing, long, descriptors] = descriptors;
         Self {
             reading,
             writing,
+            long,
             descriptors,
         }
     }
@@ -65,20 +70,28 @@ pub fn pair() -> io::Result<(End, End)> {
         // Where a user has too many of them already, it stays as short as it is.
         fcntl_setpipe_size(pipe, PIPE_BYTES).ok();
     }
-    let (ours, theirs) = UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
-    theirs.set_nonblocking(true)?;
+    let (our_long, their_long) = sockets()?;
+    let (our_descriptors, their_descriptors) = sockets()?;
     let ours = End {
         reading: our_reading,
         writing: our_writing,
-        descriptors: ours.into(),
+        long: our_long,
+        descriptors: our_descriptors,
     };
     let theirs = End {
         reading: their_reading,
         writing: their_writing,
-        descriptors: theirs.into(),
+        long: their_long,
+        descriptors: their_descriptors,
     };
     Ok((ours, theirs))
+}
+
+fn sockets() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    ours.set_nonblocking(true)?;
+    theirs.set_nonblocking(true)?;
+    Ok((ours.into(), theirs.into()))
 }
 
 /// Sends one descriptor, on a byte of its own.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use crate::message::Message;
+use crate::beside::Message;
 use crate::pipe;
 
 /// The other side is gone.
@@ -52,7 +52,7 @@ impl<M> Clone for Sender<M> {
     }
 }
 
-impl<M: Serialize + Send + 'static> Sender<M> {
+impl<M: Serialize + Message + Send + 'static> Sender<M> {
     pub(crate) const fn pipe(outbox: Arc<pipe::Outbox>) -> Self {
         Self(Way::Pipe(outbox))
     }
@@ -85,7 +85,7 @@ impl<M: Serialize + Send + 'static> Sender<M> {
                 };
                 sender.send(incoming).map_err(|_| Closed)
             }
-            Way::Pipe(outbox) => outbox.push(&message, None),
+            Way::Pipe(outbox) => outbox.push(message, None),
         }
     }
 
@@ -107,7 +107,7 @@ impl<M: Serialize + Send + 'static> Sender<M> {
             Way::InProcess(sender) => sender.send(incoming).map_err(|_| Closed),
             Way::Pipe(outbox) => {
                 outbox.room().await?;
-                outbox.push(&incoming.message, incoming.descriptor)
+                outbox.push(incoming.message, incoming.descriptor)
             }
         }
     }

@@ -11,31 +11,6 @@ use crate::outcome::{CallOutcome, Trap, Usage};
 use crate::scratch::{ScratchCall, ScratchRefusal};
 use crate::state::StateRefusal;
 
-/// What a link carries.
-pub trait Message {
-    /// Whether descriptors travel with any of these messages.
-    const MAY_BRING_DESCRIPTORS: bool;
-
-    /// Whether a descriptor travels with this message.
-    fn brings_descriptor(&self) -> bool;
-}
-
-impl Message for ToWorker {
-    const MAY_BRING_DESCRIPTORS: bool = true;
-
-    fn brings_descriptor(&self) -> bool {
-        matches!(self, Self::Load { .. })
-    }
-}
-
-impl Message for ToBroker {
-    const MAY_BRING_DESCRIPTORS: bool = false;
-
-    fn brings_descriptor(&self) -> bool {
-        false
-    }
-}
-
 /// Names one guest call on one link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CallId(pub u64);

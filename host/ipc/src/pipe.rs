@@ -1,4 +1,4 @@
-//! Messages over a pair of pipes.
+//! Messages over a pair of pipes, and what is long of bodies over a socket.
 //!
 //! Senders encode straight into one shared buffer; one flusher writes all that
 //! has gathered in one call. The flusher yields once before it writes, so that
@@ -7,13 +7,14 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::thread::ThreadId;
 
+use bytes::{Buf as _, Bytes};
 use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::net::Shutdown;
@@ -23,16 +24,18 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, mpsc};
 
-use crate::end::{End, receive_descriptor, send_descriptor};
+use crate::beside::Message;
+use crate::end::{End, send_descriptor};
 use crate::frame;
-use crate::link::{Closed, Incoming, Link, Receiver, Sender};
-use crate::message::Message;
+use crate::link::{Closed, Link, Receiver, Sender};
+
+pub(crate) use inbox::Inbox;
 
 /// Bytes that may wait to be written before senders wait.
 const HIGH_WATER_BYTES: usize = 4 << 20;
 
-/// Bytes that one read takes, if no longer frame is on its way.
-const READ_BYTES: usize = 64 << 10;
+/// Pieces of bodies that one call of the system writes.
+const LONG_TOGETHER: usize = 16;
 
 /// Descriptors that are on their way before what is to be read with them: a
 /// fraction of what a socket takes.
@@ -50,38 +53,59 @@ pub(crate) struct Outbox {
     filled: Notify,
     drained: Notify,
     closed: AtomicBool,
+    ended: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     bytes: Vec<u8>,
+    /// What goes over the socket.
+    long: VecDeque<Bytes>,
     /// Each with where its message begins.
     descriptors: VecDeque<(usize, OwnedFd)>,
 }
 
 impl Queue {
-    fn push<M: Serialize>(
+    fn push<M: Serialize + Message>(
         &mut self,
-        message: &M,
+        mut message: M,
         descriptor: Option<OwnedFd>,
     ) -> Result<usize, Closed> {
         let before = self.bytes.len();
-        frame::encode(message, &mut self.bytes).map_err(|error| {
+        let body = message.body();
+        let long = body.filter(|body| body.len() >= frame::LONG_BYTES);
+        let long = long.map(std::mem::take).unwrap_or_default();
+        frame::encode(&message, long.len(), &mut self.bytes).map_err(|error| {
             complain(&error);
             Closed
         })?;
+        let length = self.bytes.len() - before + long.len();
+        self.long.extend(Some(long).filter(|long| !long.is_empty()));
         let descriptor = descriptor.map(|descriptor| (before, descriptor));
         self.descriptors.extend(descriptor);
-        Ok(self.bytes.len() - before)
+        Ok(length)
     }
 
-    /// Forgets what was written and answers with how long it was. Room above the
-    /// high-water mark is given back: it was for what is rarely so long.
-    fn written(&mut self) -> usize {
-        let written = self.bytes.len();
+    /// How much waits in it.
+    fn length(&self) -> usize {
+        self.bytes.len() + self.long.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Puts all of `other` behind what is here.
+    fn append(&mut self, other: Self) {
+        let before = self.bytes.len();
+        self.bytes.extend(other.bytes);
+        self.long.extend(other.long);
+        let descriptors = other.descriptors.into_iter();
+        self.descriptors
+            .extend(descriptors.map(|(at, descriptor)| (before + at, descriptor)));
+    }
+
+    /// Forgets what was written. Room above the high-water mark is given back: it was
+    /// for what is rarely so long.
+    fn written(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(HIGH_WATER_BYTES);
-        written
     }
 }
 
@@ -101,9 +125,9 @@ impl Outbox {
     }
 
     /// Encodes `message` behind what already waits.
-    pub(crate) fn push<M: Serialize>(
+    pub(crate) fn push<M: Serialize + Message>(
         &self,
-        message: &M,
+        message: M,
         descriptor: Option<OwnedFd>,
     ) -> Result<(), Closed> {
         if std::thread::current().id() == self.owner {
@@ -128,6 +152,16 @@ impl Outbox {
     fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.drained.notify_waiters();
+        self.ended.notify_waiters();
+    }
+
+    /// Waits until nothing goes out any more: the other side has closed a part of the
+    /// link, or all of it.
+    async fn ended(&self) {
+        let ended = self.ended.notified();
+        if !self.closed.load(Ordering::Acquire) {
+            ended.await;
+        }
     }
 
     /// Writes what gathers until the other side is gone.
@@ -141,25 +175,18 @@ impl Outbox {
                 // A call that goes on in another thread has sent what it sends
                 // from there behind what it sent from here.
                 while let Ok(other) = aside.try_recv() {
-                    let before = batch.bytes.len();
-                    let moved = other.descriptors.into_iter();
-                    let moved = moved.map(|(at, descriptor)| (before + at, descriptor));
-                    batch.descriptors.extend(moved);
-                    batch.bytes.extend(other.bytes);
+                    batch.append(other);
                 }
                 if batch.bytes.is_empty() {
                     break;
                 }
-                if way
-                    .write_all(&batch.bytes, &mut batch.descriptors)
-                    .await
-                    .is_err()
-                {
+                let length = batch.length();
+                if way.write_all(&mut batch).await.is_err() {
                     self.close();
                     return;
                 }
-                let written = batch.written();
-                let waited = self.waiting_bytes.fetch_sub(written, Ordering::Relaxed);
+                batch.written();
+                let waited = self.waiting_bytes.fetch_sub(length, Ordering::Relaxed);
                 if waited >= HIGH_WATER_BYTES {
                     self.drained.notify_waiters();
                 }
@@ -197,17 +224,30 @@ fn complain(error: &dyn std::fmt::Display) {
 #[derive(Debug)]
 struct Way {
     pipe: OwnedFd,
+    long: Arc<AsyncFd<OwnedFd>>,
     descriptors: Arc<OwnedFd>,
 }
 
 impl Way {
-    /// Writes `bytes`, and before each part of them the descriptors of its
+    /// Writes all of a queue, to the pipe and to the socket at once: whoever has read from
+    /// the pipe that more is on the socket waits for it there, and the other way round.
+    async fn write_all(&self, queue: &mut Queue) -> io::Result<()> {
+        let Queue {
+            bytes,
+            long,
+            descriptors,
+        } = queue;
+        tokio::try_join!(self.write_short(bytes, descriptors), self.write_long(long))?;
+        Ok(())
+    }
+
+    /// Writes `bytes` to the pipe, and before each part of them the descriptors of its
     /// messages: so few that the socket has room for them, since the other side
     /// takes a descriptor only when it has read the message.
     ///
-    /// A pipe is watched for room only while there is none: a watch that stays
-    /// would wake this process each time the other side has read something.
-    async fn write_all(
+    /// The pipe is watched for room only while there is none: a watch that stays, as
+    /// the one of the socket, wakes this process when the other side has read something.
+    async fn write_short(
         &self,
         bytes: &[u8],
         descriptors: &mut VecDeque<(usize, OwnedFd)>,
@@ -226,6 +266,34 @@ impl Way {
                 return Ok(());
             }
         }
+    }
+
+    async fn write_long(&self, long: &mut VecDeque<Bytes>) -> io::Result<()> {
+        while !long.is_empty() {
+            let mut slices = [IoSlice::new(&[]); LONG_TOGETHER];
+            let count = long.len().min(LONG_TOGETHER);
+            for (slice, bytes) in slices.iter_mut().zip(long.iter()) {
+                *slice = IoSlice::new(bytes);
+            }
+            let mut ready = self.long.writable().await?;
+            let slices = slices.get(..count).unwrap_or_default();
+            match rustix::io::writev(ready.get_inner(), slices) {
+                Ok(mut written) => {
+                    while let Some(first) = long.front_mut() {
+                        if written < first.len() {
+                            first.advance(written);
+                            break;
+                        }
+                        written -= first.len();
+                        long.pop_front();
+                    }
+                }
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     async fn send(&self, descriptor: &OwnedFd) -> io::Result<()> {
@@ -267,93 +335,6 @@ async fn room_in(stream: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// What arrives. `bytes[start..end]` is read and not yet decoded.
-#[derive(Debug)]
-pub(crate) struct Inbox {
-    pipe: AsyncFd<OwnedFd>,
-    descriptors: Arc<OwnedFd>,
-    bytes: Vec<u8>,
-    start: usize,
-    end: usize,
-    /// Closed with this: whoever waits for room must not wait for ever.
-    outbox: Arc<Outbox>,
-    flusher: tokio::task::AbortHandle,
-}
-
-impl Inbox {
-    /// The next message; `None` at the end of the pipe, if no message is cut
-    /// off there.
-    pub(crate) async fn next<M: DeserializeOwned + Message>(
-        &mut self,
-    ) -> Result<Option<Incoming<M>>, Closed> {
-        loop {
-            let waiting = self.bytes.get(self.start..self.end).unwrap_or_default();
-            match frame::decode::<M>(waiting) {
-                Ok(Some((message, length))) => {
-                    self.start += length;
-                    let descriptor = if message.brings_descriptor() {
-                        receive_descriptor(&self.descriptors).map_err(|_| Closed)?
-                    } else {
-                        None
-                    };
-                    return Ok(Some(Incoming {
-                        message,
-                        descriptor,
-                    }));
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    complain(&error);
-                    return Err(Closed);
-                }
-            }
-            if self.read().await.map_err(|_| Closed)? == 0 {
-                let left = self.end - self.start;
-                return if left == 0 { Ok(None) } else { Err(Closed) };
-            }
-        }
-    }
-
-    /// Moves what is not decoded to the front, and makes room behind it.
-    fn make_room(&mut self) {
-        self.bytes.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        if self.bytes.len() < self.end + READ_BYTES {
-            let doubled = self.bytes.len().saturating_mul(2);
-            self.bytes.resize(doubled.max(self.end + READ_BYTES), 0);
-        }
-    }
-
-    async fn read(&mut self) -> io::Result<usize> {
-        self.make_room();
-        let free = self.bytes.get_mut(self.end..).unwrap_or_default();
-        loop {
-            let mut ready = self.pipe.readable().await?;
-            match rustix::io::read(ready.get_inner(), &mut *free) {
-                Ok(length) => {
-                    self.end += length;
-                    // Less than there was room for is all that has come.
-                    if length < free.len() {
-                        ready.clear_ready();
-                    }
-                    return Ok(length);
-                }
-                Err(Errno::AGAIN) => ready.clear_ready(),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-}
-
-impl Drop for Inbox {
-    fn drop(&mut self) {
-        self.flusher.abort();
-        self.outbox.close();
-    }
-}
-
 /// A link over one end of a [`pair`](crate::pair). Must be called inside a tokio
 /// runtime, which drives the flusher.
 ///
@@ -362,12 +343,13 @@ impl Drop for Inbox {
 /// The operating system's, if the pipe cannot be watched.
 pub fn over_pipes<Out, In>(end: End) -> io::Result<Link<Out, In>>
 where
-    Out: Serialize + Send + 'static,
+    Out: Serialize + Message + Send + 'static,
     In: DeserializeOwned + Message + Send + 'static,
 {
     let End {
         reading,
         writing,
+        long,
         descriptors,
     } = end;
     if !In::MAY_BRING_DESCRIPTORS {
@@ -383,23 +365,18 @@ where
         filled: Notify::new(),
         drained: Notify::new(),
         closed: AtomicBool::new(false),
+        ended: Notify::new(),
     });
     let pipe = watch(reading, Interest::READABLE)?;
     let descriptors = Arc::new(descriptors);
+    let long = Arc::new(watch(long, Interest::READABLE | Interest::WRITABLE)?);
     let way = Way {
         pipe: writing,
+        long: Arc::clone(&long),
         descriptors: Arc::clone(&descriptors),
     };
     let flusher = tokio::spawn(Arc::clone(&outbox).flush(way, from_others)).abort_handle();
-    let inbox = Inbox {
-        pipe,
-        descriptors,
-        bytes: vec![0; 2 * READ_BYTES],
-        start: 0,
-        end: 0,
-        outbox: Arc::clone(&outbox),
-        flusher,
-    };
+    let inbox = Inbox::of(pipe, long, descriptors, Arc::clone(&outbox), flusher);
     Ok(Link {
         sender: Sender::pipe(outbox),
         receiver: Receiver::pipe(inbox),
@@ -408,5 +385,6 @@ where
 
 #[cfg(test)]
 mod foreign;
+mod inbox;
 #[cfg(test)]
 mod tests;
