@@ -2,9 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 use keyway_model::limit::{
-    ARTIFACT_BODIES_PER_CALLER_MAX, WEBHOOK_BODIES_MAX, WEBHOOK_BODIES_PER_RECIPE_MAX,
+    API_BODY_MS_MAX, ARTIFACT_BODIES_PER_CALLER_MAX, WEBHOOK_BODIES_MAX,
+    WEBHOOK_BODIES_PER_RECIPE_MAX, WEBHOOK_BODY_MS_MAX,
 };
 use serde_json::json;
 
@@ -189,4 +191,26 @@ fn artifacts_of_one_caller_that_do_not_arrive_take_its_places_and_no_others() {
     drop(held.pop());
     is_read(&mut next);
     assert_eq!(ended(next, b"\0asm"), "HTTP/1.1 422");
+}
+
+#[test]
+fn a_body_that_does_not_come_in_time_is_refused_and_recorded() {
+    let stage = Stage::empty();
+    stage.ok("workspace create acme");
+    let hook = stage.apply("late", "recipe: late\ntrigger: { webhook: {} }\nsteps:\n  - respond: { status: 200, body: { it: came } }\n");
+    let api = Api::of(&stage, "acme", "admin");
+    let (address, path) = split(&hook.unwrap());
+    let begun_at = Instant::now();
+    // Both at once: each takes half a minute, which nothing makes shorter.
+    let event = begun(address, &path, 2);
+    let token = format!("authorization: Bearer {}\r\n", api.token);
+    let call = begun_with(api.address, "/api/v1/tokens", 2, &token);
+    for (mut late, ms_max) in [(event, WEBHOOK_BODY_MS_MAX), (call, API_BODY_MS_MAX)] {
+        is_read(&mut late);
+        let mut status = [0; 12];
+        late.read_exact(&mut status).unwrap();
+        assert_eq!(String::from_utf8_lossy(&status), "HTTP/1.1 408");
+        assert!(begun_at.elapsed() >= Duration::from_millis(ms_max));
+    }
+    assert!(stage.denial("limit"));
 }

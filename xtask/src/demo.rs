@@ -14,7 +14,7 @@ pub(crate) fn run(args: &[String]) -> anyhow::Result<()> {
     artifacts::build_host(Profile::Dev, &[])?;
     println!("Step 3 of 4: the connectors, as WebAssembly components");
     let guests = artifacts::build_connectors(Profile::Dev)?;
-    println!("Step 4 of 4: the story (about a minute)");
+    println!("Step 4 of 4: the story (half a minute)");
     let keyway = artifacts::binary("keyway", Profile::Dev);
     shell::run(
         tool(keyway, &["demo", "--artifacts"])

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
+use aws_lc_rs::rand;
 use keyway_authz::Principal;
 use keyway_gate::resource::ConnectionRecord;
 use keyway_gate::{Basis, Connector, Ended, Presence, Purpose};
@@ -278,10 +279,11 @@ impl Prepared {
                     .schemas
                     .check_action(&parsed, input)
                     .with_context(|| format!("the input of `{name}`"))?;
-                let key = declared
-                    .idempotency_header
-                    .clone()
-                    .map(|header| (header, "local-call".to_owned()));
+                // Of this call alone: with another's, an upstream would answer as it did then.
+                let key = match declared.idempotency_header.clone() {
+                    Some(header) => Some((header, call_key()?)),
+                    None => None,
+                };
                 (
                     Purpose::Action(parsed),
                     Entrance::Action {
@@ -325,4 +327,11 @@ fn output_schema<'m>(manifest: &'m Manifest, action: &str) -> Option<&'m Value> 
         .output
         .as_ref()
         .map(|schema| &schema.value)
+}
+
+/// A key that no other call has.
+fn call_key() -> Result<String> {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).map_err(|_| anyhow!("the random source failed"))?;
+    Ok(format!("local-call-{}", hex::encode(bytes)))
 }

@@ -18,7 +18,7 @@ use crate::routes::Api;
 use crate::tidy::sources;
 
 /// Those without a test: there may only be fewer.
-const UNTESTED: usize = 11;
+const UNTESTED: usize = 7;
 
 #[test]
 fn every_fixed_limit_names_the_test_that_goes_beyond_it() {

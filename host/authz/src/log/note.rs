@@ -21,9 +21,7 @@ const SIGNATURE_MARK: &str = "\u{2014} ";
 #[non_exhaustive]
 pub enum NoteError {
     /// The key is not one.
-    #[error(
-        "not a verifier key: write `name+hash+base64`, as `keyway audit export` and `key status` print it"
-    )]
+    #[error("not a verifier key: write `name+hash+base64`, as `keyway audit export` writes it")]
     NotAKey,
     /// The text is not a signed note.
     #[error("not a signed note: it lacks the empty line and the signature line after the text")]

@@ -51,6 +51,41 @@ async fn a_worker_that_does_not_end_a_cancelled_call_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_worker_that_reads_nothing_is_given_up() {
+    let (ours, theirs) = keyway_ipc::pair().unwrap();
+    let broker = keyway_ipc::over_pipes(ours).unwrap();
+    let (lane, reader) = Lane::over(broker, LaneSetup::default());
+    let reading = tokio::spawn(reader);
+    let mut readiness = lane.readiness();
+    let begun = Instant::now();
+    let mut running = Vec::new();
+    // What may wait to be sent, and what a pipe takes, are some megabytes.
+    while running.len() < 10 {
+        let input = "x".repeat(1 << 20);
+        let entrance = Entrance::Run { input };
+        match lane
+            .start(Invoke {
+                entrance,
+                ..invoke()
+            })
+            .await
+        {
+            Ok(call) => running.push(call),
+            Err(WorkerGone) => break,
+        }
+    }
+    assert!((4..10).contains(&running.len()), "{}", running.len());
+    assert!(begun.elapsed() >= Duration::from_millis(LANE_SENDING_MS_MAX));
+    readiness
+        .wait_for(|ready| *ready == Readiness::Wedged)
+        .await
+        .unwrap();
+    assert!(!lane.is_open());
+    drop(theirs);
+    reading.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_worker_that_ends_a_cancelled_call_in_time_is_kept() {
     let (broker, mut worker) = keyway_ipc::in_process();
     let (lane, reader) = Lane::over(broker, LaneSetup::default());

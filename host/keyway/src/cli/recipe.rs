@@ -39,7 +39,11 @@ pub(crate) fn run(global: &Global, verb: RecipeVerb) -> Result<ExitCode> {
                     recipe.name, recipe.version, recipe.state
                 ));
                 if let Some(url) = &recipe.webhook_url {
-                    output::say(format_args!("Post events to {url}"));
+                    let when = match recipe.state.as_str() {
+                        "stopped" => format!(", after `keyway recipe start {}`", recipe.name),
+                        _ => String::new(),
+                    };
+                    output::say(format_args!("Post events to {url}{when}"));
                 }
             }
         }

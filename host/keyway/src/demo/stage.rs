@@ -192,7 +192,7 @@ impl Stage {
     /// Leaves everything running until the person ends it, or the deployment ends.
     pub(super) fn leave_running(mut self) -> Result<()> {
         println!(
-            "\nThe deployment stays up until you press Ctrl-C:\n  cd {}\n  {} job list\n  {} audit tail",
+            "\nThe deployment stays up until you press Ctrl-C:\n  cd {}\n  {} --workspace acme job list\n  {} --workspace acme audit tail",
             self.dir().display(),
             self.program.display(),
             self.program.display()

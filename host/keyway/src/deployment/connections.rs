@@ -129,7 +129,7 @@ impl Deployment {
             }
             (Some(_), None) => {
                 return Err(invalid(format!(
-                    "connector `{}` needs a credential: pass one",
+                    "connector `{}` needs a credential: pass --credential-file",
                     new.connector
                 )));
             }

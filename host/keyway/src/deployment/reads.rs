@@ -77,6 +77,8 @@ pub(crate) async fn aside<T: Send + 'static>(
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::time::Instant;
+
     use futures_util::FutureExt as _;
 
     use super::*;
@@ -106,5 +108,19 @@ mod tests {
         assert!(further.as_mut().now_or_never().is_none());
         held.pop();
         assert!(further.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_too_long_for_a_place_is_told_of_the_limits() {
+        let reads = Reads::new();
+        let tenant = TenantId::from_bits(1);
+        let _held: Vec<_> = (0..READS_PER_WORKSPACE_MAX)
+            .map(|_| reads.enter(tenant).now_or_never().unwrap())
+            .collect();
+        let begun = Instant::now();
+        let told = reads.in_time(tenant).await.unwrap_err();
+        assert!(begun.elapsed() >= Duration::from_millis(READ_WAIT_MS_MAX));
+        assert!(told.contains("`READS_PER_WORKSPACE_MAX`"), "{told}");
+        assert!(reads.in_time(TenantId::from_bits(2)).await.is_ok());
     }
 }
