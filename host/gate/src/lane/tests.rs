@@ -27,23 +27,27 @@ fn invoke() -> Invoke {
     }
 }
 
+/// Waits until the lane is given up, and no longer than twice any of its limits.
+async fn becomes_wedged(lane: &Lane) {
+    let mut readiness = lane.readiness();
+    let wedged = readiness.wait_for(|ready| *ready == Readiness::Wedged);
+    let waited = tokio::time::timeout(Duration::from_secs(10), wedged).await;
+    assert!(waited.is_ok_and(|ready| ready.is_ok()));
+    assert!(!lane.is_open());
+}
+
 #[tokio::test]
 async fn a_worker_that_does_not_end_a_cancelled_call_is_given_up() {
     let (broker, mut worker) = keyway_ipc::in_process();
     let (lane, reader) = Lane::over(broker, LaneSetup::default());
     let reading = tokio::spawn(reader);
-    let mut readiness = lane.readiness();
     drop(lane.start(invoke()).await.unwrap());
     // It hears of it and does nothing.
     while !matches!(
         worker.receiver.receive().await.unwrap().unwrap().message,
         ToWorker::Cancel { .. }
     ) {}
-    readiness
-        .wait_for(|ready| *ready == Readiness::Wedged)
-        .await
-        .unwrap();
-    assert!(!lane.is_open());
+    becomes_wedged(&lane).await;
     drop(worker);
     reading.await.unwrap();
     // Its own component had been there, too.
@@ -56,7 +60,6 @@ async fn a_worker_that_reads_nothing_is_given_up() {
     let broker = keyway_ipc::over_pipes(ours).unwrap();
     let (lane, reader) = Lane::over(broker, LaneSetup::default());
     let reading = tokio::spawn(reader);
-    let mut readiness = lane.readiness();
     let begun = Instant::now();
     let mut running = Vec::new();
     // What may wait to be sent, and what a pipe takes, are some megabytes.
@@ -76,11 +79,7 @@ async fn a_worker_that_reads_nothing_is_given_up() {
     }
     assert!((4..10).contains(&running.len()), "{}", running.len());
     assert!(begun.elapsed() >= Duration::from_millis(LANE_SENDING_MS_MAX));
-    readiness
-        .wait_for(|ready| *ready == Readiness::Wedged)
-        .await
-        .unwrap();
-    assert!(!lane.is_open());
+    becomes_wedged(&lane).await;
     drop(theirs);
     reading.await.unwrap();
 }
