@@ -126,7 +126,7 @@ struct Sent<'a> {
     stream: &'a [u8],
     /// Where that is cut.
     pieces: &'a [u16],
-    /// Into the socket for long messages.
+    /// Into the socket for long pieces of bodies.
     long: &'a [u8],
     /// With each piece.
     descriptors: usize,
