@@ -14,6 +14,7 @@ use keyway_model::limit::{CallLimits, FRAME_BODY_BYTES_MAX};
 use tokio::sync::mpsc;
 
 use crate::deliver::Delivery;
+use crate::flow::Flow;
 use crate::http::BodyPart;
 use crate::lane::Line;
 use crate::mask::ReplyStream;
@@ -49,9 +50,10 @@ pub(crate) struct Credit {
 }
 
 impl Credit {
-    /// Gives back what a part of so many bytes took.
-    async fn give(&self, bytes: usize) {
-        let bytes = self.window.widen(bytes);
+    /// Gives back what a part of so many bytes took, and so many more if the window is
+    /// to be wider.
+    async fn give(&self, bytes: usize, more: Option<u32>) {
+        let bytes = self.window.widen(bytes, more);
         self.line
             .send(ToWorker::Credit {
                 call: self.line.call,
@@ -68,9 +70,11 @@ pub(crate) fn request(
     rest: mpsc::UnboundedReceiver<BodyPart>,
     allowance: Allowance,
     credit: Credit,
+    flow: Flow,
 ) -> UnsyncBoxBody<Bytes, keyway_egress::BodyError> {
-    let start = (Some(BodyPart::Bytes(first)), rest, 0_u64, credit);
-    let parts = futures_util::stream::unfold(start, move |(ready, mut rest, so_far, credit)| {
+    let start = (Some(BodyPart::Bytes(first)), rest, 0_u64, credit, flow);
+    let parts = futures_util::stream::unfold(start, move |state| {
+        let (ready, mut rest, so_far, credit, mut flow) = state;
         let Allowance {
             limits,
             traffic,
@@ -83,7 +87,7 @@ pub(crate) fn request(
                     let part = rest.recv().await;
                     // What egress takes makes room for as much.
                     if let Some(BodyPart::Bytes(bytes)) = &part {
-                        credit.give(bytes.len()).await;
+                        credit.give(bytes.len(), flow.passed(bytes.len())).await;
                     }
                     part
                 }
@@ -100,11 +104,11 @@ pub(crate) fn request(
                         }
                         Err(over) => Err(failed(over.into())),
                     };
-                    Some((item, (None, rest, so_far, credit)))
+                    Some((item, (None, rest, so_far, credit, flow)))
                 }
                 Some(BodyPart::Aborted) | None => Some((
                     Err(failed(BodyError::Aborted)),
-                    (None, rest, so_far, credit),
+                    (None, rest, so_far, credit, flow),
                 )),
             }
         }
@@ -143,9 +147,24 @@ impl Broken {
 }
 
 /// Streams the rest of a reply to the guest, searched, within its window. A
-/// guest that wants no more of it ends the stream.
+/// guest that wants no more of it ends the stream. One whose window is wide ends when no
+/// more of it is unread than a narrow one lets be: then another may have it.
 pub(crate) async fn stream(
     to: &Delivery<'_>,
+    mut flow: Flow,
+    first: Vec<u8>,
+    body: &mut ReplyBody,
+    searched: &mut ReplyStream<'_>,
+    count: impl FnMut(usize) -> Result<(), Over>,
+) -> Streamed {
+    let streamed = all_of(to, &mut flow, first, body, searched, count).await;
+    flow.end(to.credit).await;
+    streamed
+}
+
+async fn all_of(
+    to: &Delivery<'_>,
+    flow: &mut Flow,
     first: Vec<u8>,
     body: &mut ReplyBody,
     searched: &mut ReplyStream<'_>,
@@ -155,7 +174,7 @@ pub(crate) async fn stream(
         bytes_in: 0,
         failed: None,
     };
-    if pass(to, first).await.is_err() {
+    if pass(to, flow, first).await.is_err() {
         return streamed;
     }
     loop {
@@ -175,7 +194,7 @@ pub(crate) async fn stream(
                 return streamed;
             }
         };
-        if pass(to, clean).await.is_err() || ended {
+        if pass(to, flow, clean).await.is_err() || ended {
             return streamed;
         }
     }
@@ -184,17 +203,21 @@ pub(crate) async fn stream(
 /// The guest wants no more.
 struct Unwanted;
 
-async fn pass(to: &Delivery<'_>, bytes: Vec<u8>) -> Result<(), Unwanted> {
+async fn pass(to: &Delivery<'_>, flow: &mut Flow, bytes: Vec<u8>) -> Result<(), Unwanted> {
     let mut rest = Bytes::from(bytes);
     while !rest.is_empty() {
         let part = rest.split_to(rest.len().min(FRAME_BODY_BYTES_MAX));
-        let room = u32::try_from(part.len()).unwrap_or(u32::MAX);
+        let length = part.len();
+        let room = u32::try_from(length).unwrap_or(u32::MAX);
         to.credit
             .acquire_many(room)
             .await
             .map_err(|_| Unwanted)?
             .forget();
         to.line.chunk(to.request, part).await;
+        if let Some(more) = flow.passed(length) {
+            to.credit.add_permits(more as usize);
+        }
     }
     Ok(())
 }
@@ -202,16 +225,18 @@ async fn pass(to: &Delivery<'_>, bytes: Vec<u8>) -> Result<(), Unwanted> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::collections::HashMap;
     use std::pin::pin;
 
     use futures_util::poll;
-    use keyway_ipc::{CallId, Entrance, Invoke, Link, ToBroker};
-    use keyway_model::Digest;
-    use keyway_model::limit::STREAM_WINDOW_BYTES;
+    use keyway_ipc::{CallId, Entrance, Invoke, Link, PART_BYTES, ToBroker};
+    use keyway_model::limit::{STREAM_WIDE_WINDOW_BYTES, STREAM_WINDOW_BYTES};
+    use keyway_model::{Digest, TenantId};
 
     use super::*;
-    use crate::lane::{Lane, LaneSetup};
-    use crate::transfer::Transfer;
+    use crate::flow::WideWindows;
+    use crate::lane::{Event, Lane, LaneSetup};
+    use crate::transfer::{BeyondWindow, Transfer, forward};
 
     fn invoke() -> Invoke {
         Invoke {
@@ -251,7 +276,8 @@ mod tests {
             credit: &ends.credit,
         };
         let window = STREAM_WINDOW_BYTES as usize;
-        let mut passing = pin!(pass(&to, vec![7; window + 10]));
+        let mut flow = Flow::of(&WideWindows::default(), TenantId::random());
+        let mut passing = pin!(pass(&to, &mut flow, vec![7; window + 10]));
         assert!(poll!(passing.as_mut()).is_pending());
         let pieces = window / FRAME_BODY_BYTES_MAX;
         assert_eq!(come(&mut worker, pieces).await, window);
@@ -261,5 +287,89 @@ mod tests {
         ends.credit.add_permits(1);
         assert!(poll!(passing).is_ready());
         assert_eq!(come(&mut worker, 1).await, 10);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_flows_has_a_wide_window_and_ends_when_a_narrow_one_holds_the_rest() {
+        let (broker, mut worker) = keyway_ipc::in_process();
+        let (lane, _reader) = Lane::over(broker, LaneSetup::default());
+        let running = lane.start(invoke()).await.unwrap();
+        assert_eq!(come(&mut worker, 1).await, 0, "the call itself");
+        let (line, (_transfer, ends)) = (running.line(), Transfer::new());
+        let to = Delivery {
+            line: &line,
+            request: RequestId(1),
+            credit: &ends.credit,
+        };
+        let [narrow, wide] = [STREAM_WINDOW_BYTES, STREAM_WIDE_WINDOW_BYTES];
+        let [narrow, wide] = [narrow, wide].map(|bytes| bytes as usize);
+        let mut flow = Flow::of(&WideWindows::default(), TenantId::random());
+        // The guest takes a window of it, and then nothing more.
+        let read = narrow;
+        let mut passing = Box::pin(pass(&to, &mut flow, vec![7; read + wide + 1]));
+        assert!(poll!(passing.as_mut()).is_pending());
+        assert_eq!(
+            come(&mut worker, narrow / FRAME_BODY_BYTES_MAX).await,
+            narrow
+        );
+        ends.credit.add_permits(read);
+        assert!(poll!(passing.as_mut()).is_pending());
+        let pieces = wide / FRAME_BODY_BYTES_MAX;
+        assert_eq!(come(&mut worker, pieces).await, wide);
+        ends.credit.add_permits(1);
+        assert!(poll!(passing.as_mut()).is_ready());
+        drop(passing);
+        assert_eq!(come(&mut worker, 1).await, 1);
+        let mut end = pin!(flow.end(&ends.credit));
+        ends.credit.add_permits(wide - narrow - 1);
+        assert!(poll!(end.as_mut()).is_pending());
+        ends.credit.add_permits(1);
+        assert!(poll!(end).is_ready());
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_flows_may_have_a_wide_window_under_way() {
+        let (broker, mut worker) = keyway_ipc::in_process();
+        let (lane, _reader) = Lane::over(broker, LaneSetup::default());
+        let running = lane.start(invoke()).await.unwrap();
+        assert_eq!(come(&mut worker, 1).await, 0, "the call itself");
+        let (mut transfers, (transfer, ends)) = (HashMap::new(), Transfer::new());
+        transfers.insert(RequestId(1), transfer);
+        let allowance = Allowance {
+            limits: CallLimits::default(),
+            traffic: Arc::default(),
+            left: Arc::default(),
+        };
+        let credit = Credit {
+            line: running.line(),
+            request: RequestId(1),
+            window: ends.window,
+        };
+        let flow = Flow::of(&WideWindows::default(), TenantId::random());
+        let mut body = request(Bytes::new(), ends.body, allowance, credit, flow);
+        // What the worker may still send.
+        let mut window = STREAM_WINDOW_BYTES as usize;
+        let cost = FRAME_BODY_BYTES_MAX + PART_BYTES;
+        let mut send = |window: &mut usize, bytes: usize| {
+            let part = Event::Body(RequestId(1), Some(vec![7; bytes].into()));
+            *window = window.saturating_sub(bytes + PART_BYTES);
+            forward(&mut transfers, part)
+        };
+        body.frame().await.unwrap().unwrap();
+        for _ in 0..2 * STREAM_WINDOW_BYTES as usize / FRAME_BODY_BYTES_MAX {
+            assert_eq!(send(&mut window, FRAME_BODY_BYTES_MAX), Ok(()));
+            body.frame().await.unwrap().unwrap();
+            let incoming = worker.receiver.receive().await.unwrap().unwrap();
+            if let ToWorker::Credit { bytes, .. } = incoming.message {
+                window += bytes as usize;
+            }
+        }
+        assert_eq!(window, STREAM_WIDE_WINDOW_BYTES as usize);
+        while window > cost {
+            assert_eq!(send(&mut window, FRAME_BODY_BYTES_MAX), Ok(()));
+        }
+        let rest = window - PART_BYTES;
+        assert_eq!(send(&mut window, rest), Ok(()));
+        assert_eq!(send(&mut window, 1), Err(BeyondWindow));
     }
 }

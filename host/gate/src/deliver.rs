@@ -102,7 +102,8 @@ impl Invocation {
             so_far += bytes as u64;
             self.traffic.received(bytes, so_far, &self.limits)
         };
-        let streamed = crate::body::stream(to, first, &mut body, &mut searched, count).await;
+        let streamed =
+            crate::body::stream(to, self.flow(), first, &mut body, &mut searched, count).await;
         masked += searched.count();
         seen.masked = masked;
         let bytes_in = bytes_in + streamed.bytes_in;

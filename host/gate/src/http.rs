@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::body::{Allowance, Broken, Credit};
 use crate::credential::{self, InjectError};
 use crate::deliver::{Delivery, refusal_of};
+use crate::flow::Flow;
 use crate::grant::Basis;
 use crate::headers::{self, HeaderRefusal};
 use crate::invocation::{Bodies, Invocation};
@@ -107,6 +108,11 @@ impl Invocation {
             }
         };
         line.reply(request, reply).await;
+    }
+
+    /// How a body of it flows, which begins.
+    pub(crate) fn flow(&self) -> Flow {
+        Flow::of(&self.gate.wide_windows, self.basis.scope.tenant)
     }
 
     async fn one(&self, to: &Delivery<'_>, asked: &Asked, upload: &mut Option<Upload>) -> Answer {
@@ -284,7 +290,7 @@ impl Invocation {
                     window,
                 };
                 RequestBody::stream(
-                    crate::body::request(first.clone(), rest, allowance, credit),
+                    crate::body::request(first.clone(), rest, allowance, credit, self.flow()),
                     length,
                 )
             }

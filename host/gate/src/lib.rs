@@ -26,6 +26,7 @@ mod body;
 mod control;
 mod credential;
 mod deliver;
+mod flow;
 #[doc(hidden)]
 pub mod fuzz;
 mod grant;
@@ -94,6 +95,8 @@ pub struct Gate {
     pub(crate) clock: Clock,
     /// What is searched for in replies.
     pub(crate) masks: mask::Masks,
+    /// Wide windows for bodies that flow.
+    pub(crate) wide_windows: flow::WideWindows,
     /// What connections say about TLS, as it was read.
     pub(crate) identities: identities::Identities,
     /// What each connector and each workspace may ask for.
@@ -121,6 +124,7 @@ impl Gate {
             registry,
             clock,
             masks: mask::Masks::default(),
+            wide_windows: flow::WideWindows::default(),
             identities: identities::Identities::default(),
             throttles: throttle::Throttles::on(ceiling.limits.default.quotas),
             calls: Admission::of(ceiling.guest_calls),

@@ -48,12 +48,12 @@ impl Window {
         }
     }
 
-    /// Gives back what a part of so many bytes took, before the worker is told
-    /// so; says how much that is.
-    pub(crate) fn widen(&self, bytes: usize) -> usize {
-        let cost = bytes + PART_BYTES;
-        self.0.fetch_add(cost as u64, Ordering::Relaxed);
-        cost
+    /// Gives back what a part of so many bytes took, and so many more, before the
+    /// worker is told so; says how much that is.
+    pub(crate) fn widen(&self, bytes: usize, more: Option<u32>) -> usize {
+        let room = bytes + PART_BYTES + more.unwrap_or(0) as usize;
+        self.0.fetch_add(room as u64, Ordering::Relaxed);
+        room
     }
 }
 
@@ -155,7 +155,7 @@ mod tests {
         let window = Window::new();
         assert_eq!(window.take(LARGEST_PART), Ok(()));
         assert_eq!(window.take(1), Err(BeyondWindow));
-        assert_eq!(window.widen(10), 10 + PART_BYTES);
+        assert_eq!(window.widen(10, None), 10 + PART_BYTES);
         assert_eq!(window.take(11), Err(BeyondWindow));
         assert_eq!(window.take(10), Ok(()));
     }

@@ -34,6 +34,10 @@ constants! {
     RETAINED_BYTES_MAX: u64 = 16 << 20, Bytes, "the call ends";
     /// Bytes of a streamed body on the way to a guest unread.
     STREAM_WINDOW_BYTES: u32 = 256 << 10, Bytes, "the sender waits";
+    /// The same, of one that flows fast and comes in long pieces.
+    STREAM_WIDE_WINDOW_BYTES: u32 = 1 << 20, Bytes, "the sender waits";
+    /// Bodies that have such a window at once; one workspace has at most as many as are free.
+    WIDE_WINDOWS_MAX: usize = 64, Count, "further ones keep their narrow window";
     /// Bytes that one call of `keyway:host/scratch` reads or writes.
     SCRATCH_CHUNK_BYTES_MAX: u32 = 1 << 20, Bytes, "the scratch call fails";
     /// Bytes of scratch files of one workspace, over all its environments and calls.

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use tokio::io::unix::AsyncFd;
@@ -19,7 +20,7 @@ use crate::link::{Closed, Incoming};
 /// Bytes that one read takes, if no longer frame is on its way.
 const READ_BYTES: usize = 64 << 10;
 
-/// Room for bodies that is kept for the next message.
+/// Room for what is said to come of a body, before any of it has.
 const LONG_ROOM_BYTES: usize = 256 << 10;
 
 /// What arrives. `bytes[start..end]` is read and not yet decoded.
@@ -50,8 +51,7 @@ impl Inbox {
             pipe,
             long: Long {
                 socket: long,
-                bytes: Vec::new(),
-                come: 0,
+                come: Vec::new(),
             },
             descriptors,
             bytes: vec![0; 2 * READ_BYTES],
@@ -110,7 +110,14 @@ impl Inbox {
     async fn read(&mut self) -> io::Result<usize> {
         self.make_room();
         let free = self.bytes.get_mut(self.end..).unwrap_or_default();
-        let length = read_some(&self.pipe, free, Short::IsAll, &self.outbox).await?;
+        let room = free.len();
+        let read = read_some(
+            &self.pipe,
+            &self.outbox,
+            |length| length < room,
+            |pipe| rustix::io::read(pipe, &mut *free),
+        );
+        let length = read.await?;
         self.end += length;
         Ok(length)
     }
@@ -120,9 +127,8 @@ impl Inbox {
 #[derive(Debug)]
 struct Long {
     socket: Arc<AsyncFd<OwnedFd>>,
-    /// Room for what one message has there; grows with what has come, whatever was said.
-    bytes: Vec<u8>,
-    come: usize,
+    /// What has come of what one message has there.
+    come: Vec<u8>,
 }
 
 impl Long {
@@ -132,24 +138,28 @@ impl Long {
         if length == 0 {
             return Ok(Bytes::new());
         }
-        while self.come < length {
-            if self.come == self.bytes.len() {
-                let room = self.come.saturating_mul(2).max(READ_BYTES);
-                self.bytes.resize(room, 0);
+        while self.come.len() < length {
+            if self.come.spare_capacity_mut().is_empty() {
+                // It grows with what has come, whatever was said.
+                let room = self.come.len().max(LONG_ROOM_BYTES);
+                self.come.reserve_exact(room.min(length - self.come.len()));
             }
-            let end = self.bytes.len().min(length);
-            let free = self.bytes.get_mut(self.come..end).unwrap_or_default();
-            match read_some(&self.socket, free, Short::MayBeMore, outbox).await {
-                Ok(read) if read > 0 => self.come += read,
+            let come = &mut self.come;
+            // A socket stops at a byte that came with a descriptor: less may not be all.
+            let read = read_some(
+                &self.socket,
+                outbox,
+                |_| false,
+                |socket| rustix::io::read(socket, spare_capacity(come)),
+            );
+            match read.await {
+                Ok(read) if read > 0 => {}
                 Ok(_) | Err(_) => return Err(Closed),
             }
         }
-        let bytes = self.bytes.get(..length).unwrap_or_default();
-        let bytes = Bytes::copy_from_slice(bytes);
-        self.come = 0;
-        self.bytes.truncate(LONG_ROOM_BYTES);
-        self.bytes.shrink_to(LONG_ROOM_BYTES);
-        Ok(bytes)
+        // There may have been more room than was asked for.
+        let behind = self.come.split_off(length);
+        Ok(std::mem::replace(&mut self.come, behind).into())
     }
 }
 
@@ -158,22 +168,14 @@ fn given_up(error: FrameError) -> Closed {
     Closed
 }
 
-/// What it means that less came than there was room for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Short {
-    /// It is all that has come: the next read waits without asking.
-    IsAll,
-    /// A socket stops at a byte that came with a descriptor.
-    MayBeMore,
-}
-
 /// Reads what is there, and waits until something is, or until nothing goes out any more:
-/// a peer that takes nothing is heard to the end of what it said, and no further.
+/// a peer that takes nothing is heard to the end of what it said, and no further. Where
+/// so many bytes are all that has come, the next read waits without asking.
 async fn read_some(
     from: &AsyncFd<OwnedFd>,
-    free: &mut [u8],
-    short: Short,
     outbox: &Outbox,
+    is_all: impl Fn(usize) -> bool,
+    mut read: impl FnMut(&OwnedFd) -> rustix::io::Result<usize>,
 ) -> io::Result<usize> {
     loop {
         // A peer that never stops talking does not keep others from going on.
@@ -182,9 +184,9 @@ async fn read_some(
             biased;
             ready = from.readable() => {
                 let mut ready = ready?;
-                match rustix::io::read(ready.get_inner(), &mut *free) {
+                match read(ready.get_inner()) {
                     Ok(length) => {
-                        if length < free.len() && short == Short::IsAll {
+                        if is_all(length) {
                             ready.clear_ready();
                         }
                         return Ok(length);
@@ -194,7 +196,7 @@ async fn read_some(
                     Err(error) => return Err(error.into()),
                 }
             }
-            () = outbox.ended() => match rustix::io::read(from.get_ref(), &mut *free) {
+            () = outbox.ended() => match read(from.get_ref()) {
                 Err(Errno::INTR) => {}
                 read => return Ok(read?),
             },
