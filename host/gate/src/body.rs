@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http_body::Frame;
+use http_body::{Body, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
-use keyway_egress::{EgressError, ReplyBody};
-use keyway_ipc::{RequestId, ToWorker};
+use keyway_egress::EgressError;
+use keyway_ipc::{PART_BYTES, RequestId, ToWorker};
 use keyway_model::limit::{CallLimits, FRAME_BODY_BYTES_MAX};
 use tokio::sync::mpsc;
 
@@ -19,7 +19,7 @@ use crate::http::BodyPart;
 use crate::lane::Line;
 use crate::mask::ReplyStream;
 use crate::over::{Over, Traffic};
-use crate::transfer::Window;
+use crate::transfer::{Window, give};
 
 /// Why a request body did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -153,7 +153,7 @@ pub(crate) async fn stream(
     to: &Delivery<'_>,
     mut flow: Flow,
     first: Vec<u8>,
-    body: &mut ReplyBody,
+    body: &mut (impl Body<Data = Bytes, Error = EgressError> + Unpin),
     searched: &mut ReplyStream<'_>,
     count: impl FnMut(usize) -> Result<(), Over>,
 ) -> Streamed {
@@ -166,7 +166,7 @@ async fn all_of(
     to: &Delivery<'_>,
     flow: &mut Flow,
     first: Vec<u8>,
-    body: &mut ReplyBody,
+    body: &mut (impl Body<Data = Bytes, Error = EgressError> + Unpin),
     searched: &mut ReplyStream<'_>,
     mut count: impl FnMut(usize) -> Result<(), Over>,
 ) -> Streamed {
@@ -206,17 +206,18 @@ struct Unwanted;
 async fn pass(to: &Delivery<'_>, flow: &mut Flow, bytes: Vec<u8>) -> Result<(), Unwanted> {
     let mut rest = Bytes::from(bytes);
     while !rest.is_empty() {
-        let part = rest.split_to(rest.len().min(FRAME_BODY_BYTES_MAX));
+        // So that a window has room for as many as go into it.
+        let part = rest.split_to(rest.len().min(FRAME_BODY_BYTES_MAX - PART_BYTES));
         let length = part.len();
-        let room = u32::try_from(length).unwrap_or(u32::MAX);
+        let cost = u32::try_from(length + PART_BYTES).unwrap_or(u32::MAX);
         to.credit
-            .acquire_many(room)
+            .acquire_many(cost)
             .await
             .map_err(|_| Unwanted)?
             .forget();
         to.line.chunk(to.request, part).await;
         if let Some(more) = flow.passed(length) {
-            to.credit.add_permits(more as usize);
+            give(to.credit, more);
         }
     }
     Ok(())
@@ -227,9 +228,11 @@ async fn pass(to: &Delivery<'_>, flow: &mut Flow, bytes: Vec<u8>) -> Result<(), 
 mod tests {
     use std::collections::HashMap;
     use std::pin::pin;
+    use std::sync::OnceLock;
 
     use futures_util::poll;
-    use keyway_ipc::{CallId, Entrance, Invoke, Link, PART_BYTES, ToBroker};
+    use http_body_util::Full;
+    use keyway_ipc::{CallId, Entrance, Invoke, Link, ToBroker};
     use keyway_model::limit::{STREAM_WIDE_WINDOW_BYTES, STREAM_WINDOW_BYTES};
     use keyway_model::{Digest, TenantId};
 
@@ -237,6 +240,10 @@ mod tests {
     use crate::flow::WideWindows;
     use crate::lane::{Event, Lane, LaneSetup};
     use crate::transfer::{BeyondWindow, Transfer, forward};
+
+    /// The largest piece of a reply, and what it costs.
+    const LARGEST: usize = FRAME_BODY_BYTES_MAX - PART_BYTES;
+    const COST: usize = FRAME_BODY_BYTES_MAX;
 
     fn invoke() -> Invoke {
         Invoke {
@@ -277,12 +284,12 @@ mod tests {
         };
         let window = STREAM_WINDOW_BYTES as usize;
         let mut flow = Flow::of(&WideWindows::default(), TenantId::random());
-        let mut passing = pin!(pass(&to, &mut flow, vec![7; window + 10]));
+        let content = window / COST * LARGEST;
+        let mut passing = pin!(pass(&to, &mut flow, vec![7; content + 10]));
         assert!(poll!(passing.as_mut()).is_pending());
-        let pieces = window / FRAME_BODY_BYTES_MAX;
-        assert_eq!(come(&mut worker, pieces).await, window);
+        assert_eq!(come(&mut worker, window / COST).await, content);
         // Not before there is room for all of the next piece.
-        ends.credit.add_permits(9);
+        ends.credit.add_permits(9 + PART_BYTES);
         assert!(poll!(passing.as_mut()).is_pending());
         ends.credit.add_permits(1);
         assert!(poll!(passing).is_ready());
@@ -303,28 +310,31 @@ mod tests {
         };
         let [narrow, wide] = [STREAM_WINDOW_BYTES, STREAM_WIDE_WINDOW_BYTES];
         let [narrow, wide] = [narrow, wide].map(|bytes| bytes as usize);
-        let mut flow = Flow::of(&WideWindows::default(), TenantId::random());
-        // The guest takes a window of it, and then nothing more.
-        let read = narrow;
-        let mut passing = Box::pin(pass(&to, &mut flow, vec![7; read + wide + 1]));
-        assert!(poll!(passing.as_mut()).is_pending());
-        assert_eq!(
-            come(&mut worker, narrow / FRAME_BODY_BYTES_MAX).await,
-            narrow
-        );
+        let flow = Flow::of(&WideWindows::default(), TenantId::random());
+        // The guest takes more than a window of it, and then nothing more.
+        let (read, pieces) = (narrow + COST, (narrow + COST + wide) / COST);
+        let content = Bytes::from(vec![7; pieces * LARGEST + 1]);
+        let mut body = Full::new(content).map_err(|never| match never {});
+        let (mask, first) = (OnceLock::new(), Vec::new());
+        let mut searched = ReplyStream::under(&mask);
+        let stream = stream(&to, flow, first, &mut body, &mut searched, |_| Ok(()));
+        let mut stream = pin!(stream);
+        assert!(poll!(stream.as_mut()).is_pending());
+        let before = narrow / COST;
+        assert_eq!(come(&mut worker, before).await, before * LARGEST);
         ends.credit.add_permits(read);
-        assert!(poll!(passing.as_mut()).is_pending());
-        let pieces = wide / FRAME_BODY_BYTES_MAX;
-        assert_eq!(come(&mut worker, pieces).await, wide);
-        ends.credit.add_permits(1);
-        assert!(poll!(passing.as_mut()).is_ready());
-        drop(passing);
+        assert!(poll!(stream.as_mut()).is_pending());
+        let behind = pieces - before;
+        assert_eq!(come(&mut worker, behind).await, behind * LARGEST);
+        let last = 1 + PART_BYTES;
+        ends.credit.add_permits(last);
+        assert!(poll!(stream.as_mut()).is_pending());
         assert_eq!(come(&mut worker, 1).await, 1);
-        let mut end = pin!(flow.end(&ends.credit));
+        // All of it has come, and there is as much unread as a wide window lets be.
         ends.credit.add_permits(wide - narrow - 1);
-        assert!(poll!(end.as_mut()).is_pending());
+        assert!(poll!(stream.as_mut()).is_pending());
         ends.credit.add_permits(1);
-        assert!(poll!(end).is_ready());
+        assert!(poll!(stream).is_ready());
     }
 
     #[tokio::test]

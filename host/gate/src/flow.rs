@@ -2,10 +2,10 @@
 //!
 //! The window of a body bounds what a guest can make the host hold of it. There may be
 //! thousands of bodies, so it is narrow, and one that flows as fast as its processes can
-//! waits for it at every turn. A few have a wide one, therefore: such as come in long
-//! pieces, and of which a whole window has been taken already. They are given out by
-//! turns of workspaces, what they hold together is bounded, and who comes when there is
-//! none goes on with a narrow one.
+//! waits for it at every turn. A few have a wide one, therefore: such as came in long
+//! pieces, and of which a whole window has been taken already. A workspace has at most as
+//! many as are free, what they hold together is bounded, and who comes when there is none
+//! goes on with a narrow one.
 
 use keyway_fair::{Admission, Place, Wish};
 use keyway_model::TenantId;
@@ -17,11 +17,11 @@ const MORE_BYTES: u32 = STREAM_WIDE_WINDOW_BYTES - STREAM_WINDOW_BYTES;
 
 /// How much has gone through before a window is widened: so that what may be unread is
 /// less by a window.
-const PASSED_BYTES_MIN: u64 = 2 * STREAM_WINDOW_BYTES as u64;
+const FLOWED_BYTES: u64 = 2 * STREAM_WINDOW_BYTES as u64;
 
 /// The average piece of a body that gets a wide window is at least so long: each costs
 /// whoever keeps it more than its bytes.
-const PIECE_BYTES_MIN: u64 = 16 << 10;
+const LONG_PIECE_BYTES: u64 = 16 << 10;
 
 /// The wide windows of all bodies.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ impl Flow {
     pub(crate) fn passed(&mut self, bytes: usize) -> Option<u32> {
         self.bytes += bytes as u64;
         self.pieces += 1;
-        let flows = self.bytes >= PASSED_BYTES_MIN && self.bytes >= self.pieces * PIECE_BYTES_MIN;
+        let flows = self.bytes >= FLOWED_BYTES && self.bytes >= self.pieces * LONG_PIECE_BYTES;
         if self.is_wide() || !flows {
             return None;
         }
@@ -146,5 +146,19 @@ mod tests {
         assert!(!late.is_wide());
         all.pop();
         assert_eq!(late.passed(PIECE), Some(MORE_BYTES));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_a_guest_gave_up_or_has_read_leaves_its_window_at_once() {
+        let windows = WideWindows::default();
+        let flow = || flowing(&windows, TenantId::random());
+        let given_up = Semaphore::new(0);
+        given_up.close();
+        flow().end(&given_up).await;
+        flow().end(&Semaphore::new(MORE_BYTES as usize)).await;
+        // One whose window is narrow waits for nothing.
+        let narrow = Flow::of(&windows, TenantId::random());
+        narrow.end(&Semaphore::new(0)).await;
+        assert_eq!(windows.0.counts(), (0, 0));
     }
 }

@@ -108,8 +108,7 @@ pub(crate) fn forward(
         Event::BodyAborted(request) => end(transfers, request, BodyPart::Aborted)?,
         Event::Credit(request, bytes) => {
             if let Some(transfer) = transfers.get(&request) {
-                let room = Semaphore::MAX_PERMITS - transfer.credit.available_permits();
-                transfer.credit.add_permits((bytes as usize).min(room));
+                give(&transfer.credit, bytes);
             }
         }
         Event::Forget(request) => {
@@ -120,6 +119,13 @@ pub(crate) fn forward(
         Event::Host(..) | Event::Done(..) => {}
     }
     Ok(())
+}
+
+/// Gives credit for so many bytes more. A worker that gives more than there is, has no
+/// more for it.
+pub(crate) fn give(credit: &Semaphore, bytes: u32) {
+    let room = Semaphore::MAX_PERMITS - credit.available_permits();
+    credit.add_permits((bytes as usize).min(room));
 }
 
 impl Transfer {

@@ -32,9 +32,9 @@ constants! {
     FRAMED_BYTES_MAX: usize = 4 << 20, Bytes, "the configuration is refused";
     /// What the host keeps for one guest call: in its worker, request bodies that were written and not sent; in the broker, as much again of its host calls under way.
     RETAINED_BYTES_MAX: u64 = 16 << 20, Bytes, "the call ends";
-    /// Bytes of a streamed body on the way to a guest unread.
+    /// Bytes of a streamed body on the way unread; each part of it counts 128 more.
     STREAM_WINDOW_BYTES: u32 = 256 << 10, Bytes, "the sender waits";
-    /// The same, of one that flows fast and comes in long pieces.
+    /// The same, of one that came in long pieces, and of which a window has been taken.
     STREAM_WIDE_WINDOW_BYTES: u32 = 1 << 20, Bytes, "the sender waits";
     /// Bodies that have such a window at once; one workspace has at most as many as are free.
     WIDE_WINDOWS_MAX: usize = 64, Count, "further ones keep their narrow window";
@@ -297,7 +297,7 @@ constants! {
     /// Bytes of what a worker says in a second that belongs to no call, each message counted with what it takes beside its content.
     STRAY_BYTES_PER_SECOND_MAX: usize = 8 << 20, Bytes, "the worker is given up";
     /// Events of one guest call that wait for the broker.
-    CALL_EVENTS_MAX: usize = 4_096, Count, "the call ends";
+    CALL_EVENTS_MAX: usize = 32_768, Count, "the call ends";
     /// Bytes of all events of one thread of a worker that wait for the broker: more than the windows of all its bodies and the ends of all its calls take.
     LANE_EVENT_BYTES_MAX: usize = 256 << 20, Bytes, "the worker is given up";
     /// How long a worker may read nothing while megabytes wait for it.

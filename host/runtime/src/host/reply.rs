@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use keyway_ipc::ToBroker;
+use keyway_ipc::{PART_BYTES, ToBroker};
 use keyway_model::limit::STREAM_WINDOW_BYTES;
 use wasmtime_wasi_http::Error;
 
@@ -37,9 +37,8 @@ impl StreamedReply {
     }
 
     fn read(&mut self, bytes: Bytes) -> Frame<Bytes> {
-        self.owed = self
-            .owed
-            .saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+        let cost = u32::try_from(bytes.len() + PART_BYTES).unwrap_or(u32::MAX);
+        self.owed = self.owed.saturating_add(cost);
         if self.owed >= CREDIT_BYTES_MIN {
             let line = self.wanted.line();
             let (call, request, bytes) = (line.call.id(), line.request, self.owed);
