@@ -230,7 +230,8 @@ mod tests {
     use std::pin::pin;
     use std::sync::OnceLock;
 
-    use futures_util::poll;
+    use futures_util::future::BoxFuture;
+    use futures_util::{FutureExt, poll};
     use http_body_util::Full;
     use keyway_ipc::{CallId, Entrance, Invoke, Link, ToBroker};
     use keyway_model::limit::{STREAM_WIDE_WINDOW_BYTES, STREAM_WINDOW_BYTES};
@@ -238,8 +239,8 @@ mod tests {
 
     use super::*;
     use crate::flow::WideWindows;
-    use crate::lane::{Event, Lane, LaneSetup};
-    use crate::transfer::{BeyondWindow, Transfer, forward};
+    use crate::lane::{Event, Lane, LaneSetup, RunningCall};
+    use crate::transfer::{BeyondWindow, Transfer, TransferEnds, forward};
 
     /// The largest piece of a reply, and what it costs.
     const LARGEST: usize = FRAME_BODY_BYTES_MAX - PART_BYTES;
@@ -258,6 +259,40 @@ mod tests {
         }
     }
 
+    /// A call with one request of which bodies may stream.
+    struct Started {
+        worker: Link<ToBroker, ToWorker>,
+        line: Line,
+        transfer: Transfer,
+        ends: TransferEnds,
+        running: RunningCall,
+        reader: BoxFuture<'static, ()>,
+    }
+
+    async fn started() -> Started {
+        let (broker, mut worker) = keyway_ipc::in_process();
+        let (lane, reader) = Lane::over(broker, LaneSetup::default());
+        let running = lane.start(invoke()).await.unwrap();
+        assert_eq!(come(&mut worker, 1).await, 0, "the call itself");
+        let (transfer, ends) = Transfer::new();
+        Started {
+            worker,
+            line: running.line(),
+            transfer,
+            ends,
+            running,
+            reader: reader.boxed(),
+        }
+    }
+
+    fn to<'a>(line: &'a Line, ends: &'a TransferEnds) -> Delivery<'a> {
+        Delivery {
+            line,
+            request: RequestId(1),
+            credit: &ends.credit,
+        }
+    }
+
     /// Bytes of the body that have come, in pieces of a frame.
     async fn come(worker: &mut Link<ToBroker, ToWorker>, pieces: usize) -> usize {
         let mut come = 0;
@@ -272,42 +307,30 @@ mod tests {
 
     #[tokio::test]
     async fn of_a_body_that_a_guest_does_not_read_a_window_goes_out_and_the_rest_waits() {
-        let (broker, mut worker) = keyway_ipc::in_process();
-        let (lane, _reader) = Lane::over(broker, LaneSetup::default());
-        let running = lane.start(invoke()).await.unwrap();
-        assert_eq!(come(&mut worker, 1).await, 0, "the call itself");
-        let (line, (_transfer, ends)) = (running.line(), Transfer::new());
-        let to = Delivery {
-            line: &line,
-            request: RequestId(1),
-            credit: &ends.credit,
-        };
+        let Started {
+            worker, line, ends, ..
+        } = &mut started().await;
+        let to = to(line, ends);
         let window = STREAM_WINDOW_BYTES as usize;
         let mut flow = Flow::of(&WideWindows::default(), TenantId::random());
         let content = window / COST * LARGEST;
         let mut passing = pin!(pass(&to, &mut flow, vec![7; content + 10]));
         assert!(poll!(passing.as_mut()).is_pending());
-        assert_eq!(come(&mut worker, window / COST).await, content);
+        assert_eq!(come(worker, window / COST).await, content);
         // Not before there is room for all of the next piece.
         ends.credit.add_permits(9 + PART_BYTES);
         assert!(poll!(passing.as_mut()).is_pending());
         ends.credit.add_permits(1);
         assert!(poll!(passing).is_ready());
-        assert_eq!(come(&mut worker, 1).await, 10);
+        assert_eq!(come(worker, 1).await, 10);
     }
 
     #[tokio::test]
     async fn a_body_that_flows_has_a_wide_window_and_ends_when_a_narrow_one_holds_the_rest() {
-        let (broker, mut worker) = keyway_ipc::in_process();
-        let (lane, _reader) = Lane::over(broker, LaneSetup::default());
-        let running = lane.start(invoke()).await.unwrap();
-        assert_eq!(come(&mut worker, 1).await, 0, "the call itself");
-        let (line, (_transfer, ends)) = (running.line(), Transfer::new());
-        let to = Delivery {
-            line: &line,
-            request: RequestId(1),
-            credit: &ends.credit,
-        };
+        let Started {
+            worker, line, ends, ..
+        } = &mut started().await;
+        let to = to(line, ends);
         let [narrow, wide] = [STREAM_WINDOW_BYTES, STREAM_WIDE_WINDOW_BYTES];
         let [narrow, wide] = [narrow, wide].map(|bytes| bytes as usize);
         let flow = Flow::of(&WideWindows::default(), TenantId::random());
@@ -321,15 +344,15 @@ mod tests {
         let mut stream = pin!(stream);
         assert!(poll!(stream.as_mut()).is_pending());
         let before = narrow / COST;
-        assert_eq!(come(&mut worker, before).await, before * LARGEST);
+        assert_eq!(come(worker, before).await, before * LARGEST);
         ends.credit.add_permits(read);
         assert!(poll!(stream.as_mut()).is_pending());
         let behind = pieces - before;
-        assert_eq!(come(&mut worker, behind).await, behind * LARGEST);
+        assert_eq!(come(worker, behind).await, behind * LARGEST);
         let last = 1 + PART_BYTES;
         ends.credit.add_permits(last);
         assert!(poll!(stream.as_mut()).is_pending());
-        assert_eq!(come(&mut worker, 1).await, 1);
+        assert_eq!(come(worker, 1).await, 1);
         // All of it has come, and there is as much unread as a wide window lets be.
         ends.credit.add_permits(wide - narrow - 1);
         assert!(poll!(stream.as_mut()).is_pending());
@@ -339,19 +362,22 @@ mod tests {
 
     #[tokio::test]
     async fn an_upload_that_flows_may_have_a_wide_window_under_way() {
-        let (broker, mut worker) = keyway_ipc::in_process();
-        let (lane, _reader) = Lane::over(broker, LaneSetup::default());
-        let running = lane.start(invoke()).await.unwrap();
-        assert_eq!(come(&mut worker, 1).await, 0, "the call itself");
-        let (mut transfers, (transfer, ends)) = (HashMap::new(), Transfer::new());
-        transfers.insert(RequestId(1), transfer);
+        let Started {
+            mut worker,
+            line,
+            transfer,
+            ends,
+            running: _running,
+            reader: _reader,
+        } = started().await;
+        let mut transfers = HashMap::from([(RequestId(1), transfer)]);
         let allowance = Allowance {
             limits: CallLimits::default(),
             traffic: Arc::default(),
             left: Arc::default(),
         };
         let credit = Credit {
-            line: running.line(),
+            line,
             request: RequestId(1),
             window: ends.window,
         };
